@@ -1,0 +1,39 @@
+"""The errors a user can mend: each says where, what is wrong and what to do, in one line."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class AeError(Exception):
+    """An input, a config or a run is wrong; the message is "where: what: cure"."""
+
+
+class ConfigError(AeError):
+    """A config is wrong; carries every problem found, one line each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class DataError(AeError):
+    """Images or latents cannot be used."""
+
+
+class RunError(AeError):
+    """A run's folder is missing, incomplete, damaged or already there."""
+
+
+class TrainingError(AeError):
+    """Training could not reach its end."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" for the known word nearest to `word`, or "" when none is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def one_line(error: BaseException) -> str:
+    """Return a foreign error's message on one line, for the middle of one of ours."""
+    return " ".join(str(error).split()) or type(error).__name__
