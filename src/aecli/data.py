@@ -1,0 +1,213 @@
+"""Reading image arrays from files without loading them whole, checking and splitting them."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecli.errors import DataError, did_you_mean, one_line
+from aecli.images import ImageFormat, Images, Stored, decide_value_range, find_image_shape
+from aecli.seeds import derive
+
+CHUNK_BYTES = 8 * 2**20
+"""Contract bytes (float32) in one chunk: large enough for full speed, small against any machine."""
+
+
+@dataclass(frozen=True)
+class ArrayFile:
+    """An array in a file, read in pieces: memory does not grow with the file."""
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int
+    order: str
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def read(self, start: int, stop: int) -> Stored:
+        """Return rows [start, stop) as stored."""
+        # A map of its own for every piece: pages of a piece leave memory together with it.
+        if self.order == "F":
+            return np.array(self._map(self.offset, self.shape)[start:stop])
+        rows = (max(0, stop - start), *self.shape[1:])
+        return np.array(self._map(self.offset + start * prod(self.shape[1:]) * self.dtype.itemsize, rows))
+
+    def take(self, indices: NDArray[np.int64]) -> Stored:
+        """Return these rows as stored."""
+        return np.asarray(self._map(self.offset, self.shape)[indices])
+
+    def _map(self, offset: int, shape: tuple[int, ...]) -> Stored:
+        try:
+            return np.memmap(self.path, self.dtype, "r", offset, shape, self.order)  # type: ignore[call-overload, no-any-return]
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{self.path}: changed while it was read ({one_line(error)}): run the command again"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What one pass over all values found, in stored units."""
+
+    low: float
+    high: float
+
+
+def open_npy(path: Path) -> ArrayFile:
+    """Open an .npy file of real numbers, at least one row; its values are not read yet."""
+    with path.open("rb") as file:
+        magic = file.read(len(np.lib.format.MAGIC_PREFIX))
+    if not magic:
+        raise DataError(f"{path}: the file is empty: save the images again with numpy.save")
+    if magic != np.lib.format.MAGIC_PREFIX:
+        raise DataError(f"{path}: not an .npy file: save the images with numpy.save")
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise DataError(f"{path}: {_npy_problem(str(error))}") from error
+    except Exception as error:  # NumPy's header parser lets errors of many kinds through
+        raise DataError(f"{path}: the .npy file is damaged ({one_line(error)}): save it again") from error
+    if array.dtype.kind not in "buif":
+        kinds = {"c": "complex numbers", "O": "Python objects", "U": "text", "S": "text", "V": "records"}
+        found = kinds.get(array.dtype.kind, f"values of type {array.dtype}")
+        raise DataError(f"{path}: expected real numbers, found {found}: save the images as a plain numeric array")
+    if array.ndim == 0:
+        raise DataError(f"{path}: expected an array of images, found a single number: save an array (N, H, W)")
+    if len(array) == 0:
+        raise DataError(f"{path}: holds 0 images: give a file with at least one")
+    if array.size == 0:
+        raise DataError(f"{path}: shape {list(array.shape)} has no values: give images of at least one pixel")
+    order = "C" if array.flags.c_contiguous else "F"
+    return ArrayFile(path, array.shape, array.dtype, array.offset, order)
+
+
+def _npy_problem(message: str) -> str:
+    if "mmap length" in message or "reshape" in message or "array is too big" in message:
+        return "the file ends before its last image: copy or save it again"
+    if "Python objects" in message or "Object arrays" in message:
+        return "expected real numbers, found Python objects: save the images as a plain numeric array"
+    if "empty file" in message or "mmap an empty" in message:
+        return "holds 0 images: give a file with at least one"
+    return f"the .npy file is damaged ({' '.join(message.split())[:120]}): save it again"
+
+
+SOURCES: Mapping[str, Callable[[Path], ArrayFile]] = MappingProxyType({".npy": open_npy})
+
+
+def open_source(path: Path) -> ArrayFile:
+    """Open an array of images or latents by its suffix."""
+    try:
+        exists, is_folder = path.exists(), path.is_dir()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}): check the path") from error
+    if is_folder:
+        raise DataError(f"{path}: is a folder, expected a file: give one of {', '.join(SOURCES)}")
+    if not exists:
+        here = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise DataError(f"{path}: no such file{did_you_mean(path.name, here) or ': check the path'}")
+    reader = SOURCES.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{path}: unknown suffix '{path.suffix}': give one of {', '.join(SOURCES)}")
+    try:
+        return reader(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}): check its permissions") from error
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Images in a file together with their format."""
+
+    file: ArrayFile
+    format: ImageFormat
+    scan: Scan
+    range_reason: str
+
+    def __len__(self) -> int:
+        return len(self.file)
+
+    def chunks(self, indices: NDArray[np.int64] | None = None) -> Iterator[tuple[slice, Images]]:
+        """Yield (positions, images) over the file, or over the rows `indices`, in order."""
+        count = len(self) if indices is None else len(indices)
+        for part in chunk_slices(count, self.format.image_shape):
+            stored = self.file.read(part.start, part.stop) if indices is None else self.file.take(indices[part])
+            yield part, self.format.to_contract(stored)
+
+
+def chunk_slices(count: int, image_shape: tuple[int, ...]) -> Iterator[slice]:
+    """Yield slices that cut `count` images of this shape into chunks of CHUNK_BYTES."""
+    step = max(1, CHUNK_BYTES // (4 * prod(image_shape)))
+    for start in range(0, count, step):
+        yield slice(start, min(start + step, count))
+
+
+def open_images(
+    path: Path,
+    image_shape: tuple[int, ...] | None = None,
+    value_range: tuple[float, float] | None = None,
+) -> ImageSource:
+    """Open and check the images of a file: known layout, finite values, a value range.
+
+    `image_shape` is needed for flat rows that are not square. `value_range` None decides it from
+    the dtype and the data. Raises DataError.
+    """
+    file = open_source(path)
+    shape = find_image_shape(str(path), file.shape, image_shape)
+    found = scan(file)
+    if value_range is None:
+        value_range, reason = decide_value_range(file.dtype, found.low, found.high)
+    else:
+        reason = "as given"
+    image_format = ImageFormat(file.dtype.str, file.shape[1:], shape, value_range)
+    return ImageSource(file, image_format, found, reason)
+
+
+def scan(file: ArrayFile) -> Scan:
+    """Read all values once: their extremes; raises DataError with the count and place of NaN and infinity."""
+    low, high, bad, first_bad = np.inf, -np.inf, 0, -1
+    for part in chunk_slices(len(file), file.shape[1:]):
+        stored = file.read(part.start, part.stop)
+        chunk_low, chunk_high = float(stored.min()), float(stored.max())
+        if not (np.isfinite(chunk_low) and np.isfinite(chunk_high)):
+            broken = ~np.isfinite(stored).reshape(len(stored), -1)
+            if first_bad < 0:
+                first_bad = part.start + int(broken.any(axis=1).argmax())
+            bad += int(broken.sum())
+        low, high = min(low, chunk_low), max(high, chunk_high)
+    if bad:
+        raise DataError(
+            f"{file.path}: {bad} value{'s are' if bad > 1 else ' is'} NaN or infinite, "
+            f"the first in image {first_bad}: remove or replace such images"
+        )
+    return Scan(low, high)
+
+
+def fingerprint(path: Path) -> str:
+    """Return the SHA-256 of the file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Split:
+    """The rows of the training file used for training and for validation, each sorted, int64."""
+
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+
+
+def split_indices(where: str, count: int, validation_split: float, seed: int) -> Split:
+    """Return a shuffled split: a function of the seed, at least one image in each part."""
+    if count < 2:
+        raise DataError(f"{where}: holds 1 image, training and validation need at least 2: give more images")
+    held_out = min(max(1, round(count * validation_split)), count - 1)
+    order = np.random.default_rng(derive(seed, "split")).permutation(count)
+    return Split(np.sort(order[held_out:]), np.sort(order[:held_out]))

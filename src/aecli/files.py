@@ -1,0 +1,91 @@
+"""Files that appear whole or not at all: written beside their place, then renamed."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from aecli.errors import AeError
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; it becomes `path` when the block ends well.
+
+    The temporary name keeps the suffix, which some writers look at. Raises AeError when the
+    place cannot be written.
+    """
+    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
+    try:
+        try:
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise AeError(
+            f"{path}: cannot be written ({error.strerror or error}): check the folder and the disk"
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file whole."""
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+class NpyWriter:
+    """Writes an .npy file of known shape piece by piece, in memory that does not grow with it."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: str) -> None:
+        self.shape, self.dtype = shape, np.dtype(dtype)
+        self._whole = written_whole(path)
+
+    def __enter__(self) -> Self:
+        self._temporary = self._whole.__enter__()
+        try:
+            self._file = self._temporary.open("wb")
+            header = {
+                "descr": np.lib.format.dtype_to_descr(self.dtype),
+                "fortran_order": False,
+                "shape": self.shape,
+            }
+            np.lib.format.write_array_header_1_0(self._file, header)
+        except OSError as error:
+            self._whole.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def write(self, rows: Any) -> None:
+        """Append rows."""
+        self._file.write(np.ascontiguousarray(rows, self.dtype).data)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._file.close()
+        except OSError as close_error:
+            kind, error, trace = type(close_error), close_error, close_error.__traceback__
+        self._whole.__exit__(kind, error, trace)
+
+
+def refuse_output(path: Path, overwrite: bool, *inputs: Path) -> None:
+    """Raise AeError where a file cannot be made, is an input, or would be overwritten without being asked."""
+    if path.is_dir():
+        raise AeError(f"{path}: is a folder, expected a file name: give the name of a file")
+    if any(path.exists() and file.exists() and path.samefile(file) for file in inputs):
+        raise AeError(f"{path}: is the input: give another --output")
+    if path.exists() and not overwrite:
+        raise AeError(f"{path}: exists already: give another --output or add --overwrite")
+    if not path.absolute().parent.is_dir():
+        raise AeError(f"{path}: the folder {path.parent} does not exist: create it first")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise AeError(f"{path}: the folder {path.parent} cannot be written: give another --output")
