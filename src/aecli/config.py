@@ -1,0 +1,322 @@
+"""The typed config: YAML and --set in, one frozen object with every default out.
+
+Every key lives here (or in its model family) once; all problems of a config are reported together.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, PlainSerializer, Strict, ValidationError
+from pydantic_core import ErrorDetails
+
+from aecli import strict_yaml
+from aecli.errors import ConfigError, did_you_mean
+from aecli.fields import Choice, ChoiceOf, Parameter, Section, parse_choice
+from aecli.models import DenseModel
+from aecli.package_files import packaged
+from aecli.strict_yaml import Key
+
+PACKAGED_DIGITS = "data/digits.npy"
+DEFAULT_NAME = "default"
+
+FilePath = Annotated[Path, Strict(False), PlainSerializer(str)]
+Pair = Annotated[tuple[float, float], Strict(False)]
+
+
+class DataConfig(Section):
+    """Which images, and how to read them."""
+
+    train: FilePath | None = None
+    """file of training images (.npy); null: the handwritten digits that come with the package"""
+    test: FilePath | None = None
+    """file of test images, measured after training; null: none"""
+    validation_split: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """share of the training images held out, shuffled by the seed"""
+    image_shape: (
+        Annotated[tuple[Annotated[int, Field(gt=0)], ...], Strict(False), Field(min_length=2, max_length=3)] | None
+    ) = None
+    """[height, width] or [height, width, channels] of flat rows; null: as stored, square rows as a square"""
+    value_range: Literal["auto"] | Pair = "auto"
+    """the stored values that stand for black and white, [low, high]; auto: from dtype and data"""
+
+
+_ADAM: Mapping[str, Parameter] = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+_CLIP: Mapping[str, Parameter] = {"clipnorm": None}
+
+OPTIMIZERS: Mapping[str, tuple[str, Mapping[str, Parameter]]] = MappingProxyType(
+    {
+        "adam": ("Adam", {**_ADAM, "amsgrad": False, **_CLIP}),
+        "adamw": ("AdamW", {"weight_decay": 0.004, **_ADAM, "amsgrad": False, **_CLIP}),
+        "sgd": ("SGD", {"momentum": 0.0, "nesterov": False, **_CLIP}),
+        "rmsprop": ("RMSprop", {"rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False, **_CLIP}),
+        "nadam": ("Nadam", {**_ADAM, **_CLIP}),
+    }
+)
+"""Name -> class in `keras.optimizers` and the settings it takes, with Keras's defaults."""
+
+
+def _optimizer_defaults(name: str) -> tuple[str, Mapping[str, Parameter]]:
+    if name not in OPTIMIZERS:
+        hint = did_you_mean(name, OPTIMIZERS) or f": expected one of {', '.join(OPTIMIZERS)}"
+        raise ValueError(f"unknown optimizer '{name}'{hint}")
+    return name, OPTIMIZERS[name][1]
+
+
+class EarlyStopping(Section):
+    """Stop when the validation loss no longer falls, and keep the best weights."""
+
+    patience: Annotated[int, Field(gt=0)] = 10
+    """epochs without improvement before training stops"""
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+    """the smallest fall that counts as improvement"""
+
+
+class TrainingConfig(Section):
+    """How the network is trained."""
+
+    loss: Literal["mse", "mae", "huber", "binary_crossentropy"] = "mse"
+    """mse, mae, huber or binary_crossentropy"""
+    optimizer: Annotated[Choice, ChoiceOf(tuple(OPTIMIZERS), _optimizer_defaults)] = parse_choice(
+        "adam", _optimizer_defaults
+    )
+    """adam, adamw, sgd, rmsprop or nadam; settings as {name: sgd, momentum: 0.9}"""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """the step size, at the start where schedule lowers it"""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """constant, or cosine: falls to 0 over the epochs"""
+    epochs: Annotated[int, Field(gt=0)] = 100
+    """passes over the training images"""
+    batch_size: Annotated[int, Field(gt=0)] = 32
+    """images in one step"""
+    early_stopping: EarlyStopping | None = None
+    """null: train all epochs; or {patience: 10, min_delta: 0}"""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """decides split, initial weights, order and dropout"""
+
+
+class Config(Section):
+    """Everything a training depends on."""
+
+    data: DataConfig = DataConfig()
+    """which images, and how to read them"""
+    model: DenseModel = DenseModel()
+    """the autoencoder"""
+    training: TrainingConfig = TrainingConfig()
+    """how it is trained"""
+
+
+@dataclass(frozen=True)
+class NamedConfig:
+    """A config and the name its run gets by default; `origin` is its file, None for the defaults."""
+
+    config: Config
+    name: str
+    origin: Path | None
+
+
+def load_config(path: Path | None, overrides: Iterable[str] = ()) -> NamedConfig:
+    """Read a YAML file, apply `KEY=VALUE` overrides, validate. Raises ConfigError with every problem."""
+    if path is None:
+        document, origin = strict_yaml.Document({}), None
+    else:
+        origin = find_config(path)
+        document = strict_yaml.parse(_read(origin), str(path))
+    problems = list(document.problems)
+    if not isinstance(document.data, dict):
+        raise ConfigError([f"{path}: expected keys and values, received {_brief(document.data)}: see 'ae config init'"])
+    places = {key: f"{path}:{line}: {_dotted(key)}" for key, line in document.lines.items()}
+    for override in overrides:
+        try:
+            key, value = _parse_override(override)
+            _put(document.data, key, value)
+            places |= {(*key, *inner): f"--set {override}" for inner in _paths(value)}
+        except ConfigError as error:
+            problems += error.problems
+    try:
+        config = Config.model_validate(document.data)
+    except ValidationError as error:
+        problems += [_problem(detail, places) for detail in error.errors(include_url=False)]
+        raise ConfigError(_in_order(problems)) from error
+    if problems:
+        raise ConfigError(_in_order(problems))
+    return NamedConfig(config, origin.stem if origin else DEFAULT_NAME, origin)
+
+
+def find_config(path: Path) -> Path:
+    """Return the file itself, or the packaged config of that name when there is no such file."""
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise ConfigError([f"{path}: is a folder, expected a YAML file: give a file"])
+    ours = packaged("configs") / f"{path.stem}.yaml"
+    if path.parent == Path() and path.suffix in ("", ".yaml") and ours.is_file():
+        return ours
+    names = [p.name for p in packaged("configs").glob("*.yaml")]
+    hint = did_you_mean(path.name, names) or "; write one with 'ae config init'"
+    raise ConfigError([f"{path}: no such file{hint}"])
+
+
+def _read(path: Path) -> str:
+    try:
+        # One byte more than a config may have is enough to refuse it.
+        with path.open("rb") as file:
+            return file.read(strict_yaml.MAX_BYTES + 1).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: not UTF-8 text: save it as UTF-8"]) from error
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read ({error.strerror}): check the path"]) from error
+
+
+def to_yaml(config: Config) -> str:
+    """Return the complete config, every default written out."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=100)
+
+
+def starter_yaml() -> str:
+    """Return a commented config with every key at its default."""
+    lines = ["# A config for ae train; every key is optional and shown with its default."]
+    for name, info in Config.model_fields.items():
+        section = getattr(Config(), name)
+        lines += ["", f"{name}:  # {info.description}"]
+        for key, field in type(section).model_fields.items():
+            dumped = yaml.safe_dump(
+                section.model_dump(mode="json")[key], default_flow_style=True, sort_keys=False, width=1000
+            )
+            value = dumped.removesuffix("...\n").strip()
+            lines += [f"  # {field.description}", f"  {key}: {value}"]
+    return "\n".join(lines) + "\n"
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of a config, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+
+
+def _in_order(problems: Iterable[str]) -> list[str]:
+    """Return the problems once each, those of the file by line, then those of the overrides."""
+
+    def line(problem: str) -> float:
+        number = problem.split(":", 2)[1]
+        return int(number) if number.isdigit() else float("inf")
+
+    return sorted(dict.fromkeys(problems), key=line)
+
+
+def _parse_override(override: str) -> tuple[tuple[str, ...], Any]:
+    dotted, equals, text = override.partition("=")
+    if not equals or not dotted:
+        raise ConfigError([f"--set {override}: expected KEY=VALUE, e.g. --set training.epochs=20"])
+    document = strict_yaml.parse(text, f"--set {dotted}")
+    if document.problems:
+        raise ConfigError(document.problems)
+    # An empty value is the empty document; in a config it means null.
+    return tuple(dotted.split(".")), document.data if text.strip() else None
+
+
+def _put(data: dict[str, Any], key: tuple[str, ...], value: Any) -> None:
+    *parents, last = key
+    for i, parent in enumerate(parents):
+        inner = data.get(parent)
+        if isinstance(inner, str) and i > 0:
+            # `--set model.activation.alpha=2` on `activation: elu` names a parameter of that choice.
+            inner = {"name": inner}
+        section: dict[str, Any] = inner if isinstance(inner, dict) else {}
+        data[parent] = section
+        data = section
+    data[last] = value
+
+
+def _paths(value: Any) -> list[Key]:
+    if isinstance(value, dict):
+        return [(), *((key, *inner) for key, item in value.items() for inner in _paths(item))]
+    return [()]
+
+
+def _problem(detail: ErrorDetails, places: Mapping[Key, str]) -> str:
+    key = _written_key(detail["loc"])
+    depth = next((n for n in range(len(key), 0, -1) if key[:n] in places), 0)
+    place = places.get(key[:depth], _dotted(key))
+    return f"{place}: {_message(detail, key)}"
+
+
+def _written_key(loc: tuple[str | int, ...]) -> Key:
+    """Return a pydantic location without the parts that name alternatives of a union."""
+    key: list[str | int] = []
+    model: Any = Config
+    for part in loc:
+        fields = getattr(model, "model_fields", None)
+        if fields is None or part not in fields:
+            return (*key, part) if fields is not None else tuple(key)
+        key.append(part)
+        model = _section_of(fields[part].annotation)
+    return tuple(key)
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    options = getattr(annotation, "__args__", (annotation,))
+    return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+
+
+_EXPECTED = {
+    "int_type": "int",
+    "int_parsing": "int",
+    "int_from_float": "int",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "path_type": "a path",
+    "path_parsing": "a path",
+    "tuple_type": "a list",
+    "model_type": "keys and values",
+    "model_attributes_type": "keys and values",
+    "dict_type": "keys and values",
+    "greater_than": "a number > {gt:g}",
+    "greater_than_equal": "a number >= {ge:g}",
+    "less_than": "a number < {lt:g}",
+    "less_than_equal": "a number <= {le:g}",
+    "too_short": "at least {min_length} values",
+    "too_long": "at most {max_length} values",
+    "missing": "two values",
+}
+
+
+def _message(detail: ErrorDetails, key: Key) -> str:
+    kind, received, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = _known_keys(key[:-1])
+        return f"unknown key{did_you_mean(str(key[-1]), known) or '; expected one of ' + ', '.join(known)}"
+    if kind == "value_error":
+        return str(context["error"])
+    if key == ("data", "value_range"):
+        return "expected auto or [low, high], two numbers"
+    if kind == "literal_error":
+        words = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
+        near = get_close_matches(received, words, n=1) if isinstance(received, str) else []
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        return f"expected one of {', '.join(words)}, received {_brief(received)}{hint}"
+    if kind in _EXPECTED:
+        return f"expected {_EXPECTED[kind].format(**context)}, received {_brief(received)}"
+    return f"{detail['msg']}, received {_brief(received)}"
+
+
+def _known_keys(section: Sequence[str | int]) -> list[str]:
+    model: Any = Config
+    for part in section:
+        model = _section_of(model.model_fields[part].annotation)
+    return list(model.model_fields)
+
+
+def _dotted(key: Key) -> str:
+    return ".".join(map(str, key))
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

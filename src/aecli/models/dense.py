@@ -1,0 +1,69 @@
+"""The dense family: fully connected layers down to the code, mirrored back to the image."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from aecli.fields import ActivationChoice, Choice, Initializer, Section, Widths
+
+if TYPE_CHECKING:
+    from aecli.nn.layers import Autoencoder
+
+
+class DenseModel(Section):
+    """A dense autoencoder, `H*W*C - hidden - latent_dim - reversed hidden - H*W*C`."""
+
+    family: Literal["dense"] = "dense"
+    """the kind of network"""
+    hidden: Widths = ()
+    """widths of the encoder's hidden layers, e.g. [256, 128]; the decoder mirrors them"""
+    latent_dim: Annotated[int, Field(gt=0)] = 16
+    """length of the code"""
+    activation: ActivationChoice = Choice("relu")
+    """activation of the hidden layers, and of the code unless latent_activation says otherwise"""
+    latent_activation: ActivationChoice | None = None
+    """activation of the code; null: the same as activation"""
+    output_activation: ActivationChoice = Choice("sigmoid")
+    """activation of the reconstruction; it must be able to reach the images' values"""
+    initializer: Initializer = "matched"
+    """initial weights; matched: He for ReLU-likes, LeCun for SELU, Glorot for the others"""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """share of units dropped in training, after each hidden layer and after the code"""
+    l1: Annotated[float, Field(ge=0)] = 0.0
+    """L1 penalty on the weights"""
+    l2: Annotated[float, Field(ge=0)] = 0.0
+    """L2 penalty on the weights"""
+    activity_l1: Annotated[float, Field(ge=0)] = 0.0
+    """L1 penalty on the code, for sparse codes"""
+
+    @property
+    def code_activation(self) -> Choice:
+        """The activation of the code, resolved."""
+        choice: Choice = self.latent_activation or self.activation
+        return choice
+
+    def build(self, image_shape: tuple[int, int, int], seed: int) -> Autoencoder:
+        """Build the untrained network; its initial weights and dropout depend on `seed` alone."""
+        from aecli.nn.layers import (
+            Autoencoder,
+            LayerSpec,
+            NetworkSpec,
+            image_input,
+            mlp,
+            to_image,
+            vector_input,
+        )
+
+        network = NetworkSpec(self.initializer, self.dropout, self.l1, self.l2, seed)
+        hidden = [LayerSpec(width, self.activation) for width in self.hidden]
+        code = LayerSpec(self.latent_dim, self.code_activation)
+        output = LayerSpec(prod(image_shape), self.output_activation, last=True)
+
+        images = image_input(image_shape)
+        latents = mlp(images, [*hidden, code], network, "encoder")
+        codes = vector_input(self.latent_dim)
+        pixels = mlp(codes, [*reversed(hidden), output], network, "decoder")
+        return Autoencoder.join(images, latents, codes, to_image(pixels, image_shape))
