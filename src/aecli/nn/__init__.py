@@ -1,0 +1,1 @@
+"""Everything that needs Keras or TensorFlow; nothing outside this folder imports them."""

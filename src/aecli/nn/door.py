@@ -1,0 +1,31 @@
+"""The one place where Keras and TensorFlow are imported: quickly, quietly, with the right backend."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Keras imports these when they are installed, for features not used here; they cost up to seconds.
+_NOT_NEEDED = ("sklearn", "pandas", "PIL", "matplotlib", "IPython", "pydot")
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@contextmanager
+def _hidden(names: tuple[str, ...]) -> Iterator[None]:
+    """Make these packages look absent while the block imports something."""
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
+
+
+with _hidden(_NOT_NEEDED):
+    import keras
+    import tensorflow as tf
+
+__all__ = ["keras", "tf"]

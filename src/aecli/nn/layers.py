@@ -1,0 +1,114 @@
+"""Layers from plain values: the pieces that every model family is built of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aecli.activations import find_activation
+from aecli.fields import Choice
+from aecli.nn.door import keras
+from aecli.seeds import derive
+
+
+@dataclass(frozen=True)
+class Autoencoder:
+    """Three Keras models over the same weights: images -> latents, latents -> images, and both."""
+
+    encoder: Any
+    decoder: Any
+    model: Any
+
+    @classmethod
+    def join(cls, images: Any, latents: Any, codes: Any, reconstructions: Any) -> "Autoencoder":
+        """Make the three models from the ends of the encoder's and of the decoder's graph."""
+        encoder = keras.Model(images, latents, name="encoder")
+        decoder = keras.Model(codes, reconstructions, name="decoder")
+        return cls(encoder, decoder, keras.Model(images, decoder(encoder(images)), name="autoencoder"))
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """One dense layer: its width and activation; the last layer of a network has no dropout."""
+
+    width: int
+    activation: Choice
+    last: bool = False
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What the layers of a network share."""
+
+    initializer: str
+    dropout: float
+    l1: float
+    l2: float
+    seed: int
+
+
+def image_input(image_shape: tuple[int, int, int]) -> Any:
+    """Return an input of images (N, H, W, C)."""
+    return keras.Input(image_shape, name="images")
+
+
+def vector_input(length: int) -> Any:
+    """Return an input of latents (N, length)."""
+    return keras.Input((length,), name="latents")
+
+
+def mlp(inputs: Any, layers: Sequence[LayerSpec], network: NetworkSpec, name: str) -> Any:
+    """Stack dense layers on the flattened input; `name` keeps their weights' seeds apart."""
+    x = keras.layers.Flatten(name=f"{name}_flatten")(inputs) if len(inputs.shape) > 2 else inputs
+    for i, layer in enumerate(layers):
+        x = keras.layers.Dense(
+            layer.width,
+            kernel_initializer=_initializer(layer.activation, network, f"{name}_{i}"),
+            kernel_regularizer=keras.regularizers.L1L2(network.l1, network.l2) if network.l1 or network.l2 else None,
+            name=f"{name}_{i}",
+        )(x)
+        x = activation_layer(layer.activation, f"{name}_{i}_{layer.activation.name}")(x)
+        if network.dropout and not layer.last:
+            seed = derive(network.seed, "dropout", f"{name}_{i}")
+            x = keras.layers.Dropout(network.dropout, seed=seed, name=f"{name}_{i}_dropout")(x)
+    return x
+
+
+def to_image(pixels: Any, image_shape: tuple[int, int, int]) -> Any:
+    """Reshape (N, H * W * C) to (N, H, W, C)."""
+    return keras.layers.Reshape(image_shape, name="reconstructions")(pixels)
+
+
+def activation_layer(choice: Choice, name: str | None = None) -> Any:
+    """Return the Keras layer of an activation: a stock layer wherever Keras has one."""
+    row = find_activation(choice.name)
+    if row.layer == "PReLU":
+        slope = keras.initializers.Constant(choice.parameters["initial_slope"])
+        return keras.layers.PReLU(alpha_initializer=slope, name=name)
+    if row.layer is not None:
+        return getattr(keras.layers, row.layer)(**choice.parameters, name=name)
+    if not choice.items:
+        return keras.layers.Activation(row.name, name=name)
+    return Elementwise(row.name, choice.parameters, name=name)
+
+
+@keras.saving.register_keras_serializable("aecli")
+class Elementwise(keras.layers.Layer):  # type: ignore[misc]
+    """An activation function with parameters that Keras has no layer for."""
+
+    def __init__(self, function: str, parameters: dict[str, float], **options: Any) -> None:
+        super().__init__(**options)
+        self.function, self.parameters = function, dict(parameters)
+
+    def call(self, x: Any) -> Any:
+        return getattr(keras.activations, self.function)(x, **self.parameters)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "function": self.function, "parameters": self.parameters}
+
+
+def _initializer(activation: Choice, network: NetworkSpec, layer: str) -> Any:
+    name = network.initializer
+    if name == "matched":
+        name = find_activation(activation.name).initializer
+    seed = derive(network.seed, "weights", layer)
+    return keras.initializers.get({"class_name": name, "config": {"seed": seed}})

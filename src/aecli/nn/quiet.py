@@ -1,0 +1,36 @@
+"""Keeps the native chatter of TensorFlow and XLA away from the user's terminal."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def native_stderr_silenced() -> Iterator[None]:
+    """Send file descriptor 2 to a temporary file; Python's `sys.stderr` still reaches the user.
+
+    TensorFlow writes some lines to the descriptor before its own logging (and its level) is set
+    up, so no setting can silence them. On an unexpected error the file's end is shown.
+    """
+    real = sys.stderr
+    try:
+        on_descriptor_2 = real.fileno() == 2
+        saved = os.dup(2)
+    except (OSError, ValueError, AttributeError):
+        yield  # no descriptor behind stderr, nothing to keep clean
+        return
+    with tempfile.TemporaryFile() as chatter:
+        real.flush()
+        os.dup2(chatter.fileno(), 2)
+        if on_descriptor_2:
+            sys.stderr = os.fdopen(os.dup(saved), "w", buffering=1, encoding=real.encoding, errors="backslashreplace")
+        try:
+            yield
+        finally:
+            if sys.stderr is not real:
+                sys.stderr.close()
+                sys.stderr = real
+            os.dup2(saved, 2)
+            os.close(saved)
