@@ -1,0 +1,326 @@
+"""Pictures of a run, drawn from its folder and a file of images; nothing here trains or prints."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
+
+from aecli.data import ImageSource, fingerprint, open_images
+from aecli.errors import AeError, RunError
+from aecli.files import written_whole
+from aecli.images import Images
+from aecli.infer import Model, load_model, open_images_like, reconstruct_chunks
+from aecli.metrics import PerImage, mse, psnr
+from aecli.run import Run
+
+SUFFIXES = (".png", ".svg", ".pdf")
+COLUMNS = 10
+FILTERS = 64
+QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_CELL, _MARGIN, _INK, _BLUE, _ORANGE = 0.95, 0.9, "#444444", "#2166ac", "#d6604d"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is drawn: a run's model on rows of a file; `data` names them in captions.
+
+    `rows` are row numbers of the file, None for all of it.
+    """
+
+    run: Run
+    model: Model
+    source: ImageSource
+    data: str
+    rows: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.source) if self.rows is None else len(self.rows)
+
+    @cached_property
+    def errors(self) -> PerImage:
+        """The mse of each image."""
+        return np.concatenate([mse(*pair) for pair in reconstruct_chunks(self.model, self.source, self.rows)])
+
+    def row_numbers(self, positions: Sequence[int]) -> NDArray[np.int64]:
+        """Return the rows of the file at these positions."""
+        wanted = np.asarray(positions, np.int64)
+        return wanted if self.rows is None else self.rows[wanted]
+
+    def show(self, positions: Sequence[int]) -> tuple[Images, Images]:
+        """Return the images at these positions and their reconstructions."""
+        images = self.source.format.to_contract(self.source.file.take(self.row_numbers(positions)))
+        return images, self.model.reconstruct(images)
+
+    def positions_of(self, rows: Sequence[int]) -> list[int]:
+        """Return the positions of these rows of the file; AeError when one is not drawn from."""
+        known = range(len(self.source)) if self.rows is None else {int(r): i for i, r in enumerate(self.rows)}
+        unknown = [row for row in rows if row not in known]
+        if unknown:
+            last = len(self.source) - 1
+            where = (
+                f"are 0 to {last}" if self.rows is None else "are the validation rows in split.npz; --images draws any"
+            )
+            raise AeError(f"--index {unknown[0]}: not a row of {self.data}: its rows {where}")
+        return [known[row] for row in rows]
+
+    def choose(
+        self,
+        rows: Sequence[int] | None = None,
+        worst: int | None = None,
+        best: int | None = None,
+        count: int | None = None,
+    ) -> list[int]:
+        """Return positions: of these rows, of the worst or the best images, or else the first `count`."""
+        if rows is not None:
+            return self.positions_of(rows)
+        if worst is not None or best is not None:
+            order = np.argsort(-self.errors if worst is not None else self.errors, kind="stable")
+            return [int(i) for i in order[: worst or best]]
+        return list(range(min(COLUMNS if count is None else count, len(self))))
+
+
+def subject_of(run: Run, images: Path | None) -> Subject:
+    """Return what to draw: these images, or by default the run's validation images from its own data file."""
+    model = load_model(run)
+    if images is not None:
+        return Subject(run, model, open_images_like(images, run.image_format), images.name)
+    data = run.environment.get("data", {})
+    path = Path(str(data.get("file")))
+    if not path.is_file() or fingerprint(path) != data.get("sha256"):
+        problem = "has changed since" if path.is_file() else "is no longer there"
+        raise RunError(f"{path}: the run's training images: the file {problem}: name images with --images FILE")
+    image_format = run.image_format
+    source = open_images(path, image_format.image_shape, image_format.value_range)
+    return Subject(run, model, source, f"{path.name} (validation)", run.split.validation)
+
+
+def reconstructions(subject: Subject, positions: Sequence[int] | None = None) -> Figure:
+    """Draw originals over reconstructions over error maps, the PSNR under each; the first ten by default."""
+    positions = subject.choose() if positions is None else positions
+    images, restored = subject.show(positions)
+    values, rows = psnr(images, restored), subject.row_numbers(positions)
+    error_maps = np.abs(images - restored).mean(axis=3)
+    brightest = max(float(error_maps.max()), 1e-6)
+    bands, columns = ceil(len(images) / COLUMNS), max(min(COLUMNS, len(images)), 5)
+    figure = _figure(columns, 3 * bands, band_space=0.32 * bands)
+    axes = _grid(figure, 3 * bands, columns)
+    for i in range(len(images)):
+        band, column = divmod(i, COLUMNS)
+        above, middle, below = (axes[3 * band + k][column] for k in range(3))
+        _show(above, images[i])
+        above.set_title(f"#{rows[i]}", fontsize=8, color=_INK, pad=3)
+        _show(middle, restored[i])
+        below.set_axis_on()
+        below.imshow(error_maps[i], cmap="magma", vmin=0, vmax=brightest, interpolation="nearest")
+        _frame(below)
+        below.set_xlabel("exact" if np.isinf(values[i]) else f"{values[i]:.1f} dB", fontsize=8, color=_INK, labelpad=3)
+        if column == 0:
+            for axis, label in ((above, "original"), (middle, "reconstructed"), (below, "error")):
+                axis.set_ylabel(label, fontsize=8, color=_INK, rotation=0, ha="right", va="center")
+    _caption(
+        figure,
+        subject,
+        f"Under each image its PSNR. Error maps: |difference| of pixels in [0, 1], black 0, white {brightest:.2g}.",
+    )
+    return figure
+
+
+def history(run: Run) -> Figure:
+    """Draw the training and the validation loss over the epochs, the best epoch marked."""
+    records = run.history
+    if not records:
+        raise RunError(f"{run.history_file}: holds no epochs: train the run again")
+    epochs = [record.epoch for record in records]
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axis = figure.add_subplot()
+    marker = "o" if len(records) < 3 else None
+    axis.plot(epochs, [r.loss for r in records], color=_BLUE, marker=marker, label="training")
+    axis.plot(epochs, [r.val_loss for r in records], color=_ORANGE, marker=marker, label="validation")
+    best = min(records, key=lambda record: record.val_loss)
+    axis.plot([best.epoch], [best.val_loss], "o", color=_ORANGE, ms=6)
+    losses = [value for r in records for value in (r.loss, r.val_loss)]
+    if min(losses) > 0 and max(losses) > 5 * min(losses):
+        axis.set_yscale("log")
+        for formatted in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+            formatted(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    axis.set(xlabel="epoch", ylabel="loss")
+    axis.grid(alpha=0.25, which="both")
+    axis.legend(frameon=False)
+    axis.set_title(
+        f"run {run.name}: lowest validation loss {best.val_loss:.4g} in epoch {best.epoch}",
+        fontsize=10,
+        loc="left",
+    )
+    return figure
+
+
+def errors(subject: Subject) -> Figure:
+    """Draw the distribution of the per-image mse, with examples at its quantiles."""
+    values = subject.errors
+    order = np.argsort(values, kind="stable")
+    positions = [int(order[round(q * (len(values) - 1))]) for q in QUANTILES]
+    figure = Figure(figsize=(7, 6.2), layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=(1.15, 1))
+    top, bottom = parts
+    axis = top.add_subplot()
+    axis.hist(values, bins=min(60, max(10, len(values) // 20)), color=_BLUE, alpha=0.75)
+    axis.axvline(float(values.mean()), color=_ORANGE, label=f"mean {values.mean():.4g}")
+    axis.set(xlabel="mse of an image", ylabel="images")
+    axis.legend(frameon=False)
+    axis.set_title(_line(subject), fontsize=10, loc="left")
+    images, restored = subject.show(positions)
+    rows = subject.row_numbers(positions)
+    names = ("best", "25 %", "median", "75 %", "worst")
+    axes = bottom.subplots(2, len(QUANTILES), squeeze=False)
+    for i, position in enumerate(positions):
+        _show(axes[0][i], images[i])
+        axes[0][i].set_title(f"{names[i]}, #{rows[i]}", fontsize=8, color=_INK)
+        _show(axes[1][i], restored[i])
+        axes[1][i].set_xlabel(f"mse {values[position]:.2g}", fontsize=8, color=_INK)
+    for axis, label in zip(axes[:, 0], ("original", "reconstructed"), strict=True):
+        axis.set_ylabel(label, fontsize=8, color=_INK, rotation=0, ha="right", va="center")
+    return figure
+
+
+def filters(run: Run) -> Figure:
+    """Draw the weights of the first and of the last layer as images: what each unit looks for and paints."""
+    shape = run.image_format.image_shape
+    size = int(np.prod(shape))
+    looks = _weights(run.encoder_file, first=True)
+    paints = _weights(run.decoder_file, first=False)
+    if looks.shape[0] != size or paints.shape[1] != size:
+        raise RunError(f"{run.path}: its first and last layer are not dense, so their filters are no images")
+    figure = Figure(figsize=(9.2, 5.2), layout="constrained")
+    figure.suptitle(f"run {run.name}: weights of each unit, blue negative, white 0, red positive", fontsize=10)
+    if shape[2] == 3:
+        figure.suptitle(f"run {run.name}: weights of each unit, mid-grey 0", fontsize=10)
+    panels: Any = figure.subfigures(1, 2, wspace=0.04)
+    for panel, rows, name in zip(panels, (looks.T, paints), ("first layer", "last layer"), strict=True):
+        shown = rows[:FILTERS]
+        side = ceil(len(shown) ** 0.5)
+        axes = panel.subplots(ceil(len(shown) / side), side, squeeze=False)
+        panel.suptitle(f"{name}: {len(shown)} of {len(rows)} units", fontsize=9, color=_INK)
+        for axis in axes.flat:
+            axis.set_axis_off()
+        for axis, weights in zip(axes.flat, shown, strict=False):
+            _show_weights(axis, weights.reshape(shape))
+    return figure
+
+
+def _weights(path: Path, *, first: bool) -> NDArray[np.float32]:
+    """Return the (inputs, units) weights of the first or the last dense layer of an ONNX file."""
+    import onnx
+
+    try:
+        graph = onnx.load(path, load_external_data=False).graph
+    except Exception as error:  # protobuf's decoding errors share no base class with OSError
+        raise RunError(f"{path}: is missing or damaged: train the run again") from error
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    products = [node for node in graph.node if node.op_type in ("MatMul", "Gemm") and node.input[1] in constants]
+    if not products:
+        raise RunError(f"{path}: has no dense layer: filters are drawn for dense models")
+    weights = onnx.numpy_helper.to_array(constants[products[0 if first else -1].input[1]])
+    return np.asarray(weights, np.float32)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of picture: drawn from the run's folder alone, or from images too."""
+
+    draw: Callable[..., Figure]
+    needs_images: bool
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "reconstructions": Kind(reconstructions, needs_images=True),
+        "history": Kind(history, needs_images=False),
+        "errors": Kind(errors, needs_images=True),
+        "filters": Kind(filters, needs_images=False),
+    }
+)
+
+
+def check_suffix(path: Path) -> None:
+    """Raise AeError when a figure cannot be written under this name."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise AeError(f"{path}: unknown suffix '{path.suffix}': give one of {', '.join(SUFFIXES)}")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, SVG or PDF, by suffix."""
+    check_suffix(path)
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, dpi=130)
+
+
+def _figure(columns: int, rows: int, band_space: float) -> Figure:
+    width, height = _MARGIN + columns * _CELL, 0.45 + rows * _CELL + band_space
+    return Figure(figsize=(width, height))
+
+
+def _grid(figure: Figure, rows: int, columns: int) -> list[list[Any]]:
+    width, height = figure.get_size_inches()
+    axes = figure.subplots(rows, columns, squeeze=False)
+    figure.subplots_adjust(
+        left=_MARGIN / width,
+        right=1 - 0.05 / width,
+        top=1 - 0.22 / height,
+        bottom=0.55 / height,
+        wspace=0.06,
+        hspace=0.12,
+    )
+    for axis in axes.flat:
+        axis.set_axis_off()
+    return [list(row) for row in axes]
+
+
+def _show(axis: Any, image: NDArray[np.float32]) -> None:
+    channels = image.shape[2]
+    axis.set_axis_on()
+    if channels >= 3:
+        axis.imshow(np.clip(image[:, :, :3], 0, 1), interpolation="nearest")
+    else:
+        axis.imshow(image.mean(axis=2), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    _frame(axis)
+
+
+def _frame(axis: Any) -> None:
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set(color="#cccccc", linewidth=0.5)
+
+
+def _show_weights(axis: Any, weights: NDArray[np.float32]) -> None:
+    largest = float(np.abs(weights).max()) or 1.0
+    if weights.shape[2] == 3:
+        axis.imshow(0.5 + weights / (2 * largest), interpolation="nearest")
+    else:
+        axis.imshow(weights.mean(axis=2), cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
+
+
+def _line(subject: Subject) -> str:
+    return f"run {subject.run.name} on {subject.data}, {len(subject):,} images"
+
+
+def _caption(figure: Figure, subject: Subject, text: str) -> None:
+    height = figure.get_size_inches()[1]
+    figure.text(
+        0.01,
+        0.2 / height,
+        f"{_line(subject)}\n{text}",
+        fontsize=7.5,
+        color=_INK,
+        va="center",
+        linespacing=1.4,
+    )

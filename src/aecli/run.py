@@ -1,0 +1,228 @@
+"""A run is a folder; this is the only file that knows the names inside it."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from zipfile import BadZipFile
+
+import numpy as np
+
+from aecli.baselines import Baselines
+from aecli.data import Split
+from aecli.errors import RunError, did_you_mean, one_line
+from aecli.files import write_text, written_whole
+from aecli.history import EpochRecord, from_csv, to_csv
+from aecli.images import ImageFormat
+
+RUNS = Path("runs")
+FORMAT_VERSION = 1
+
+T = TypeVar("T")
+State = Literal["complete", "failed", "interrupted", "incomplete"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of one training. `metrics.json` is written last: it says that the run is complete."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    config_file = property(lambda self: self.path / "config.yaml")
+    environment_file = property(lambda self: self.path / "environment.json")
+    split_file = property(lambda self: self.path / "split.npz")
+    history_file = property(lambda self: self.path / "history.csv")
+    model_file = property(lambda self: self.path / "model.keras")
+    encoder_file = property(lambda self: self.path / "encoder.onnx")
+    decoder_file = property(lambda self: self.path / "decoder.onnx")
+    baselines_file = property(lambda self: self.path / "baselines.npz")
+    reconstructions_file = property(lambda self: self.path / "reconstructions.npy")
+    metrics_file = property(lambda self: self.path / "metrics.json")
+    failure_file = property(lambda self: self.path / "failure.json")
+    plots_folder = property(lambda self: self.path / "plots")
+
+    @property
+    def _own_files(self) -> list[Path]:
+        return [
+            self.metrics_file, self.failure_file, self.config_file, self.environment_file, self.split_file,
+            self.history_file, self.model_file, self.encoder_file, self.decoder_file, self.baselines_file,
+            self.reconstructions_file,
+        ]  # fmt: skip
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def refuse_existing(self, overwrite: bool) -> None:
+        """Raise RunError where a run would be overwritten without being asked, or is something else."""
+        if self.path.is_file():
+            raise RunError(f"{self.path}: is a file, expected a folder for the run: give another --run")
+        if not self.path.is_dir() or not any(self.path.iterdir()):
+            return
+        if not self.config_file.is_file():
+            raise RunError(f"{self.path}: is a folder of other files, not a run: give another --run")
+        if not overwrite:
+            raise RunError(f"{self.path}: a run is already there: give another --run or add --overwrite")
+
+    def create(self, config_yaml: str) -> None:
+        """Make the folder, or empty it of a former run's files, and write the config."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            for file in self._own_files:
+                file.unlink(missing_ok=True)
+            shutil.rmtree(self.plots_folder, ignore_errors=True)
+            self.plots_folder.mkdir()
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be written ({error.strerror}): give another --run") from error
+        write_text(self.config_file, config_yaml)
+
+    @property
+    def state(self) -> State:
+        """complete, failed, interrupted, or incomplete: still training, or killed."""
+        if self.metrics_file.is_file():
+            return "complete"
+        if self.failure_file.is_file():
+            return "interrupted" if self._json(self.failure_file).get("state") == "interrupted" else "failed"
+        return "incomplete"
+
+    def require_complete(self) -> None:
+        """Raise RunError unless training reached its end."""
+        if not self.path.is_dir():
+            siblings = [p.name for p in self.path.parent.glob("*")] if self.path.parent.is_dir() else []
+            raise RunError(f"{self.path}: no such run{did_you_mean(self.name, siblings) or ': see ae runs'}")
+        if not self.config_file.is_file() and not self.metrics_file.is_file():
+            raise RunError(f"{self.path}: is not a run's folder: see ae runs")
+        if self.state != "complete":
+            raise RunError(f"{self.path}: the run is {self.state}: train it again with ae train --overwrite")
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def write_environment(self, environment: Mapping[str, Any]) -> None:
+        """Write what the training ran on and its data's fingerprint."""
+        write_text(self.environment_file, _dump({"format_version": FORMAT_VERSION, **environment}))
+
+    def write_split(self, split: Split) -> None:
+        """Write the rows used for training and for validation."""
+        self._save_npz(self.split_file, train=split.train, validation=split.validation)
+
+    def write_history(self, records: Iterable[EpochRecord]) -> None:
+        """Write the history."""
+        write_text(self.history_file, to_csv(records))
+
+    def write_baselines(self, baselines: Baselines) -> None:
+        """Write the mean image and the principal components."""
+        self._save_npz(self.baselines_file, mean=baselines.mean, components=baselines.components)
+
+    def write_failure(self, state: State, reason: str, epoch: int) -> None:
+        """Mark the run as failed or interrupted after this many epochs."""
+        write_text(self.failure_file, _dump({"state": state, "reason": reason, "epochs": epoch}))
+
+    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Write the metrics: from now on the run is complete."""
+        write_text(self.metrics_file, _dump({"format_version": FORMAT_VERSION, **metrics}))
+
+    def _save_npz(self, path: Path, **arrays: Any) -> None:
+        with written_whole(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)
+
+    # -- reading ------------------------------------------------------------------------------
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """The content of metrics.json."""
+        return self._json(self.metrics_file)
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """The content of environment.json."""
+        return self._json(self.environment_file)
+
+    @property
+    def image_format(self) -> ImageFormat:
+        """The format of the training images."""
+        return self._read(self.environment_file, lambda _: _image_format(self.environment["data"]["format"]))
+
+    @property
+    def baselines(self) -> Baselines:
+        """The mean image and the principal components of the training images."""
+        arrays = self._read(self.baselines_file, _load_npz)
+        return self._read(self.baselines_file, lambda _: Baselines(arrays["mean"], arrays["components"]))
+
+    @property
+    def split(self) -> Split:
+        """The rows used for training and for validation."""
+        arrays = self._read(self.split_file, _load_npz)
+        return self._read(self.split_file, lambda _: Split(arrays["train"], arrays["validation"]))
+
+    @property
+    def history(self) -> list[EpochRecord]:
+        """The records of the epochs trained."""
+        return self._read(self.history_file, lambda path: from_csv(path.read_text(encoding="utf-8")))
+
+    @property
+    def date(self) -> datetime:
+        """When the run was last written to."""
+        file = self.metrics_file if self.metrics_file.is_file() else self.config_file
+        return datetime.fromtimestamp(file.stat().st_mtime)
+
+    def _json(self, path: Path) -> dict[str, Any]:
+        return self._read(path, lambda p: dict(json.loads(p.read_text(encoding="utf-8"))))
+
+    def _read(self, path: Path, reader: Callable[[Path], T]) -> T:
+        try:
+            return reader(path)
+        except FileNotFoundError as error:
+            raise RunError(f"{path}: is missing from the run: train it again with ae train --overwrite") from error
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+            raise RunError(f"{path}: is damaged ({one_line(error)}): train the run again") from error
+
+
+def list_runs(folder: Path = RUNS) -> list[Run]:
+    """Return the runs in a folder, newest first."""
+    if not folder.is_dir():
+        return []
+    runs = [Run(entry) for entry in folder.iterdir() if (entry / "config.yaml").is_file()]
+    return sorted(runs, key=lambda run: run.date, reverse=True)
+
+
+def find_run(path: Path | None) -> Run:
+    """Return the complete run at `path`, or the newest complete one under runs/."""
+    if path is not None:
+        run = Run(path)
+        run.require_complete()
+        return run
+    runs = list_runs()
+    for run in runs:
+        if run.state == "complete":
+            return run
+    if runs:
+        raise RunError(f"{RUNS}/: no complete run among {len(runs)}: see ae runs")
+    raise RunError(f"{RUNS}/: no runs here: train one with ae train, or give --run")
+
+
+def _image_format(fields: Mapping[str, Any]) -> ImageFormat:
+    height, width, channels = map(int, fields["image_shape"])
+    low, high = map(float, fields["value_range"])
+    np.dtype(fields["dtype"])  # a wrong name raises TypeError here
+    return ImageFormat(fields["dtype"], tuple(map(int, fields["sample_shape"])), (height, width, channels), (low, high))
+
+
+def format_fields(image_format: ImageFormat) -> dict[str, Any]:
+    """Return an ImageFormat as plain values for JSON."""
+    return asdict(image_format)
+
+
+def _load_npz(path: Path) -> dict[str, Any]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _dump(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
