@@ -1,0 +1,49 @@
+"""`ae config`"""
+
+from pathlib import Path
+
+import click
+
+from aecli.cli.options import config_option, output_option, overwrite_option, set_option
+
+
+@click.group("config")
+def command() -> None:
+    """Show, start or describe a config."""
+
+
+@command.command("show")
+@config_option
+@set_option
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def show(config_file: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Print the complete config, every default resolved."""
+    from aecli.config import load_config, to_yaml
+
+    config = load_config(config_file, overrides).config
+    click.echo(config.model_dump_json(indent=2) if as_json else to_yaml(config).rstrip())
+
+
+@command.command("init")
+@output_option("stdout")
+@overwrite_option
+def init(output: Path | None, overwrite: bool) -> None:
+    """Write a commented config to start from."""
+    from aecli.config import starter_yaml
+    from aecli.files import refuse_output, write_text
+
+    if output is None:
+        click.echo(starter_yaml().rstrip())
+        return
+    refuse_output(output, overwrite)
+    write_text(output, starter_yaml())
+    click.echo(str(output))
+
+
+@command.command("schema")
+def schema() -> None:
+    """Print the JSON schema of a config, for editors."""
+    from aecli.cli.terminal import print_json
+    from aecli.config import json_schema
+
+    print_json(json_schema())

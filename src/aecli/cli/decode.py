@@ -1,0 +1,32 @@
+"""`ae decode`"""
+
+from pathlib import Path
+
+import click
+
+from aecli.cli.options import FILE, output_option, overwrite_option, quiet_option, run_option
+
+
+@click.command("decode")
+@click.argument("latents", type=FILE)
+@run_option
+@output_option("<name>_images.npy here")
+@overwrite_option
+@quiet_option
+def command(latents: Path, run_folder: Path | None, output: Path | None, overwrite: bool, quiet: bool) -> None:
+    """Write the images of LATENTS: .npy, in the shape, dtype and value range of the training images."""
+    from aecli.cli.terminal import note
+    from aecli.files import NpyWriter, refuse_output
+    from aecli.infer import decode_chunks, load_model, open_latents
+    from aecli.run import find_run
+
+    run = find_run(run_folder)
+    note(f"using the run {run.path}", quiet or run_folder is not None)
+    output = output or Path(f"{latents.stem}_images.npy")
+    refuse_output(output, overwrite, latents)
+    model, image_format = load_model(run), run.image_format
+    codes = open_latents(latents, model.latent_dim)
+    with NpyWriter(output, (len(codes), *image_format.sample_shape), image_format.dtype) as writer:
+        for images in decode_chunks(model, codes):
+            writer.write(image_format.from_contract(images))
+    click.echo(f"{len(codes):,} images: {output}")

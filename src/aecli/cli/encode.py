@@ -1,0 +1,31 @@
+"""`ae encode`"""
+
+from pathlib import Path
+
+import click
+
+from aecli.cli.options import images_argument, output_option, overwrite_option, quiet_option, run_option
+
+
+@click.command("encode")
+@images_argument
+@run_option
+@output_option("<name>_latents.npy here")
+@overwrite_option
+@quiet_option
+def command(images: Path, run_folder: Path | None, output: Path | None, overwrite: bool, quiet: bool) -> None:
+    """Write the latents of IMAGES: .npy, float32 (N, latent_dim)."""
+    from aecli.cli.terminal import note
+    from aecli.files import NpyWriter, refuse_output
+    from aecli.infer import load_model, open_images_like
+    from aecli.run import find_run
+
+    run = find_run(run_folder)
+    note(f"using the run {run.path}", quiet or run_folder is not None)
+    output = output or Path(f"{images.stem}_latents.npy")
+    refuse_output(output, overwrite, images)
+    source, model = open_images_like(images, run.image_format), load_model(run)
+    with NpyWriter(output, (len(source), model.latent_dim), "<f4") as writer:
+        for _, chunk in source.chunks():
+            writer.write(model.encode(chunk))
+    click.echo(f"{len(source):,} latents of length {model.latent_dim}: {output}")

@@ -1,0 +1,53 @@
+"""`ae evaluate`"""
+
+from pathlib import Path
+
+import click
+
+from aecli.cli.options import FILE, images_argument, json_option, overwrite_option, quiet_option, run_option
+
+
+@click.command("evaluate")
+@images_argument
+@run_option
+@click.option("--per-image", type=FILE, metavar="FILE.csv", help="Also write every metric of every image.")
+@overwrite_option
+@json_option
+@quiet_option
+def command(
+    images: Path, run_folder: Path | None, per_image: Path | None, overwrite: bool, as_json: bool, quiet: bool
+) -> None:
+    """Measure a run on IMAGES, beside the mean image and PCA.
+
+    Both baselines were fitted on the run's training images; PCA has the same code length. Pixels are
+    in [0, 1]; fvu is the mse divided by that of the mean image.
+    """
+    from aecli.cli.terminal import metric_cells, metric_header, note, print_json, print_table
+    from aecli.files import refuse_output, write_text
+    from aecli.infer import evaluate, load_model, open_images_like, reconstruct_chunks
+    from aecli.metrics import SSIM_WINDOW, ssim_window
+    from aecli.run import find_run
+
+    run = find_run(run_folder)
+    note(f"using the run {run.path}", quiet or run_folder is not None)
+    if per_image is not None:
+        refuse_output(per_image, overwrite, images)
+    source, baselines = open_images_like(images, run.image_format), run.baselines
+    evaluation = evaluate(reconstruct_chunks(load_model(run), source), baselines)
+    if per_image is not None:
+        write_text(per_image, evaluation.to_csv())
+    window = ssim_window(*source.format.image_shape[:2])
+    summary = evaluation.summary()
+    if as_json:
+        print_json({"run": str(run.path), "images": len(source), "ssim_window": window, **summary})
+        return
+    names = {"model": run.name, "pca": f"PCA-{len(baselines.components)}", "mean_image": "mean image"}
+    print_table(
+        [f"{len(source):,} images", *metric_header()],
+        [[label, *metric_cells(summary[row])] for row, label in names.items()],
+    )
+    if window != SSIM_WINDOW:
+        note(
+            f"ssim: window of {window} x {window} pixels, the images are smaller than {SSIM_WINDOW} x {SSIM_WINDOW}",
+            quiet,
+        )

@@ -1,0 +1,71 @@
+"""The `ae` command: its subcommands, each imported when it is named, and the translation of errors."""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from aecli import __version__
+from aecli.errors import AeError
+
+# Command -> the line of help it has in the list. The rest of a command loads when it is used.
+COMMANDS = {
+    "train": "Train an autoencoder on your images and write a run.",
+    "reconstruct": "Reconstruct images with a run; write, measure and draw them.",
+    "encode": "Write the latents of images.",
+    "decode": "Write the images of latents.",
+    "evaluate": "Measure a run on images, beside the mean image and PCA.",
+    "plot": "Draw reconstructions, history, errors or filters of a run.",
+    "config": "Show, start or describe a config.",
+    "runs": "List the runs here.",
+}
+
+
+class Commands(click.Group):
+    """A group that imports a command's module only when it runs, and makes our errors the user's."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"aecli.cli.{name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AeError as error:
+            for line in str(error).splitlines():
+                click.echo(f"ae: {line}", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", prog_name="ae")
+def cli() -> None:
+    """Train image autoencoders on your own images and see how well they reconstruct.
+
+    Start with `ae train`, then `ae reconstruct IMAGES.npy` and `ae plot`.
+    """
+
+
+def main() -> None:
+    """Run the command line; a closed pipe or Ctrl-C ends it quietly."""
+    try:
+        cli(prog_name="ae")
+    except BrokenPipeError:
+        # Whoever read our output has left, e.g. `head`; nothing can be flushed to it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

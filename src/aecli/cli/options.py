@@ -1,0 +1,53 @@
+"""Options shared by commands; each is one object, so it means the same everywhere.
+
+| option | meaning | commands |
+| --- | --- | --- |
+| IMAGES | a file of images | reconstruct, encode, evaluate |
+| --run | the run to use, by default the newest complete one | reconstruct, encode, decode, evaluate, plot |
+| --output | the file to write | reconstruct, encode, decode, plot, config init |
+| --overwrite | allow it to replace a file | the same |
+| --config, --set | where the config comes from | train, config show |
+| --json | the result as JSON | reconstruct, evaluate, runs |
+| --quiet | nothing on stderr but errors | train, reconstruct, encode, decode, evaluate, plot |
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+FILE = click.Path(path_type=Path)
+
+images_argument = click.argument("images", type=FILE)
+run_option = click.option(
+    "--run",
+    "run_folder",
+    type=FILE,
+    metavar="DIR",
+    help="Run to use.  [default: the newest complete one in runs/]",
+)
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what is there already.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print no progress and no notes.")
+config_option = click.option(
+    "-c",
+    "--config",
+    "config_file",
+    type=FILE,
+    metavar="FILE",
+    help="YAML config; the packaged ones go by name, e.g. prelu.  [default: all defaults]",
+)
+set_option = click.option(
+    "-s",
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set one config key, e.g. training.epochs=20. Repeatable.",
+)
+
+
+def output_option(default: str) -> Callable[[Any], Any]:
+    """Return the --output option; `default` says in words what is written without it."""
+    return click.option("-o", "--output", type=FILE, metavar="FILE", help=f"File to write.  [default: {default}]")

@@ -1,0 +1,76 @@
+"""`ae plot`"""
+
+from pathlib import Path
+
+import click
+
+from aecli.cli.options import FILE, output_option, overwrite_option, quiet_option, run_option
+
+
+class Indices(click.ParamType[list[int]]):
+    """Row numbers separated by commas."""
+
+    name = "N,N,..."
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        try:
+            numbers = [int(part) for part in value.split(",")]
+        except ValueError:
+            numbers = [-1]
+        if min(numbers) < 0:
+            self.fail(f"expected row numbers such as 3,7, received '{value}'", param, ctx)
+        return numbers
+
+
+@click.command("plot")
+@click.argument(
+    "kind", type=click.Choice(["reconstructions", "history", "errors", "filters"]), default="reconstructions"
+)
+@run_option
+@click.option("--images", type=FILE, metavar="FILE", help="Images to draw.  [default: the run's validation images]")
+@click.option("--index", type=Indices(), help="Draw these rows of the file.")
+@click.option("--worst", type=click.IntRange(1, 100), metavar="N", help="Draw the N worst images.")
+@click.option("--best", type=click.IntRange(1, 100), metavar="N", help="Draw the N best images.")
+@click.option("--count", type=click.IntRange(1, 100), metavar="N", help="Draw the first N images.  [default: 10]")
+@output_option("plots/KIND.png in the run; .svg and .pdf by suffix")
+@overwrite_option
+@quiet_option
+def command(
+    kind: str, run_folder: Path | None, images: Path | None, index: list[int] | None, worst: int | None,
+    best: int | None, count: int | None, output: Path | None, overwrite: bool, quiet: bool,
+) -> None:  # fmt: skip
+    """Draw a picture of a run.
+
+    \b
+    reconstructions  originals over reconstructions over error maps, with PSNR
+    history          training and validation loss
+    errors           distribution of the error, with examples
+    filters          what the first and the last layer learned
+    """
+    chosen = {"--index": index, "--worst": worst, "--best": best, "--count": count}
+    given = [name for name, value in chosen.items() if value is not None]
+    if len(given) > 1:
+        raise click.UsageError(f"{' and '.join(given)} exclude each other")
+    if given and kind != "reconstructions":
+        raise click.UsageError(f"{given[0]} belongs to the kind reconstructions")
+
+    from aecli import plots
+    from aecli.cli.terminal import note
+    from aecli.files import refuse_output
+    from aecli.run import find_run
+
+    run = find_run(run_folder)
+    note(f"using the run {run.path}", quiet or run_folder is not None)
+    if output is not None:
+        plots.check_suffix(output)
+        refuse_output(output, overwrite, *([images] if images else []))
+    if plots.KINDS[kind].needs_images:
+        subject = plots.subject_of(run, images)
+        options = {"positions": subject.choose(index, worst, best, count)} if given else {}
+        figure = plots.KINDS[kind].draw(subject, **options)
+    else:
+        figure = plots.KINDS[kind].draw(run)
+    output = output or run.plots_folder / f"{kind}.png"
+    output.parent.mkdir(exist_ok=True)
+    plots.save(figure, output)
+    click.echo(str(output))

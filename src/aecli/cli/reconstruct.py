@@ -1,0 +1,67 @@
+"""`ae reconstruct`"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aecli.cli.options import images_argument, json_option, output_option, overwrite_option, quiet_option, run_option
+
+if TYPE_CHECKING:
+    from aecli.infer import Evaluation
+
+WORST = 5
+
+
+@click.command("reconstruct")
+@images_argument
+@run_option
+@output_option("<name>_reconstructed.npy here")
+@overwrite_option
+@json_option
+@quiet_option
+def command(
+    images: Path, run_folder: Path | None, output: Path | None, overwrite: bool, as_json: bool, quiet: bool
+) -> None:
+    """Reconstruct IMAGES with a run; write, measure and draw them.
+
+    Writes the reconstructions as .npy in the shape, dtype and value range of IMAGES, and beside
+    them a PNG of originals and reconstructions. Prints the means of the metrics and the worst images.
+    """
+    from aecli import plots
+    from aecli.cli.terminal import metric_cells, metric_header, note, print_json, print_table
+    from aecli.files import NpyWriter, refuse_output
+    from aecli.infer import evaluate, load_model, open_images_like, reconstruct_chunks
+    from aecli.run import find_run
+
+    run = find_run(run_folder)
+    note(f"using the run {run.path}", quiet or run_folder is not None)
+    output = output or Path(f"{images.stem}_reconstructed.npy")
+    picture = output.with_suffix(".png")
+    for file in (output, picture):
+        refuse_output(file, overwrite, images)
+    source, model, baselines = open_images_like(images, run.image_format), load_model(run), run.baselines
+    with NpyWriter(output, source.file.shape, source.format.dtype) as writer:
+
+        def written() -> Iterator[tuple[Any, Any]]:
+            for originals, reconstructions in reconstruct_chunks(model, source):
+                writer.write(source.format.from_contract(reconstructions))
+                yield originals, reconstructions
+
+        evaluation = evaluate(written(), baselines, with_pca=False)
+    plots.save(plots.reconstructions(plots.Subject(run, model, source, images.name)), picture)
+
+    means, worst = evaluation.summary()["model"], _worst(evaluation)
+    if as_json:
+        files = {"run": str(run.path), "output": str(output), "picture": str(picture)}
+        print_json({**files, "images": len(source), **means, "worst": worst})
+        return
+    print_table(["images", *metric_header()], [[f"{len(source):,}", *metric_cells(means)]])
+    click.echo("worst images: " + ", ".join(f"#{w['image']} ({w['psnr']:.1f} dB)" for w in worst))
+    click.echo(f"reconstructions: {output}\npicture: {picture}")
+
+
+def _worst(evaluation: "Evaluation") -> list[dict[str, Any]]:
+    rows = evaluation.model["mse"].argsort(kind="stable")[::-1][:WORST]
+    return [{"image": int(i), **{name: float(v[i]) for name, v in evaluation.model.items()}} for i in rows]

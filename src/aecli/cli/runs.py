@@ -1,0 +1,53 @@
+"""`ae runs`"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aecli.cli.options import FILE, json_option
+
+if TYPE_CHECKING:
+    from aecli.run import Run
+
+
+@click.command("runs")
+@click.argument("folder", type=FILE, default=Path("runs"))
+@json_option
+def command(folder: Path, as_json: bool) -> None:
+    """List the runs in FOLDER (default: runs/), newest first."""
+    from aecli.cli.terminal import note, print_json, print_table
+    from aecli.run import list_runs
+
+    rows = [_row(run) for run in list_runs(folder)]
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        note(f"{folder}: no runs here; train one with ae train", quiet=False)
+        return
+    header = ["run", "state", "activation", "latent_dim", "epochs", "val mse", "psnr dB", "date"]
+    print_table(header, [[_cell(value) for value in row.values()] for row in rows], left=3)
+
+
+def _row(run: "Run") -> dict[str, Any]:
+    from aecli.config import load_config
+    from aecli.errors import AeError
+
+    row: dict[str, Any] = {"run": run.name, "state": "damaged", "activation": None, "latent_dim": None}
+    row |= {"epochs": None, "mse": None, "psnr": None, "date": run.date.strftime("%Y-%m-%d %H:%M")}
+    try:
+        model = load_config(run.config_file).config.model
+        row |= {"state": run.state, "activation": str(model.code_activation), "latent_dim": model.latent_dim}
+        if run.state == "complete":
+            means = run.metrics["splits"]["validation"]["model"]
+            row |= {"epochs": run.metrics["epochs"], "mse": means["mse"], "psnr": means["psnr"]}
+    except (AeError, KeyError, TypeError):
+        row["state"] = "damaged"
+    return row
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,137 @@
+"""What the commands print: results to stdout, notes and progress to stderr."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from aecli.history import EpochRecord
+
+_WIDE = 1000
+
+
+def note(message: str, quiet: bool) -> None:
+    """Print a note to stderr unless quiet."""
+    if not quiet:
+        click.echo(message, err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON to stdout."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
+    """Print a table to stdout, the first `left` columns to the left; a line is never cut in a file."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for i, title in enumerate(header):
+        table.add_column(
+            title, justify="left" if i < left else "right", overflow="fold", no_wrap=not sys.stdout.isatty()
+        )
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False, markup=False).print(table)
+
+
+METRIC_COLUMNS = {
+    "mse": ".6f",
+    "mae": ".5f",
+    "sse_per_image": ".4g",
+    "psnr": ".2f",
+    "ssim": ".4f",
+    "fvu": ".4f",
+}
+METRIC_TITLES = {"sse_per_image": "sse/image", "psnr": "psnr dB"}
+
+
+def metric_cells(means: Mapping[str, Any]) -> list[str]:
+    """Return the means of the metrics as text, "-" where there is none."""
+    return ["-" if means[name] is None else format(means[name], spec) for name, spec in METRIC_COLUMNS.items()]
+
+
+def metric_header() -> list[str]:
+    """Return the titles over `metric_cells`."""
+    return [METRIC_TITLES.get(name, name) for name in METRIC_COLUMNS]
+
+
+class TrainingProgress(Protocol):
+    """The progress of a training that can be closed; see `aecli.train.Progress`."""
+
+    def note(self, message: str) -> None: ...
+    def stage(self, name: str) -> None: ...
+    def epoch(self, record: EpochRecord, epochs: int) -> None: ...
+    def close(self) -> None: ...
+
+
+def training_progress(quiet: bool) -> TrainingProgress:
+    """Return a bar in a terminal, plain lines in a file, nothing when quiet."""
+    if quiet:
+        return _Quiet()
+    return _Bar() if sys.stderr.isatty() else _Lines()
+
+
+class _Quiet:
+    def note(self, message: str) -> None: ...
+    def stage(self, name: str) -> None: ...
+    def epoch(self, record: EpochRecord, epochs: int) -> None: ...
+    def close(self) -> None: ...
+
+
+class _Lines:
+    """One line an epoch, at most about two a second, first and last always."""
+
+    def __init__(self) -> None:
+        self.printed = 0.0
+
+    def note(self, message: str) -> None:
+        click.echo(message, err=True)
+
+    def stage(self, name: str) -> None:
+        click.echo(f"{name} ...", err=True)
+
+    def epoch(self, record: EpochRecord, epochs: int) -> None:
+        now = time.monotonic()
+        if record.epoch in (1, epochs) or now - self.printed >= 0.5:
+            self.printed = now
+            click.echo(f"epoch {record.epoch}/{epochs}  {_losses(record)}", err=True)
+
+    def close(self) -> None: ...
+
+
+class _Bar:
+    """A bar over the epochs with the losses and the time left."""
+
+    def __init__(self) -> None:
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[losses]}"),
+            TimeRemainingColumn(compact=True),
+            console=Console(stderr=True, highlight=False),
+            transient=True,
+        )
+        self.task = self.progress.add_task("checking images", total=1, losses="", visible=False)
+
+    def note(self, message: str) -> None:
+        self.progress.console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+    def stage(self, name: str) -> None:
+        self.progress.start()
+        self.progress.update(self.task, description=name, visible=True)
+
+    def epoch(self, record: EpochRecord, epochs: int) -> None:
+        self.progress.update(self.task, total=epochs, completed=record.epoch, losses=_losses(record))
+
+    def close(self) -> None:
+        self.progress.stop()
+
+
+def _losses(record: EpochRecord) -> str:
+    return f"loss {record.loss:.5f}  val_loss {record.val_loss:.5f}"

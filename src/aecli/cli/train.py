@@ -1,0 +1,93 @@
+"""`ae train`"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aecli.cli.options import FILE, config_option, overwrite_option, quiet_option, set_option
+
+if TYPE_CHECKING:
+    from aecli.config import NamedConfig
+    from aecli.run import Run
+
+
+@click.command("train")
+@config_option
+@click.option("-d", "--data", type=FILE, metavar="PATH", help="Training images (.npy), like --set data.train=PATH.")
+@set_option
+@click.option(
+    "--run", "run_folder", type=FILE, metavar="DIR", help="Folder of the run.  [default: runs/ and the config's name]"
+)
+@overwrite_option
+@quiet_option
+def command(
+    config_file: Path | None,
+    data: Path | None,
+    overrides: tuple[str, ...],
+    run_folder: Path | None,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Train an autoencoder on your images and write a run.
+
+    Without --config and --data it trains the defaults on the handwritten digits that come with the
+    package. The run's folder holds the model (Keras and ONNX), the metrics beside the mean image and
+    PCA, the history and the plots.
+
+    \b
+      ae train --data images.npy
+      ae train --config prelu --data images.npy --set model.latent_dim=16
+    """
+    from aecli.config import load_config
+
+    # Last, as an override would be: what the command line says wins over the file.
+    named = load_config(config_file, [*overrides, *([f"data.train={_quoted(data)}"] if data else [])])
+
+    from aecli.run import RUNS, Run
+
+    folder = run_folder or RUNS / named.name
+    Run(folder).refuse_existing(overwrite)
+    _report(_train(named, config_file, folder, overwrite, quiet), quiet)
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def _train(named: "NamedConfig", config_file: Path | None, folder: Path, overwrite: bool, quiet: bool) -> "Run":
+    from aecli.cli.terminal import training_progress
+    from aecli.nn.quiet import native_stderr_silenced
+    from aecli.train import train
+
+    with native_stderr_silenced():
+        progress = training_progress(quiet)
+        if config_file is None:
+            progress.note("no --config: training the defaults (ae config show prints them)")
+        elif named.origin != config_file:
+            progress.note(f"{config_file}: no such file here: using the config of that name that comes with ae")
+        if named.config.data.train is None:
+            progress.note("no images given: training on the handwritten digits that come with ae")
+        try:
+            return train(named.config, folder, name=named.name, overwrite=overwrite, progress=progress)
+        except KeyboardInterrupt:
+            progress.close()
+            progress.note(f"stopped: {folder} keeps its config, split and history, but no model: train it again")
+            raise SystemExit(130) from None
+        finally:
+            progress.close()
+
+
+def _report(run: "Run", quiet: bool) -> None:
+    from aecli.cli.terminal import metric_cells, metric_header, note, print_table
+
+    metrics = run.metrics
+    names = {"model": run.name, "pca": f"PCA-{metrics['pca_components']}", "mean_image": "mean image"}
+    rows = [
+        [part, label, *metric_cells(values[row])]
+        for part, values in metrics["splits"].items()
+        for row, label in names.items()
+    ]
+    print_table(["images", "by", *metric_header()], rows, left=2)
+    epochs, seconds = metrics["epochs"], metrics["seconds"]
+    note(f"{epochs} epochs in {seconds:.1f} s. The run is {run.path}, its pictures are in {run.plots_folder}", quiet)
