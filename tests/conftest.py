@@ -1,0 +1,66 @@
+"""Shared pieces: real images, and one real run that the tests of its users read."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from aecli.cli.main import cli
+from aecli.config import load_config
+from aecli.run import Run
+from aecli.train import train
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+DIGITS = ROOT / "data" / "digits.npy"
+SMALL = ("model.latent_dim=8", "model.hidden=[24]", "training.epochs=3", "training.batch_size=128")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of MNIST and Fashion-MNIST arrays; tests that need it skip where it is missing."""
+    if not SHARED.is_dir():
+        pytest.skip(f"needs the MNIST arrays in {SHARED}, which is not there")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def digits() -> np.ndarray:
+    return np.load(DIGITS)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A complete run on the digits; read it, never write to it."""
+    return train(load_config(None, SMALL).config, tmp_path_factory.mktemp("trained") / "runs" / "small", name="small")
+
+
+@pytest.fixture
+def run(trained: Run, tmp_path: Path) -> Run:
+    """A copy of the complete run under ./runs, in an otherwise empty working directory."""
+    shutil.copytree(trained.path, tmp_path / "runs" / "small")
+    return Run(tmp_path / "runs" / "small")
+
+
+@pytest.fixture(autouse=True)
+def _empty_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+Ae = Callable[..., Result]
+
+
+@pytest.fixture
+def ae() -> Ae:
+    """Run a command line in this process."""
+    return lambda *arguments: CliRunner().invoke(cli, [str(a) for a in arguments])
+
+
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a fresh interpreter."""
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)

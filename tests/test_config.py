@@ -1,0 +1,221 @@
+"""Configs: what is accepted, and every problem in one line with its place and cure."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from aecli.config import Config, json_schema, load_config, starter_yaml, to_yaml
+from aecli.errors import ConfigError
+from aecli.strict_yaml import parse
+from tests.conftest import ROOT
+
+OURS = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+def load(text: str, *overrides: str) -> Config:
+    Path("a.yaml").write_text(text)
+    return load_config(Path("a.yaml"), overrides).config
+
+
+BROKEN = [
+    ("model:\n  activaton: relu\n", "a.yaml:2: model.activaton: unknown key; did you mean 'activation'?"),
+    ("modle: {}\n", "a.yaml:1: modle: unknown key; did you mean 'model'?"),
+    ("zzz: 1\n", "a.yaml:1: zzz: unknown key; expected one of data, model, training"),
+    ("training:\n  epochs: three\n", "a.yaml:2: training.epochs: expected int, received 'three'"),
+    ("training:\n  epochs: 1.5\n", "a.yaml:2: training.epochs: expected int, received 1.5"),
+    ("training:\n  epochs: 0\n", "a.yaml:2: training.epochs: expected a number > 0, received 0"),
+    ("training:\n  epochs: true\n", "a.yaml:2: training.epochs: expected int, received True"),
+    ("training:\n  learning_rate: .inf\n", "a.yaml:2: training.learning_rate: expected a finite number, received inf"),
+    ("training:\n  learning_rate: fast\n", "a.yaml:2: training.learning_rate: expected a number, received 'fast'"),
+    ("training:\n  loss: msee\n", "a.yaml:2: training.loss: expected one of mse, mae, huber, binary_crossentropy, received 'msee'; did you mean 'mse'?"),
+    ("training:\n  optimizer: adm\n", "a.yaml:2: training.optimizer: unknown optimizer 'adm'; did you mean 'adam'?"),
+    ("training:\n  optimizer: {name: sgd, momentun: 1}\n", "a.yaml:2: training.optimizer: unknown parameter 'momentun'; did you mean 'momentum'?"),
+    ("training:\n  optimizer: {name: sgd, nesterov: 1}\n", "a.yaml:2: training.optimizer: nesterov: expected true or false, received 1"),
+    ("training:\n  optimizer: {name: sgd, momentum: x}\n", "a.yaml:2: training.optimizer: momentum: expected a number, received 'x'"),
+    ("training:\n  early_stopping: 5\n", "a.yaml:2: training.early_stopping: expected keys and values, received 5"),
+    ("training:\n  early_stopping:\n    patience: 0\n", "a.yaml:3: training.early_stopping.patience: expected a number > 0, received 0"),
+    ("training:\n  early_stopping:\n    patiense: 1\n", "a.yaml:3: training.early_stopping.patiense: unknown key; did you mean 'patience'?"),
+    ("training: 3\n", "a.yaml:1: training: expected keys and values, received 3"),
+    ("model:\n  activation: rellu\n", "a.yaml:2: model.activation: unknown activation 'rellu'; did you mean 'relu'?"),
+    ("model:\n  activation: softmax\n", "a.yaml:2: model.activation: 'softmax' cannot be used here: it is not elementwise: it ties the units of a layer together"),
+    ("model:\n  latent_activation: glu\n", "a.yaml:2: model.latent_activation: 'glu' cannot be used here: it halves the width of its layer"),
+    ("model:\n  activation: {name: leaky_relu, slope: 1}\n", "a.yaml:2: model.activation: unknown parameter 'slope': leaky_relu has negative_slope"),
+    ("model:\n  activation: {name: relu, slope: 1}\n", "a.yaml:2: model.activation: unknown parameter 'slope': relu has no parameters"),
+    ("model:\n  activation: [relu]\n", "a.yaml:2: model.activation: expected a name or {name: ..., parameter: ...}, received ['relu']"),
+    ("model:\n  hidden: [3, -1]\n", "a.yaml:2: model.hidden: expected a number > 0, received -1"),
+    ("model:\n  hidden: 3\n", "a.yaml:2: model.hidden: expected a list, received 3"),
+    ("model:\n  dropout: 1\n", "a.yaml:2: model.dropout: expected a number < 1, received 1"),
+    ("model:\n  family: conv\n", "a.yaml:2: model.family: expected one of dense, received 'conv'"),
+    ("model:\n  initializer: he\n", "a.yaml:2: model.initializer: expected one of "),
+    ("data:\n  value_range: [0]\n", "a.yaml:2: data.value_range: expected auto or [low, high], two numbers"),
+    ("data:\n  image_shape: [3]\n", "a.yaml:2: data.image_shape: expected at least 2 values, received [3]"),
+    ("data:\n  train: 3\n", "a.yaml:2: data.train: expected a path, received 3"),
+    ("data:\n  validation_split: 1\n", "a.yaml:2: data.validation_split: expected a number < 1, received 1"),
+    ("model:\n  dropout: 0\n  l1: 0\n  dropout: 0\n", "a.yaml:4: model.dropout: duplicate key, first on line 2: remove one"),
+    ("model: &m\n  dropout: 0\n", "a.yaml:1: anchors and aliases are not used here: write the value out"),
+    ("model: *m\n", "a.yaml:1: anchors and aliases are not used here: write the value out"),
+    ("model:\n  <<: {dropout: 0}\n", "a.yaml:2: merge keys are not used here: write the keys out"),
+    ("model: !!python/object:os.system {}\n", "a.yaml:1: the tag 'tag:yaml.org,2002:python/object:os.system' is not used here"),
+    ("data:\n  train: !!binary aGk=\n", "a.yaml:2: the tag 'tag:yaml.org,2002:binary' is not used here: write a plain value"),
+    ("? [a, b]\n: 1\n", "a.yaml:1: a list or mapping as a key is not used here: write the keys out"),
+    ("- 1\n", "a.yaml: expected keys and values, received [1]: see 'ae config init'"),
+    ("model: [\n", "a.yaml:2: not valid YAML: "),
+    ("model: {}\n---\nmodel: {}\n", "a.yaml:2: not valid YAML: "),
+    ("model:\n\tdropout: 0\n", "a.yaml:2: not valid YAML: "),
+    ("a: \x07\n", "a.yaml: not valid YAML: "),
+    ("[" * 1500, "a.yaml:1: nested deeper than 20 levels: a config has three"),
+    ("#" * 300_000, "a.yaml: larger than 256 KB"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "message"), BROKEN, ids=[m[7:60] for _, m in BROKEN])
+def test_a_problem_is_one_line_with_its_place(text, message):
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    (problem,) = caught.value.problems
+    assert problem.startswith(message)
+    assert "\n" not in problem
+
+
+def test_a_billion_laughs_are_refused_before_they_grow():
+    bomb = "a: &a [x, x]\n" + "".join(f"{c}: &{c} [*{p}, *{p}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True))
+    with pytest.raises(ConfigError, match="anchors and aliases"):
+        load(bomb)
+
+
+def test_all_problems_come_at_once_in_the_order_of_the_lines():
+    with pytest.raises(ConfigError) as caught:
+        load(
+            "training:\n  epochs: x\n  epoch: 3\nmodel:\n  dropout: 2\n  dropout: 1\n",
+            "model.hiden=[3]",
+            "oops",
+        )
+    assert [problem.split(": ")[0] for problem in caught.value.problems] == [
+        "a.yaml:2", "a.yaml:3", "a.yaml:5", "a.yaml:6", "--set oops", "--set model.hiden=[3]",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.epochs=three", "--set training.epochs=three: expected int, received 'three'"),
+        ("model.activaton=relu", "--set model.activaton=relu: unknown key; did you mean 'activation'?"),
+        ("training.epochs", "--set training.epochs: expected KEY=VALUE, e.g. --set training.epochs=20"),
+        ("model.hidden=[", "--set model.hidden:1: not valid YAML: "),
+        (
+            "model.hidden=*a",
+            "--set model.hidden:1: anchors and aliases are not used here: write the value out",
+        ),
+        (
+            "training.early_stopping={patience: 0}",
+            "--set training.early_stopping={patience: 0}: expected a number > 0, received 0",
+        ),
+    ],
+)
+def test_overrides_obey_the_same_rules(override, message):
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, [override])
+    assert caught.value.problems[0].startswith(message)
+
+
+def test_overrides_win_over_the_file():
+    assert load("training:\n  epochs: 3\n", "training.epochs=4").training.epochs == 4
+
+
+def test_the_last_override_wins():
+    assert load("", "training.epochs=4", "training.epochs=5").training.epochs == 5
+
+
+def test_an_override_reaches_a_parameter_of_a_choice():
+    activation = load("model:\n  activation: elu\n", "model.activation.alpha=2").model.activation
+    assert (activation.name, activation.parameters) == ("elu", {"alpha": 2.0})
+
+
+def test_an_empty_file_is_the_defaults():
+    assert load("") == Config()
+    assert load("# nothing\n") == Config()
+
+
+@pytest.mark.parametrize("text", ["1e-3", "0.001", "1.0e-3", "+1e-3", ".001"])
+def test_numbers_are_numbers(text):
+    assert load(f"training:\n  learning_rate: {text}\n").training.learning_rate == 1e-3
+
+
+def test_words_that_yaml_1_1_takes_for_booleans_are_words():
+    assert parse("[on, off, yes, no, 1:30, 0o7]", "x").data == ["on", "off", "yes", "no", "1:30", "0o7"]
+
+
+def test_aliases_become_the_canonical_name():
+    assert load("model:\n  activation: swish\n").model.activation.name == "silu"
+
+
+def test_the_code_has_the_activation_of_the_hidden_layers_unless_said():
+    assert load("model: {activation: tanh}").model.code_activation.name == "tanh"
+    assert load("model: {activation: tanh, latent_activation: linear}").model.code_activation.name == "linear"
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda p: p.stem)
+def test_a_packaged_config_loads(path):
+    assert load_config(path).name == path.stem
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda p: p.stem)
+def test_a_dumped_config_loads_as_the_same(path):
+    config = load_config(path).config
+    assert load(to_yaml(config)) == config
+
+
+def test_the_dump_is_complete():
+    dumped = yaml.safe_load(to_yaml(Config()))
+    for section in ("data", "model", "training"):
+        assert set(dumped[section]) == set(type(getattr(Config(), section)).model_fields)
+
+
+def test_the_starter_is_the_defaults_with_every_key_explained():
+    text = starter_yaml()
+    assert load(text) == Config()
+    assert text.count("\n  # ") == sum(len(type(getattr(Config(), s)).model_fields) for s in Config.model_fields)
+
+
+def test_every_key_has_a_description():
+    def missing(schema):
+        return [key for key, value in schema.get("properties", {}).items() if not value.get("description")]
+
+    schema = json_schema()
+    assert missing(schema) == []
+    assert [missing(definition) for definition in schema["$defs"].values()] == [[]] * len(schema["$defs"])
+
+
+def test_a_packaged_config_is_found_by_name_from_anywhere():
+    named = load_config(Path("prelu"))
+    assert (named.name, named.config.model.activation.name) == ("prelu", "prelu")
+
+
+def test_a_file_of_the_users_wins_over_a_packaged_one():
+    Path("prelu.yaml").write_text("model: {activation: tanh}")
+    assert load_config(Path("prelu.yaml")).config.model.activation.name == "tanh"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("prellu.yaml", "no such file; did you mean 'prelu.yaml'"),
+        ("zzzz.yaml", "ae config init"),
+        (".", "is a folder"),
+    ],
+)
+def test_a_config_that_is_not_there(name, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(Path(name))
+
+
+def test_a_config_in_another_encoding():
+    Path("a.yaml").write_bytes("model: {} # é".encode("latin-1"))
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_config(Path("a.yaml"))
+
+
+def test_a_config_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        Config().training.epochs = 3

@@ -1,0 +1,157 @@
+"""Using a run: any layout in, the same layout out, and no surprise from damaged files."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from aecli.data import open_images
+from aecli.errors import DataError, RunError
+from aecli.infer import evaluate, load_model, open_images_like, open_latents, reconstruct_chunks
+from aecli.run import find_run
+
+
+def variants(digits):
+    """The same images stored in every way that is accepted."""
+    unit = digits / 255
+    return {
+        "uint8": digits,
+        "float64 in [0, 1]": unit,
+        "float32 in [0, 255]": digits.astype(np.float32),
+        "big-endian": unit.astype(">f8"),
+        "Fortran order": np.asfortranarray(digits),
+        "flat rows": digits.reshape(len(digits), -1),
+        "with a channel": digits[..., None],
+        "int64": digits.astype(np.int64),
+        "[-1, 1]": (unit * 2 - 1).astype(np.float32),
+    }
+
+
+@pytest.mark.parametrize("name", variants(np.zeros((1, 8, 8), np.uint8)))
+def test_the_same_images_are_reconstructed_the_same_however_stored(trained, digits, name):
+    stored = variants(digits[:300])[name]
+    np.save("images.npy", stored)
+    source = open_images_like(Path("images.npy"), trained.image_format)
+    model = load_model(trained)
+    (images, reconstructions), *_ = reconstruct_chunks(model, source)
+    np.testing.assert_allclose(
+        reconstructions[..., 0],
+        model.reconstruct((digits[:300, ..., None] / 255).astype(np.float32))[..., 0],
+        atol=1e-5,
+    )
+    back = source.format.from_contract(images)
+    np.testing.assert_allclose(back, stored, atol=1e-4)
+    assert back.dtype == stored.dtype
+
+
+def test_booleans_have_their_own_range(trained, digits):
+    np.save("images.npy", digits > 127)
+    source = open_images_like(Path("images.npy"), trained.image_format)
+    (images, _), *_ = reconstruct_chunks(load_model(trained), source)
+    assert set(np.unique(images)) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 8), (5, 63), (5, 8, 8, 3), (5, 4, 16), (5, 8, 1, 8)])
+def test_images_of_another_shape_say_what_was_expected_and_what_came(trained, shape):
+    np.save("images.npy", np.zeros(shape, np.uint8))
+    with pytest.raises(DataError, match="the run expects images of 8 x 8 x 1, found shape"):
+        open_images_like(Path("images.npy"), trained.image_format)
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (5, 8, 1), (8,)])
+def test_latents_of_the_wrong_length(trained, shape):
+    np.save("latents.npy", np.zeros(shape, np.float32))
+    with pytest.raises(DataError, match=r"expects latents \(N, 8\), found shape"):
+        open_latents(Path("latents.npy"), load_model(trained).latent_dim)
+
+
+def test_the_metadata_is_enough_to_use_the_files_alone(trained):
+    for file in (trained.encoder_file, trained.decoder_file):
+        properties = {p.key: p.value for p in onnx.load(file).metadata_props}
+        assert properties == {
+            "config": '"small"',
+            "image_shape": "[8, 8, 1]",
+            "value_range": "[0.0, 255.0]",
+            "latent_dim": "8",
+        }
+
+
+@pytest.mark.parametrize("count", [1, 7, 1000])
+def test_any_batch_size(trained, count):
+    images = np.zeros((count, 8, 8, 1), np.float32)
+    assert load_model(trained).reconstruct(images).shape == images.shape
+
+
+def test_the_evaluation_is_one_value_per_image_and_its_csv_too(trained, digits):
+    source = open_images(Path(trained.environment["data"]["file"]))
+    evaluation = evaluate(reconstruct_chunks(load_model(trained), source), trained.baselines)
+    rows = list(csv.DictReader(evaluation.to_csv().splitlines()))
+    assert len(rows) == len(digits)
+    assert float(rows[5]["mse"]) == pytest.approx(evaluation.model["mse"][5])
+    assert set(evaluation.summary()) == {"model", "mean_image", "pca"}
+
+
+FILES = [
+    "encoder.onnx",
+    "decoder.onnx",
+    "environment.json",
+    "baselines.npz",
+    "split.npz",
+    "history.csv",
+    "metrics.json",
+]
+
+
+def use(run):
+    run = find_run(run.path)
+    return load_model(run), run.image_format, run.baselines, run.split, run.history, run.metrics
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(run, name):
+    (run.path / name).unlink()
+    with pytest.raises(RunError, match=name.replace("metrics.json", "incomplete")):
+        use(run)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_cut_file_is_named(run, name):
+    path = run.path / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    if name == "history.csv":
+        path.write_text("epoch,loss\n1,x\n")
+    with pytest.raises(RunError, match=name):
+        use(run)
+
+
+def test_an_encoder_of_another_run_is_noticed(run, digits):
+    from aecli.config import load_config
+    from aecli.train import train
+
+    other = train(load_config(None, ["model.latent_dim=3", "training.epochs=1"]).config, Path("other"))
+    run.encoder_file.write_bytes(other.encoder_file.read_bytes())
+    with pytest.raises(RunError, match="do not belong together"):
+        load_model(run)
+
+
+def test_the_newest_complete_run_is_found(run):
+    import os
+    import shutil
+
+    shutil.copytree(run.path, "runs/newer")
+    os.utime("runs/newer/metrics.json", (2e9, 2e9))
+    shutil.copytree(run.path, "runs/unfinished")
+    Path("runs/unfinished/metrics.json").unlink()
+    assert find_run(None).name == "newer"
+
+
+def test_no_run_says_how_to_get_one():
+    with pytest.raises(RunError, match="train one with ae train"):
+        find_run(None)
+
+
+def test_a_run_that_is_not_there_gets_the_nearest_name(run):
+    with pytest.raises(RunError, match="did you mean 'small'"):
+        find_run(Path("runs/smal"))

@@ -1,0 +1,92 @@
+"""Metrics against known answers and against scikit-image."""
+
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from aecli.metrics import METRICS, mse, per_image, psnr, sse_per_image, ssim, ssim_window, summarise
+
+
+def pairs(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    images = rng.random(shape, np.float32)
+    return images, np.clip(images + rng.normal(0, 0.1, shape), 0, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_one_finite_value_per_image(name):
+    values = METRICS[name](*pairs((6, 12, 14, 3)))
+    assert values.shape == (6,)
+    assert values.dtype == np.float64
+    assert np.isfinite(values).all()
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_an_image_is_measured_alone(name):
+    images, restored = pairs((6, 12, 14, 3))
+    np.testing.assert_allclose(
+        METRICS[name](images, restored)[2:3], METRICS[name](images[2:3], restored[2:3]), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("shape", [(4, 28, 28, 1), (3, 32, 21, 3), (2, 11, 11, 1)])
+def test_ssim_is_that_of_scikit_image(shape):
+    images, restored = pairs(shape)
+    expected = [
+        structural_similarity(
+            a,
+            b,
+            data_range=1.0,
+            channel_axis=2,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+        for a, b in zip(images.astype(np.float64), restored.astype(np.float64), strict=True)
+    ]
+    np.testing.assert_allclose(ssim(images, restored), expected, atol=2e-6)
+
+
+def test_psnr_is_that_of_scikit_image():
+    images, restored = pairs((4, 9, 7, 1))
+    expected = [peak_signal_noise_ratio(a, b, data_range=1.0) for a, b in zip(images, restored, strict=True)]
+    np.testing.assert_allclose(psnr(images, restored), expected, rtol=1e-5)
+
+
+def test_a_uniform_difference_of_a_tenth():
+    images = np.zeros((2, 5, 4, 1), np.float32)
+    shifted = images + np.float32(0.1)
+    np.testing.assert_allclose(mse(images, shifted), 0.01, rtol=1e-6)
+    np.testing.assert_allclose(sse_per_image(images, shifted), 0.2, rtol=1e-6)
+    np.testing.assert_allclose(psnr(images, shifted), 20.0, rtol=1e-6)
+
+
+def test_an_exact_copy_has_infinite_psnr_and_ssim_1():
+    images, _ = pairs((3, 12, 12, 1))
+    assert np.isposinf(psnr(images, images)).all()
+    np.testing.assert_allclose(ssim(images, images), 1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "expected"), [((28, 28), 11), ((11, 40), 11), ((8, 8), 7), ((9, 8), 7), ((1, 5), 1)])
+def test_the_ssim_window_is_the_largest_odd_one_that_fits(size, expected):
+    assert ssim_window(*size) == expected
+
+
+def test_ssim_of_images_smaller_than_the_window():
+    images, restored = pairs((3, 8, 5, 1))
+    values = ssim(images, restored)
+    assert ((values > 0) & (values < 1)).all()
+
+
+def test_the_summary_counts_exact_copies_apart():
+    images, restored = pairs((4, 12, 12, 1))
+    restored[1] = images[1]
+    means = summarise(per_image(images, restored), mean_image_mse=0.5)
+    assert means["exact_copies"] == 1
+    assert means["psnr"] == pytest.approx(np.delete(psnr(images, restored), 1).mean())
+    assert means["fvu"] == pytest.approx(means["mse"] / 0.5)
+
+
+def test_all_exact_copies_have_no_mean_psnr():
+    images, _ = pairs((2, 12, 12, 1))
+    assert summarise(per_image(images, images), 0.5)["psnr"] is None

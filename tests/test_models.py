@@ -1,0 +1,136 @@
+"""What must be true of every model family and of every activation inside one."""
+
+import numpy as np
+import pytest
+
+from aecli.activations import ACTIVATIONS
+from aecli.config import load_config
+from aecli.models import FAMILIES
+from aecli.nn.door import keras
+from aecli.nn.export import export_onnx, predict
+
+SHAPES = [(8, 8, 1), (5, 7, 3)]
+
+
+def build(*overrides, shape=(8, 8, 1), seed=0):
+    return load_config(None, overrides).config.model.build(shape, seed)
+
+
+def images(shape=(8, 8, 1), count=3):
+    return np.random.default_rng(0).random((count, *shape), np.float32)
+
+
+def weights(autoencoder):
+    return [w.numpy() for w in autoencoder.model.trainable_variables]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_images_become_latents_become_images(family, shape):
+    autoencoder = build(f"model.family={family}", "model.hidden=[9]", "model.latent_dim=4", shape=shape)
+    latents = predict(autoencoder.encoder, images(shape))
+    assert latents.shape == (3, 4)
+    assert predict(autoencoder.decoder, latents).shape == (3, *shape)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_model_is_the_decoder_after_the_encoder(family):
+    autoencoder = build(f"model.family={family}")
+    expected = predict(autoencoder.decoder, predict(autoencoder.encoder, images()))
+    np.testing.assert_array_equal(predict(autoencoder.model, images()), expected)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_initial_weights_are_a_function_of_the_seed(family):
+    first, again, other = (weights(build(f"model.family={family}", "model.hidden=[9]", seed=s)) for s in (3, 3, 4))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_no_two_layers_start_from_the_same_numbers():
+    autoencoder = build("model.hidden=[64]", "model.latent_dim=64")
+    kernels = [w for w in weights(autoencoder) if w.ndim == 2]
+    assert len({w.tobytes() for w in kernels}) == len(kernels) == 4
+
+
+def test_the_decoder_mirrors_the_encoder():
+    autoencoder = build("model.hidden=[20, 10]", "model.latent_dim=5")
+    assert [w.shape for w in weights(autoencoder) if w.ndim == 2] == [
+        (64, 20),
+        (20, 10),
+        (10, 5),
+        (5, 10),
+        (10, 20),
+        (20, 64),
+    ]
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation_trains_saves_and_exports(name, tmp_path):
+    import onnxruntime
+
+    autoencoder = build(f"model.activation={name}", "model.hidden=[6]", "model.latent_dim=4")
+    autoencoder.model.compile("sgd", "mse")
+    before = weights(autoencoder)
+    autoencoder.model.train_on_batch(images(), images())
+    assert any(not np.array_equal(a, b) for a, b in zip(before, weights(autoencoder), strict=True))
+
+    autoencoder.model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(predict(loaded, images()), predict(autoencoder.model, images()))
+
+    export_onnx(autoencoder.model, tmp_path / "m.onnx", "images", "reconstructions", {})
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    np.testing.assert_allclose(
+        session.run(None, {"images": images()})[0], predict(autoencoder.model, images()), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("activation", "expected"),
+    [("relu", 2 / 64), ("selu", 1 / 64), ("tanh", 2 / (64 + 400))],
+    ids=["He", "LeCun", "Glorot"],
+)
+def test_matched_initialisation_has_the_variance_of_its_activation(activation, expected):
+    kernel = weights(build(f"model.activation={activation}", "model.latent_dim=400"))[0]
+    assert kernel.var() == pytest.approx(expected, rel=0.05)
+
+
+def test_an_initializer_by_name_is_used_everywhere():
+    kernel = weights(build("model.activation=relu", "model.latent_dim=400", "model.initializer=glorot_uniform"))[0]
+    assert kernel.var() == pytest.approx(2 / (64 + 400), rel=0.05)
+
+
+def test_every_initializer_name_is_one_of_keras():
+    from typing import get_args
+
+    from aecli.fields import Initializer
+
+    for name in set(get_args(Initializer)) - {"matched"}:
+        assert keras.initializers.get(name) is not None
+
+
+def test_every_optimizer_and_its_settings_are_those_of_keras():
+    from aecli.config import OPTIMIZERS
+
+    for class_name, settings in OPTIMIZERS.values():
+        made = getattr(keras.optimizers, class_name)(**settings).get_config()
+        assert {key: made[key] for key in settings} == pytest.approx(settings)
+
+
+def test_dropout_comes_after_hidden_layers_and_the_code_and_never_at_the_end():
+    autoencoder = build("model.hidden=[6]", "model.dropout=0.5")
+    for part, count in ((autoencoder.encoder, 2), (autoencoder.decoder, 1)):
+        assert sum(isinstance(layer, keras.layers.Dropout) for layer in part.layers) == count
+
+
+def test_dropout_is_off_outside_training():
+    autoencoder = build("model.dropout=0.5")
+    np.testing.assert_array_equal(predict(autoencoder.model, images()), predict(autoencoder.model, images()))
+
+
+def test_weight_penalties_are_the_sums_they_say():
+    autoencoder = build("model.l1=0.5", "model.l2=0.25")
+    kernels = [w for w in weights(autoencoder) if w.ndim == 2]
+    expected = sum(0.5 * np.abs(w).sum() + 0.25 * (w**2).sum() for w in kernels)
+    assert sum(float(loss) for loss in autoencoder.model.losses) == pytest.approx(expected, rel=1e-5)

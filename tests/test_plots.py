@@ -1,0 +1,101 @@
+"""Pictures: what is in them, for grey, colour and odd images."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aecli import plots
+from aecli.config import load_config
+from aecli.errors import AeError, RunError
+from aecli.metrics import psnr
+from aecli.train import train
+
+
+def axes_text(figure):
+    return [t for axis in figure.axes for t in (axis.get_title(), axis.get_xlabel())]
+
+
+def test_reconstructions_show_each_image_with_its_psnr(trained):
+    subject = plots.subject_of(trained, None)
+    figure = plots.reconstructions(subject, [0, 5])
+    for value, row in zip(psnr(*subject.show([0, 5])), subject.row_numbers([0, 5]), strict=True):
+        assert f"{value:.1f} dB" in axes_text(figure)
+        assert f"#{row}" in axes_text(figure)
+
+
+def test_the_caption_names_the_run_the_data_and_the_metric(trained):
+    caption = " ".join(t.get_text() for t in plots.reconstructions(plots.subject_of(trained, None)).texts)
+    assert "run small on digits.npy (validation), 180 images" in caption
+    assert "PSNR" in caption
+
+
+def test_grey_images_are_drawn_in_grey_on_the_full_scale(trained):
+    image = plots.reconstructions(plots.subject_of(trained, None), [0]).axes[0].images[0]
+    assert image.get_cmap().name == "gray"
+    assert image.get_clim() == (0, 1)
+
+
+def test_colour_images_are_drawn_in_colour(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (30, 6, 5, 3)).astype(np.uint8)
+    np.save("colour.npy", images)
+    run = train(load_config(None, ["data.train=colour.npy", "training.epochs=1"]).config, Path("runs/colour"))
+    subject = plots.subject_of(run, None)
+    drawn = plots.reconstructions(subject, [0]).axes[0].images[0].get_array()
+    np.testing.assert_allclose(drawn, images[subject.row_numbers([0])[0]] / 255, atol=1e-6)
+    assert plots.filters(run).axes
+
+
+def test_worst_and_best_are_the_ends_of_the_errors(trained):
+    subject = plots.subject_of(trained, None)
+    order = np.argsort(subject.errors)
+    assert subject.choose(worst=3) == order[::-1][:3].tolist()
+    assert subject.choose(best=3) == order[:3].tolist()
+
+
+def test_history_draws_both_losses(trained):
+    lines = plots.history(trained).axes[0].lines
+    np.testing.assert_allclose(lines[0].get_ydata(), [r.loss for r in trained.history])
+    np.testing.assert_allclose(lines[1].get_ydata(), [r.val_loss for r in trained.history])
+
+
+def test_errors_count_every_image(trained):
+    subject = plots.subject_of(trained, None)
+    assert sum(patch.get_height() for patch in plots.errors(subject).axes[0].patches) == len(subject)
+
+
+def test_filters_are_the_weights_of_the_first_and_the_last_layer(trained):
+    from aecli.nn.door import keras
+
+    model = keras.models.load_model(trained.model_file)
+    first, last = (
+        model.get_layer("encoder").get_layer("encoder_0"),
+        model.get_layer("decoder").get_layer("decoder_1"),
+    )
+    panels = plots.filters(trained).subfigs
+    for panel, weights in zip(panels, (first.kernel.numpy().T, last.kernel.numpy()), strict=True):
+        drawn = [a.images[0].get_array().ravel() for a in panel.axes if a.images]
+        np.testing.assert_allclose(drawn, weights, atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", plots.SUFFIXES)
+def test_the_suffix_decides_the_format(trained, suffix):
+    path = Path(f"a{suffix}")
+    plots.save(plots.history(trained), path)
+    assert path.read_bytes()[:5] in (b"\x89PNG\r", b"<?xml", b"%PDF-")
+
+
+def test_another_suffix_is_refused(trained):
+    with pytest.raises(AeError, match="unknown suffix"):
+        plots.save(plots.history(trained), Path("a.bmp"))
+
+
+def test_a_changed_training_file_is_not_drawn_as_if_it_were_the_same(digits):
+    np.save("images.npy", digits[:100])
+    run = train(load_config(None, ["data.train=images.npy", "training.epochs=1"]).config, Path("runs/a"))
+    np.save("images.npy", digits[100:200])
+    with pytest.raises(RunError, match="has changed since: name images with --images"):
+        plots.subject_of(run, None)
+    Path("images.npy").unlink()
+    with pytest.raises(RunError, match="is no longer there: name images with --images"):
+        plots.subject_of(run, None)

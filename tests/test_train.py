@@ -1,0 +1,263 @@
+"""Training: reproducible, refusing what cannot work, and honest about how it ended."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aecli.config import load_config
+from aecli.errors import AeError, ConfigError, TrainingError
+from aecli.run import Run
+from aecli.train import Silence, check_export, train
+from tests.conftest import SMALL
+
+
+def run_training(folder, *overrides, **options):
+    return train(load_config(None, (*SMALL, *overrides)).config, Path(folder), **options)
+
+
+def weights_hash(run):
+    from aecli.nn.door import keras
+
+    model = keras.models.load_model(run.model_file)
+    return hashlib.sha256(b"".join(w.numpy().tobytes() for w in model.trainable_variables)).hexdigest()
+
+
+@pytest.mark.parametrize("overrides", [(), ("model.dropout=0.2",), ("training.schedule=cosine",)], ids=str)
+def test_the_same_config_gives_the_same_bits(overrides):
+    assert weights_hash(run_training("a", *overrides)) == weights_hash(run_training("b", *overrides))
+
+
+def test_another_seed_gives_other_weights(trained):
+    assert weights_hash(run_training("a", "training.seed=1")) != weights_hash(trained)
+
+
+def test_the_global_random_state_is_neither_read_nor_written(trained):
+    np.random.seed(123)
+    state = np.random.get_state()[1].copy()
+    assert weights_hash(run_training("a")) == weights_hash(trained)
+    np.testing.assert_array_equal(np.random.get_state()[1], state)
+
+
+def test_each_epoch_has_its_own_order_and_every_image_once():
+    from aecli.images import ImageFormat
+    from aecli.nn.pipeline import training_batches
+
+    stored = np.arange(10, dtype=np.float32).reshape(10, 1)
+    image_format = ImageFormat("<f4", (1,), (1, 1, 1), (0.0, 1.0))
+    batches = [x.numpy().ravel().tolist() for x, _ in training_batches(stored, image_format, 4, seed=0, epochs=2)]
+    assert [len(b) for b in batches] == [4, 4, 2] * 2
+    first, second = [x for b in batches[:3] for x in b], [x for b in batches[3:] for x in b]
+    assert sorted(first) == sorted(second) == list(range(10))
+    assert first != second
+
+
+def test_the_run_is_complete_and_has_every_file(trained):
+    assert trained.state == "complete"
+    names = {str(p.relative_to(trained.path)) for p in trained.path.rglob("*") if p.is_file()}
+    assert names == {
+        "config.yaml", "environment.json", "split.npz", "history.csv", "model.keras", "encoder.onnx", "decoder.onnx",
+        "baselines.npz", "reconstructions.npy", "metrics.json", "plots/reconstructions.png", "plots/history.png",
+        "plots/errors.png", "plots/filters.png",
+    }  # fmt: skip
+
+
+def test_metrics_hold_every_split_metric_and_baseline(trained):
+    splits = trained.metrics["splits"]
+    assert set(splits) == {"train", "validation"}
+    for values in splits.values():
+        assert set(values) == {"images", "model", "mean_image", "pca"}
+        assert set(values["model"]) == {"mse", "mae", "sse_per_image", "psnr", "ssim", "fvu", "exact_copies"}
+        assert values["mean_image"]["fvu"] == pytest.approx(1)
+        assert values["model"]["sse_per_image"] == pytest.approx(64 * values["model"]["mse"])
+    assert trained.metrics["ssim_window"] == 7
+
+
+def test_the_validation_mse_is_the_last_validation_loss(trained):
+    assert trained.metrics["splits"]["validation"]["model"]["mse"] == pytest.approx(
+        trained.history[-1].val_loss, rel=1e-4
+    )
+
+
+def test_the_reconstructions_are_those_of_the_validation_images(trained, digits):
+    reconstructions = np.load(trained.reconstructions_file)
+    originals = digits[trained.split.validation]
+    assert reconstructions.shape == originals.shape
+    assert reconstructions.dtype == originals.dtype
+    error = ((reconstructions.astype(float) - originals) ** 2).mean() / 255**2
+    assert error == pytest.approx(trained.metrics["splits"]["validation"]["model"]["mse"], rel=1e-3)
+
+
+def test_the_dumped_config_reproduces_the_run(trained):
+    again = train(load_config(trained.config_file).config, Path("again"))
+    assert weights_hash(again) == weights_hash(trained)
+
+
+def test_a_linear_autoencoder_stays_above_pca_and_comes_near_it():
+    """Baldi & Hornik 1989: PCA is the optimum of a linear autoencoder."""
+    linear = (
+        "model.activation=linear",
+        "model.output_activation=linear",
+        "model.hidden=[]",
+        "model.latent_dim=8",
+    )
+    run = run_training(
+        "a",
+        *linear,
+        "training.epochs=600",
+        "training.batch_size=64",
+        "training.learning_rate=3e-3",
+        "training.schedule=cosine",
+    )
+    train_split = run.metrics["splits"]["train"]
+    ratio = train_split["model"]["mse"] / train_split["pca"]["mse"]
+    assert 1 - 1e-6 <= ratio <= 1.01
+
+
+def test_a_test_file_is_measured_too(digits):
+    np.save("test.npy", digits[:50])
+    run = run_training("a", "data.test=test.npy")
+    assert run.metrics["splits"]["test"]["images"] == 50
+
+
+def test_early_stopping_keeps_the_best_epoch():
+    run = run_training(
+        "a", "training.learning_rate=0.05", "training.epochs=60", "training.early_stopping={patience: 3}"
+    )
+    best = min(record.val_loss for record in run.history)
+    assert len(run.history) < 60
+    assert run.metrics["splits"]["validation"]["model"]["mse"] == pytest.approx(best, rel=1e-4)
+
+
+def test_the_cosine_schedule_falls_to_zero():
+    rates = [record.learning_rate for record in run_training("a", "training.schedule=cosine").history]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
+
+
+def test_activity_l1_makes_codes_sparser():
+    def share_of_zeros(run):
+        from aecli.data import open_images
+        from aecli.infer import load_model
+        from aecli.package_files import packaged
+
+        source = open_images(packaged("data/digits.npy"))
+        return np.concatenate([load_model(run).encode(images) < 1e-3 for _, images in source.chunks()]).mean()
+
+    epochs = "training.epochs=20"
+    plain, sparse = run_training("a", epochs), run_training("b", epochs, "model.activity_l1=1e-2")
+    assert share_of_zeros(sparse) > share_of_zeros(plain) + 0.1
+
+
+@pytest.mark.parametrize("loss", ["mae", "huber", "binary_crossentropy"])
+def test_every_loss_trains(loss):
+    history = run_training("a", f"training.loss={loss}").history
+    assert history[-1].loss < history[0].loss
+
+
+@pytest.mark.parametrize(
+    "optimizer", ["adam", "adamw", "{name: sgd, momentum: 0.9, nesterov: true}", "rmsprop", "nadam"]
+)
+def test_every_optimizer_trains(optimizer):
+    history = run_training("a", f"training.optimizer={optimizer}").history
+    assert history[-1].loss < history[0].loss
+
+
+DIVERGING = ("training.optimizer=sgd", "training.learning_rate=1e6", "model.output_activation=linear")
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_marks_it():
+    with pytest.raises(TrainingError, match=r"in epoch \d+: try a smaller training.learning_rate"):
+        run_training("a", *DIVERGING)
+    run = Run(Path("a"))
+    assert run.state == "failed"
+    assert "learning_rate" in json.loads(run.failure_file.read_text())["reason"]
+    assert run.history
+    assert not run.metrics_file.exists()
+
+
+def test_ctrl_c_leaves_a_run_marked_interrupted():
+    class Impatient(Silence):
+        def epoch(self, record, epochs):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_training("a", progress=Impatient())
+    assert Run(Path("a")).state == "interrupted"
+    assert len(Run(Path("a")).history) == 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("data.train=negative.npy", "data.value_range=[0, 1]"), "sigmoid gives only 0 to 1; .*negative.npy"),
+        (("data.train=negative.npy", "data.value_range=[0, 1]", "model.output_activation=relu"), "relu gives only 0 to inf"),
+        (("model.output_activation=log_sigmoid",), "set model.output_activation: sigmoid"),
+        (("training.loss=binary_crossentropy", "model.output_activation=linear"), "training.loss: binary_crossentropy needs an output in"),
+        (("training.loss=binary_crossentropy", "data.train=negative.npy", "data.value_range=[0, 1]", "model.output_activation=linear"), "needs images in"),
+        (("data.value_range=[1, 0]",), "expected low < high"),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_is_refused_before_anything_is_written(overrides, message):
+    np.save("negative.npy", np.random.default_rng(0).normal(0, 0.3, (30, 8, 8)))
+    with pytest.raises(ConfigError, match=message):
+        run_training("a", *overrides)
+    assert not Path("a").exists()
+
+
+@pytest.mark.parametrize("output", ["tanh", "linear", "sigmoid", "hard_sigmoid"])
+def test_outputs_that_reach_zero_to_one_are_accepted(output):
+    assert run_training("a", f"model.output_activation={output}").state == "complete"
+
+
+def test_negative_values_train_with_their_own_range():
+    values = np.random.default_rng(0).uniform(-1, 1, (60, 8, 8)).astype(np.float32)
+    np.save("negative.npy", values)
+    run = run_training("a", "data.train=negative.npy")
+    assert run.image_format.value_range == (-1, 1)
+    assert np.load(run.reconstructions_file).min() < 0
+
+
+def test_a_run_is_not_overwritten_without_being_asked(trained):
+    before = trained.metrics_file.stat().st_mtime_ns
+    with pytest.raises(AeError, match="a run is already there"):
+        run_training(trained.path)
+    assert trained.metrics_file.stat().st_mtime_ns == before
+
+
+def test_a_failed_overwrite_leaves_the_old_run(run):
+    with pytest.raises(AeError, match="no such file"):
+        run_training(run.path, "data.train=missing.npy", overwrite=True)
+    assert run.state == "complete"
+
+
+def test_overwriting_leaves_files_that_are_not_the_runs(run):
+    (run.path / "notes.txt").write_text("mine")
+    run_training(run.path, overwrite=True)
+    assert (run.path / "notes.txt").read_text() == "mine"
+
+
+def test_a_folder_of_other_files_is_never_a_run():
+    Path("documents").mkdir()
+    Path("documents/thesis.txt").write_text("mine")
+    with pytest.raises(AeError, match="not a run"):
+        run_training("documents", overwrite=True)
+
+
+def test_an_export_that_differs_is_refused():
+    images = np.zeros((1, 2, 2, 1), np.float32)
+    check_export(images, images + 9e-6)
+    for wrong in (images + 2e-5, images * np.nan):
+        with pytest.raises(TrainingError, match="differ by"):
+            check_export(images, wrong)
+
+
+def test_colour_images_and_flat_rows_train():
+    np.save("colour.npy", np.random.default_rng(0).integers(0, 256, (40, 6, 5, 3)).astype(np.uint8))
+    assert run_training("a", "data.train=colour.npy").state == "complete"
+    np.save("flat.npy", np.random.default_rng(0).random((40, 30)))
+    run = run_training("b", "data.train=flat.npy", "data.image_shape=[6, 5]")
+    assert run.image_format.image_shape == (6, 5, 1)
+    assert np.load(run.reconstructions_file).shape == (4, 30)
