@@ -1,0 +1,50 @@
+# make demo   a trained autoencoder and its pictures, from nothing
+# make test   every test
+# make check  lint and types
+# make bench  the figures of the README
+
+PYTHON ?= python3
+BIN := .venv/bin
+AE := $(BIN)/ae
+
+.PHONY: demo test check bench clean
+
+demo: .venv/installed
+	@mkdir -p demo
+	$(AE) train --config configs/relu.yaml --data data/digits.npy --run demo/relu --overwrite \
+	    --set model.latent_dim=16 --set training.batch_size=32 --set training.epochs=100
+	$(AE) reconstruct data/digits.npy --run demo/relu --output demo/digits_reconstructed.npy --overwrite
+	$(AE) plot --worst 10 --run demo/relu --output demo/worst.png --overwrite
+	@echo
+	@echo "Look at demo/digits_reconstructed.png (originals, reconstructions, errors), demo/worst.png and"
+	@echo "demo/relu/plots/. Next, with your own images:  $(AE) train --data images.npy"
+
+test: .venv/installed-dev
+	$(BIN)/pytest -n auto --cov
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check src tests scripts
+	$(BIN)/mypy
+
+bench: .venv/installed-dev
+	$(BIN)/python scripts/bench_commands.py
+	$(BIN)/python scripts/figures.py
+
+clean:
+	rm -rf .venv demo
+
+.venv/python: Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	    { echo "ae needs Python 3.11, 3.12 or 3.13; say which: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/installed: .venv/python pyproject.toml
+	@echo "installing ae and TensorFlow into .venv; this takes a minute or two"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+.venv/installed-dev: .venv/python pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ .venv/installed
