@@ -70,7 +70,7 @@ def test_a_native_crash_of_the_output_pipe_is_quiet(road):
 
 
 def test_ctrl_c_stops_a_training_and_says_what_is_kept(tmp_path):
-    arguments = [*AE, "train", "--set", "training.epochs=100000", "--run", "stopped"]
+    arguments = [*AE, "train", "--set", "training.epochs=1000000", "--run", "stopped"]
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     history = []
     assert process.stderr is not None

@@ -10,7 +10,7 @@ import pytest
 from aecli.config import load_config
 from aecli.errors import AeError, ConfigError, TrainingError
 from aecli.run import Run
-from aecli.train import Silence, check_export, train
+from aecli.train import Silence, check_export, check_fit, train
 from tests.conftest import SMALL
 
 
@@ -18,11 +18,15 @@ def run_training(folder, *overrides, **options):
     return train(load_config(None, (*SMALL, *overrides)).config, Path(folder), **options)
 
 
-def weights_hash(run):
+def model_weights(run):
     from aecli.nn.door import keras
 
-    model = keras.models.load_model(run.model_file)
-    return hashlib.sha256(b"".join(w.numpy().tobytes() for w in model.trainable_variables)).hexdigest()
+    variables = keras.models.load_model(run.model_file).trainable_variables
+    return np.concatenate([variable.numpy().ravel() for variable in variables])
+
+
+def weights_hash(run):
+    return hashlib.sha256(model_weights(run).tobytes()).hexdigest()
 
 
 @pytest.mark.parametrize("overrides", [(), ("model.dropout=0.2",), ("training.schedule=cosine",)], ids=str)
@@ -41,17 +45,51 @@ def test_the_global_random_state_is_neither_read_nor_written(trained):
     np.testing.assert_array_equal(np.random.get_state()[1], state)
 
 
-def test_each_epoch_has_its_own_order_and_every_image_once():
-    from aecli.images import ImageFormat
-    from aecli.nn.pipeline import training_batches
+def test_a_short_last_batch_weighs_what_it_holds():
+    """One step of SGD on 5 images in a batch of 8 is the step on exactly those 5 images."""
+    overrides = ("training.optimizer=sgd", "training.learning_rate=0.5", "training.epochs=1")
+    np.save("images.npy", np.random.default_rng(0).integers(0, 256, (6, 8, 8)).astype(np.uint8))
+    exact, filled = (
+        run_training(f"b{b}", "data.train=images.npy", f"training.batch_size={b}", *overrides) for b in (5, 8)
+    )
+    assert len(exact.split.train) == 5
+    np.testing.assert_allclose(model_weights(exact), model_weights(filled), rtol=1e-5, atol=1e-7)
+    assert exact.history[0].loss == pytest.approx(filled.history[0].loss, rel=1e-6)
 
-    stored = np.arange(10, dtype=np.float32).reshape(10, 1)
-    image_format = ImageFormat("<f4", (1,), (1, 1, 1), (0.0, 1.0))
-    batches = [x.numpy().ravel().tolist() for x, _ in training_batches(stored, image_format, 4, seed=0, epochs=2)]
-    assert [len(b) for b in batches] == [4, 4, 2] * 2
-    first, second = [x for b in batches[:3] for x in b], [x for b in batches[3:] for x in b]
-    assert sorted(first) == sorted(second) == list(range(10))
-    assert first != second
+
+def test_an_epoch_is_what_keras_fit_does_with_the_same_batches():
+    """The compiled loop against Keras's own training step, batch by batch, in the same order."""
+    from aecli.data import open_images
+    from aecli.nn.door import keras
+    from aecli.package_files import packaged
+    from aecli.seeds import derive
+
+    config = load_config(None, (*SMALL, "training.epochs=1", "model.l2=1e-4")).config
+    run = train(config, Path("a"))
+    source = open_images(packaged("data/digits.npy"))
+    images = source.format.to_contract(source.file.take(run.split.train))
+    model = config.model.build(source.format.image_shape, config.training.seed).model
+    model.compile(keras.optimizers.Adam(1e-3), "mse")
+    order = np.random.default_rng(derive(config.training.seed, "order", 1)).permutation(len(images))
+    for start in range(0, len(order), config.training.batch_size):
+        batch = images[order[start : start + config.training.batch_size]]
+        model.train_on_batch(batch, batch)
+    expected = np.concatenate([w.numpy().ravel() for w in model.trainable_variables])
+    np.testing.assert_allclose(model_weights(run), expected, atol=2e-5)
+
+
+def test_progress_reaches_every_epoch_and_never_goes_back():
+    class Watcher(Silence):
+        def __init__(self):
+            self.seen = []
+
+        def advance(self, done, epochs):
+            self.seen.append(done)
+
+    watcher = Watcher()
+    run_training("a", progress=watcher)
+    assert watcher.seen == sorted(watcher.seen)
+    assert {1.0, 2.0, 3.0} <= set(watcher.seen)
 
 
 def test_the_run_is_complete_and_has_every_file(trained):
@@ -207,9 +245,12 @@ def test_what_cannot_work_is_refused_before_anything_is_written(overrides, messa
     assert not Path("a").exists()
 
 
-@pytest.mark.parametrize("output", ["tanh", "linear", "sigmoid", "hard_sigmoid"])
+@pytest.mark.parametrize("output", ["tanh", "linear", "sigmoid", "hard_sigmoid", "relu", "prelu", "softplus"])
 def test_outputs_that_reach_zero_to_one_are_accepted(output):
-    assert run_training("a", f"model.output_activation={output}").state == "complete"
+    from aecli.data import open_images
+    from aecli.package_files import packaged
+
+    check_fit(load_config(None, [f"model.output_activation={output}"]).config, open_images(packaged("data/digits.npy")))
 
 
 def test_negative_values_train_with_their_own_range():

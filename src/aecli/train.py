@@ -38,6 +38,9 @@ class Progress(Protocol):
     def stage(self, name: str) -> None:
         """A new stage begins."""
 
+    def advance(self, done: float, epochs: int) -> None:
+        """So many of the epochs are done, fractions included."""
+
     def epoch(self, record: EpochRecord, epochs: int) -> None:
         """An epoch of `epochs` has ended."""
 
@@ -47,6 +50,7 @@ class Silence:
 
     def note(self, message: str) -> None: ...
     def stage(self, name: str) -> None: ...
+    def advance(self, done: float, epochs: int) -> None: ...
     def epoch(self, record: EpochRecord, epochs: int) -> None: ...
 
 
@@ -194,12 +198,21 @@ def _fit_and_export(
     autoencoder = config.model.build(source.format.image_shape, config.training.seed)
     images = TrainingImages(source.file.take(split.train), source.file.take(split.validation), source.format)
 
+    epochs = config.training.epochs
+
     def on_epoch(record: EpochRecord) -> None:
         records.append(record)
-        progress.epoch(record, config.training.epochs)
+        progress.epoch(record, epochs)
 
     progress.stage("training")
-    fit(autoencoder, images, config.training, config.model.activity_l1, on_epoch)
+    fit(
+        autoencoder,
+        images,
+        config.training,
+        config.model.activity_l1,
+        on_epoch,
+        lambda done: progress.advance(done, epochs),
+    )
     run.write_history(records)
     progress.stage("exporting")
     with written_whole(run.model_file) as temporary:

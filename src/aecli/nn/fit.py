@@ -1,21 +1,32 @@
-"""Training with Keras's `fit`: fed by the pipeline, compiled once, watched epoch by epoch."""
+"""The training loop: whole stretches of steps run as one compiled program, from images kept as stored.
+
+Gathering a batch, bringing it to the contract, the forward and the backward pass and the update are
+one XLA program with a loop inside, so that nothing returns to Python between steps. The last, short
+batch of an epoch is filled up with rows of weight zero: every shape is fixed and one compilation does.
+"""
 
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from aecli.config import OPTIMIZERS, TrainingConfig
 from aecli.errors import TrainingError
 from aecli.history import EpochRecord
 from aecli.images import ImageFormat, Stored
-from aecli.nn.door import keras
+from aecli.nn.door import keras, tf
 from aecli.nn.layers import Autoencoder
-from aecli.nn.pipeline import training_batches, validation_batches
+from aecli.seeds import derive
 
-MAX_STEPS_PER_EXECUTION = 512
-VALIDATION_BATCH = 1024
+SECONDS_PER_CALL = 0.25
+"""How long the compiled loop runs before Python can show progress and hear Ctrl-C."""
+
+_DIRECT = ("uint8", "float32")
+"""Stored dtypes kept as they are in memory and brought to the contract batch by batch."""
 
 
 @dataclass(frozen=True)
@@ -33,74 +44,160 @@ def fit(
     training: TrainingConfig,
     activity_l1: float,
     on_epoch: Callable[[EpochRecord], None],
+    on_progress: Callable[[float], None] = lambda _: None,
 ) -> None:
     """Train the autoencoder in place, calling `on_epoch` after each epoch.
 
-    With early stopping the weights end as those of the best epoch. Raises TrainingError when the
-    loss becomes NaN or infinite.
+    `on_progress` hears several times a second how many epochs are done, fractions included. Losses
+    are means over the images plus the penalties. With early stopping the weights end as those of the
+    best epoch. Raises TrainingError when the loss becomes NaN or infinite.
     """
     steps = math.ceil(len(images.train) / training.batch_size)
-    trainer = _Trainer(autoencoder, activity_l1)
-    trainer.compile(
-        optimizer=_optimizer(training, steps),
-        loss=training.loss,
-        steps_per_execution=_steps_per_execution(steps),
-        jit_compile=not _has_random_layers(autoencoder.model),
-    )
-    callbacks = [_Watch(on_epoch)]
-    if training.early_stopping is not None:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                patience=training.early_stopping.patience,
-                min_delta=training.early_stopping.min_delta,
-                restore_best_weights=True,
-            )
-        )
-    trainer.fit(
-        training_batches(images.train, images.format, training.batch_size, training.seed, training.epochs),
-        epochs=training.epochs,
-        steps_per_epoch=steps,
-        validation_data=validation_batches(images.validation, images.format, VALIDATION_BATCH),
-        callbacks=callbacks,
-        shuffle=False,  # the pipeline shuffles
-        verbose=0,
-    )
-
-
-class _Trainer(keras.Model):  # type: ignore[misc]
-    """The autoencoder with what belongs to training alone, so that the saved model stays plain."""
-
-    def __init__(self, autoencoder: Autoencoder, activity_l1: float) -> None:
-        super().__init__(name="trainer")
-        self.encoder, self.decoder, self.activity_l1 = autoencoder.encoder, autoencoder.decoder, activity_l1
-
-    def call(self, images: Any, training: bool = False) -> Any:
-        latents = self.encoder(images, training=training)
-        if self.activity_l1:
-            per_image = keras.ops.sum(keras.ops.abs(latents), axis=-1)
-            self.add_loss(self.activity_l1 * keras.ops.mean(per_image))
-        return self.decoder(latents, training=training)
-
-
-class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
-    def __init__(self, on_epoch: Callable[[EpochRecord], None]) -> None:
-        super().__init__()
-        self.on_epoch, self.started = on_epoch, 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self.started = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        logs = logs or {}
-        loss, val_loss = float(logs["loss"]), float(logs["val_loss"])
-        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        self.on_epoch(EpochRecord(epoch + 1, loss, val_loss, rate, time.perf_counter() - self.started))
+    optimizer = _optimizer(training, steps)
+    optimizer.build(autoencoder.model.trainable_variables)
+    program = _Program(autoencoder, optimizer, training, activity_l1, images.format)
+    train, validation = program.load(images.train), program.load(images.validation)
+    best = _Best(autoencoder, training)
+    for epoch in range(1, training.epochs + 1):
+        started = time.perf_counter()
+        order = np.random.default_rng(derive(training.seed, "order", epoch)).permutation(len(images.train))
+        loss = program.train(train, order, partial(_add, on_progress, epoch - 1))
+        val_loss = program.validate(validation)
+        rate = float(optimizer.learning_rate)
+        on_epoch(EpochRecord(epoch, loss, val_loss, rate, time.perf_counter() - started))
         if not (math.isfinite(loss) and math.isfinite(val_loss)):
             raise TrainingError(
-                f"training: the loss became {loss if not math.isfinite(loss) else val_loss} in epoch {epoch + 1}: "
+                f"training: the loss became {loss if not math.isfinite(loss) else val_loss} in epoch {epoch}: "
                 f"try a smaller training.learning_rate (now {rate:g}), "
                 f"an optimizer with clipnorm, or another activation"
             )
+        if best.should_stop(val_loss):
+            break
+    best.restore()
+
+
+def _add(on_progress: Callable[[float], None], epochs_before: int, done: float) -> None:
+    on_progress(epochs_before + done)
+
+
+class _Program:
+    """The compiled training step and validation pass of one autoencoder."""
+
+    def __init__(
+        self,
+        autoencoder: Autoencoder,
+        optimizer: Any,
+        training: TrainingConfig,
+        activity_l1: float,
+        image_format: ImageFormat,
+    ) -> None:
+        self.autoencoder, self.optimizer, self.activity_l1 = autoencoder, optimizer, activity_l1
+        self.batch_size, self.format = training.batch_size, image_format
+        self.loss = keras.losses.get(training.loss)
+        self._variables = autoencoder.model.trainable_variables
+        dtype = np.dtype(image_format.dtype)
+        self._kept_as_stored = dtype.name in _DIRECT and dtype.isnative
+        self._scale, self._offset = image_format.scale_and_offset() if self._kept_as_stored else (1.0, 0.0)
+        # Random numbers inside XLA are an order of magnitude slower on a CPU than outside it.
+        jit = not _has_random_layers(autoencoder.model)
+        self._train_steps = tf.function(self._train_steps_body, jit_compile=jit)
+        self._validate_steps = tf.function(self._validate_steps_body, jit_compile=jit)
+        self._steps_per_call = 1
+
+    def load(self, stored: Stored) -> Any:
+        """Return images as a tensor (N, H * W * C), in a dtype that batches are made from."""
+        rows = stored if self._kept_as_stored else self.format.to_contract(stored)
+        return tf.constant(rows.reshape(len(rows), -1))
+
+    def train(self, images: Any, order: Any, on_progress: Callable[[float], None]) -> float:
+        """Train on every image once, in this order; return the mean loss."""
+        steps, rows = self._batches(order)
+        total, step = tf.constant(0.0), 0
+        while step < steps:
+            stop = min(step + self._steps_per_call, steps)
+            started = time.perf_counter()
+            total = self._train_steps(images, rows, *map(tf.constant, (step, stop, len(order))), total)
+            self._adapt(stop - step, time.perf_counter() - started)
+            step = stop
+            on_progress(step / steps)
+        return float(total) / len(order)
+
+    def validate(self, images: Any) -> float:
+        """Return the mean loss over the images, penalties included."""
+        count = int(images.shape[0])
+        steps, rows = self._batches(np.arange(count))
+        return float(self._validate_steps(images, rows, tf.constant(steps), tf.constant(count))) / count
+
+    def _adapt(self, steps: int, seconds: float) -> None:
+        # The first call compiles; its time says nothing, and growth by a factor forgets it soon.
+        if steps == self._steps_per_call:
+            self._steps_per_call = max(1, int(steps * min(SECONDS_PER_CALL / seconds, 64)))
+
+    def _batches(self, order: Any) -> tuple[int, Any]:
+        steps = math.ceil(len(order) / self.batch_size)
+        rows = np.zeros(steps * self.batch_size, np.int32)
+        rows[: len(order)] = order
+        return steps, tf.constant(rows)
+
+    def _train_steps_body(self, images: Any, rows: Any, first: Any, last: Any, count: Any, total: Any) -> Any:
+        step = first
+        while step < last:  # not over tf.range: XLA would compile again for other ends
+            batch, weights = self._batch(images, rows, step, count)
+            with tf.GradientTape() as tape:
+                loss = self._mean_loss(batch, weights, training=True)
+            gradients = tape.gradient(loss, [variable.value for variable in self._variables])
+            self.optimizer.apply(gradients, self._variables)
+            total += loss * tf.reduce_sum(weights)
+            step += 1
+        return total
+
+    def _validate_steps_body(self, images: Any, rows: Any, steps: Any, count: Any) -> Any:
+        total, step = tf.constant(0.0), tf.constant(0)
+        while step < steps:
+            batch, weights = self._batch(images, rows, step, count)
+            total += self._mean_loss(batch, weights, training=False) * tf.reduce_sum(weights)
+            step += 1
+        return total
+
+    def _batch(self, images: Any, rows: Any, step: Any, count: Any) -> tuple[Any, Any]:
+        """Return the step's images of the contract and their weights, 0 for the rows that fill it up."""
+        start = step * self.batch_size
+        stored = tf.gather(images, tf.slice(rows, [start], [self.batch_size]))
+        batch = tf.cast(stored, tf.float32) * np.float32(self._scale) + np.float32(self._offset)
+        weights = tf.cast(start + tf.range(self.batch_size) < count, tf.float32)
+        return tf.reshape(batch, (self.batch_size, *self.format.image_shape)), weights
+
+    def _mean_loss(self, images: Any, weights: Any, training: bool) -> Any:
+        latents = self.autoencoder.encoder(images, training=training)
+        reconstructions = self.autoencoder.decoder(latents, training=training)
+        per_image = tf.reduce_mean(self.loss(images, reconstructions), axis=(1, 2))
+        if self.activity_l1:
+            per_image += self.activity_l1 * tf.reduce_sum(tf.abs(latents), axis=1)
+        penalties = [*self.autoencoder.encoder.losses, *self.autoencoder.decoder.losses]
+        return tf.reduce_sum(per_image * weights) / tf.reduce_sum(weights) + sum(penalties)
+
+
+class _Best:
+    """The weights of the best epoch so far, where early stopping asks for them."""
+
+    def __init__(self, autoencoder: Autoencoder, training: TrainingConfig) -> None:
+        self.model, self.stopping = autoencoder.model, training.early_stopping
+        self.val_loss, self.waited, self.weights = math.inf, 0, None
+
+    def should_stop(self, val_loss: float) -> bool:
+        """Take note of an epoch; return whether patience has run out."""
+        if self.stopping is None:
+            return False
+        if val_loss < self.val_loss - self.stopping.min_delta:
+            self.val_loss, self.waited, self.weights = val_loss, 0, self.model.get_weights()
+        else:
+            self.waited += 1
+        return self.waited >= self.stopping.patience
+
+    def restore(self) -> None:
+        """Set the model's weights to those of the best epoch."""
+        if self.weights is not None:
+            self.model.set_weights(self.weights)
 
 
 def _optimizer(training: TrainingConfig, steps: int) -> Any:
@@ -111,16 +208,5 @@ def _optimizer(training: TrainingConfig, steps: int) -> Any:
     return getattr(keras.optimizers, name)(learning_rate=rate, **training.optimizer.parameters)
 
 
-def _steps_per_execution(steps: int) -> int:
-    """Return how many steps run without coming back to Python.
-
-    It must divide an epoch, or a step of the next epoch would run in this one. Short epochs run in one go.
-    """
-    if steps <= MAX_STEPS_PER_EXECUTION:
-        return steps
-    return max(n for n in range(1, MAX_STEPS_PER_EXECUTION + 1) if steps % n == 0)
-
-
 def _has_random_layers(model: Any) -> bool:
-    # Random numbers inside XLA are an order of magnitude slower on a CPU than outside it.
     return any(isinstance(layer, keras.layers.Dropout) for layer in model._flatten_layers())
