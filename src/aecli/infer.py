@@ -13,7 +13,7 @@ from aecli.baselines import Baselines
 from aecli.data import CHUNK_BYTES, ArrayFile, ImageSource, open_images, open_source, scan
 from aecli.errors import DataError, RunError, one_line
 from aecli.images import ImageFormat, Images
-from aecli.metrics import PerImage, per_image, summarise
+from aecli.metrics import PerImage, mse, per_image, summarise
 from aecli.run import Run
 
 Latents = NDArray[np.float32]
@@ -125,15 +125,16 @@ def reconstruct_chunks(
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Every metric, one value per image, of the model and (where measured) of each baseline."""
+    """Every metric, one value per image, of the model and, where asked for, of the baselines."""
 
     model: dict[str, PerImage]
+    mean_image_mse: float
     baselines: dict[str, dict[str, PerImage]]
 
     def summary(self) -> dict[str, dict[str, float | int | None]]:
         """Return {row: {metric: mean}} for the model and the baselines."""
-        mean_mse = float(self.baselines["mean_image"]["mse"].mean())
-        return {name: summarise(values, mean_mse) for name, values in {"model": self.model, **self.baselines}.items()}
+        rows = {"model": self.model, **self.baselines}
+        return {name: summarise(values, self.mean_image_mse) for name, values in rows.items()}
 
     def to_csv(self) -> str:
         """Return one line per image: its number and every metric of the model, "inf" for an exact copy."""
@@ -143,18 +144,23 @@ class Evaluation:
         return "\n".join(lines) + "\n"
 
 
-def evaluate(pairs: Iterable[tuple[Images, Images]], baselines: Baselines, with_pca: bool = True) -> Evaluation:
+def evaluate(
+    pairs: Iterable[tuple[Images, Images]], baselines: Baselines, *, with_baselines: bool = True
+) -> Evaluation:
     """Measure (images, reconstructions) chunks, and the baselines on the same images."""
-    rows: dict[str, list[dict[str, PerImage]]] = {"model": [], "mean_image": []}
-    if with_pca:
-        rows["pca"] = []
+    rows: dict[str, list[dict[str, PerImage]]] = {"model": []}
+    if with_baselines:
+        rows |= {"mean_image": [], "pca": []}
+    mean_image_mse = []
     for images, reconstructions in pairs:
         rows["model"].append(per_image(images, reconstructions))
-        rows["mean_image"].append(per_image(images, baselines.reconstruct_mean(images)))
-        if with_pca:
+        mean_image = baselines.reconstruct_mean(images)
+        mean_image_mse.append(mse(images, mean_image))
+        if with_baselines:
+            rows["mean_image"].append(per_image(images, mean_image))
             rows["pca"].append(per_image(images, baselines.reconstruct_pca(images)))
     joined = {name: _join(parts) for name, parts in rows.items()}
-    return Evaluation(joined.pop("model"), joined)
+    return Evaluation(joined.pop("model"), float(np.concatenate(mean_image_mse).mean()), joined)
 
 
 def _join(parts: list[dict[str, PerImage]]) -> dict[str, PerImage]:

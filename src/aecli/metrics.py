@@ -4,20 +4,23 @@ The mean of such a vector is the report, the vector itself is the score of each 
 distribution is the plot. All arguments are float32 (N, H, W, C) with pixels in [0, 1].
 """
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aecli.images import Images
 
+Matrix = NDArray[np.float32]
 PerImage = NDArray[np.float64]
 """One value per image, float64 (N,)."""
 
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
+_C1, _C2 = np.float32(0.01**2), np.float32(0.03**2)
+_CACHED_PIXELS = 100_000
 
 
 def mse(images: Images, reconstructions: Images) -> PerImage:
@@ -46,23 +49,36 @@ def ssim(images: Images, reconstructions: Images) -> PerImage:
     """Structural similarity (Wang et al. 2004), mean over channels: 11 x 11 Gaussian, sigma 1.5, range 1.
 
     Images smaller than the window get the largest odd window that fits, see `ssim_window`. The
-    Gaussian is separable, so it is applied as two matrix products over all images at once.
+    Gaussian is separable: it is applied as two matrix products over many images at once, few enough
+    for their intermediate maps to stay in the processor's cache.
     """
     window = ssim_window(images.shape[1], images.shape[2])
     rows, columns = (_gaussian_band(size, window) for size in images.shape[1:3])
+    step = max(1, _CACHED_PIXELS // math.prod(images.shape[1:]))
+    parts = [
+        _ssim_maps(images[i : i + step], reconstructions[i : i + step], rows, columns)
+        for i in range(0, len(images), step)
+    ]
+    return np.concatenate([part.mean(axis=1, dtype=np.float64) for part in parts])
 
-    def blur(stack: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(rows @ stack @ columns.T)
 
-    x, y = (np.moveaxis(a, 3, 1).astype(np.float32) for a in (images, reconstructions))
-    mean_x, mean_y = blur(x), blur(y)
-    variance_x = blur(x * x) - mean_x * mean_x
-    variance_y = blur(y * y) - mean_y * mean_y
-    covariance = blur(x * y) - mean_x * mean_y
-    c1, c2 = np.float32(0.01**2), np.float32(0.03**2)
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x * mean_x + mean_y * mean_y + c1)
-    structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
-    return np.asarray((luminance * structure).mean(axis=(1, 2, 3), dtype=np.float64))
+def _ssim_maps(images: Images, reconstructions: Images, rows: Matrix, columns: Matrix) -> Matrix:
+    """Return the SSIM of every window position: (N, channels * positions)."""
+    count, height, width, channels = images.shape
+    x, y = (np.moveaxis(a, 3, 1) for a in (images, reconstructions))
+    maps = np.stack([x, y, x * x, y * y, x * y]).reshape(-1, width) @ columns.T
+    maps = maps.reshape(5 * count * channels, height, -1).transpose(0, 2, 1).reshape(-1, height) @ rows.T
+    mean_x, mean_y, square_x, square_y, product = maps.reshape(5, count, -1)
+    # In place from here on: these maps are most of the work, and fresh memory would double it.
+    mean_product = mean_x * mean_y
+    mean_x *= mean_x
+    mean_y *= mean_y
+    square_x -= mean_x
+    square_y -= mean_y
+    product -= mean_product
+    luminance = (2 * mean_product + _C1) / (mean_x + mean_y + _C1)
+    structure = (2 * product + _C2) / (square_x + square_y + _C2)
+    return np.asarray(luminance * structure)
 
 
 def ssim_window(height: int, width: int) -> int:
@@ -70,7 +86,7 @@ def ssim_window(height: int, width: int) -> int:
     return min(SSIM_WINDOW, height - 1 + height % 2, width - 1 + width % 2)
 
 
-def _gaussian_band(size: int, window: int) -> NDArray[np.float32]:
+def _gaussian_band(size: int, window: int) -> Matrix:
     """Return (size - window + 1, size): each row is the window, normalised, one pixel further on."""
     offsets = np.arange(window) - window // 2
     weights = np.exp(-0.5 * (offsets / SSIM_SIGMA) ** 2)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from aecli.cli.options import config_option, output_option, overwrite_option, set_option
+from aecli.cli.options import config_option, json_option, output_option, overwrite_option, set_option
 
 
 @click.group("config")
@@ -15,7 +15,7 @@ def command() -> None:
 @command.command("show")
 @config_option
 @set_option
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@json_option
 def show(config_file: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print the complete config, every default resolved."""
     from aecli.config import load_config, to_yaml

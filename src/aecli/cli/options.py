@@ -7,7 +7,7 @@
 | --output | the file to write | reconstruct, encode, decode, plot, config init |
 | --overwrite | allow it to replace a file | the same |
 | --config, --set | where the config comes from | train, config show |
-| --json | the result as JSON | reconstruct, evaluate, runs |
+| --json | the result as JSON | train, reconstruct, evaluate, config show, runs |
 | --quiet | nothing on stderr but errors | train, reconstruct, encode, decode, evaluate, plot |
 """
 

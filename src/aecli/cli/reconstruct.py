@@ -49,7 +49,7 @@ def command(
                 writer.write(source.format.from_contract(reconstructions))
                 yield originals, reconstructions
 
-        evaluation = evaluate(written(), baselines, with_pca=False)
+        evaluation = evaluate(written(), baselines, with_baselines=False)
     plots.save(plots.reconstructions(plots.Subject(run, model, source, images.name)), picture)
 
     means, worst = evaluation.summary()["model"], _worst(evaluation)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aecli.cli.options import FILE, config_option, overwrite_option, quiet_option, set_option
+from aecli.cli.options import FILE, config_option, json_option, overwrite_option, quiet_option, set_option
 
 if TYPE_CHECKING:
     from aecli.config import NamedConfig
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     "--run", "run_folder", type=FILE, metavar="DIR", help="Folder of the run.  [default: runs/ and the config's name]"
 )
 @overwrite_option
+@json_option
 @quiet_option
 def command(
     config_file: Path | None,
@@ -27,6 +28,7 @@ def command(
     overrides: tuple[str, ...],
     run_folder: Path | None,
     overwrite: bool,
+    as_json: bool,
     quiet: bool,
 ) -> None:
     """Train an autoencoder on your images and write a run.
@@ -48,7 +50,13 @@ def command(
 
     folder = run_folder or RUNS / named.name
     Run(folder).refuse_existing(overwrite)
-    _report(_train(named, config_file, folder, overwrite, quiet), quiet)
+    run = _train(named, config_file, folder, overwrite, quiet)
+    if as_json:
+        from aecli.cli.terminal import print_json
+
+        print_json({"run": str(run.path), **run.metrics})
+        return
+    _report(run, quiet)
 
 
 def _quoted(path: Path) -> str:
