@@ -42,15 +42,17 @@ class ImageFormat:
         """Return images (N, H, W, C) in the stored shape, dtype and units; integers are rounded and clipped."""
         low, high = self.value_range
         dtype = np.dtype(self.dtype)
-        wide = np.result_type(dtype, np.float32) if dtype.kind == "f" else np.float64
-        stored: Stored = images.astype(wide) * (high - low) + low
+        wide = np.result_type(dtype, np.float32)
+        stored: Stored = images.astype(wide)
+        stored *= wide.type(high - low)
+        stored += wide.type(low)
         if dtype.kind == "b":
             stored = stored >= 0.5
         elif dtype.kind in "iu":
             limits = np.iinfo(dtype)
             # The largest float64 not above a 64-bit limit; 2**63 itself would wrap around.
             top = np.nextafter(float(limits.max), 0) if dtype.itemsize == 8 else float(limits.max)
-            stored = np.clip(np.rint(stored), float(limits.min), top)
+            np.clip(np.rint(stored, out=stored), float(limits.min), top, out=stored)
         return stored.astype(dtype).reshape(-1, *self.sample_shape)
 
     def scale_and_offset(self) -> tuple[float, float]:
