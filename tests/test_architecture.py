@@ -12,8 +12,9 @@ SOURCE = ROOT / "src" / "aecli"
 MODULES = sorted(SOURCE.rglob("*.py"))
 FLOORS = [
     ("errors",),
-    ("seeds", "activations", "images", "history", "package_files", "strict_yaml", "files"),
+    ("seeds", "activations", "images", "history", "package_files", "strict_yaml", "files", "machine"),
     ("metrics", "baselines", "data", "fields"),
+    ("feed",),
     ("models",),
     ("config",),
     ("nn",),

@@ -43,6 +43,8 @@ class DataConfig(Section):
     """[height, width] or [height, width, channels] of flat rows; null: as stored, square rows as a square"""
     value_range: Literal["auto"] | Pair = "auto"
     """the stored values that stand for black and white, [low, high]; auto: from dtype and data"""
+    memory_budget: Annotated[int, Field(gt=0)] | None = None
+    """MB of training images held in memory, larger files are streamed; null: a quarter of the machine's memory"""
 
 
 _ADAM: Mapping[str, Parameter] = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}

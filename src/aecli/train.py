@@ -1,6 +1,5 @@
 """Training, from a config to a complete run."""
 
-import os
 import platform
 import time
 from collections.abc import Iterable, Iterator
@@ -17,10 +16,12 @@ from aecli.baselines import fit_baselines
 from aecli.config import PACKAGED_DIGITS, Config, to_yaml
 from aecli.data import ImageSource, Split, fingerprint, open_images, split_indices
 from aecli.errors import AeError, ConfigError, TrainingError
+from aecli.feed import Feed
 from aecli.files import NpyWriter, written_whole
 from aecli.history import EpochRecord
 from aecli.images import Images
 from aecli.infer import evaluate, load_model, open_images_like, reconstruct_chunks
+from aecli.machine import cores, memory_size
 from aecli.metrics import ssim_window
 from aecli.package_files import packaged
 from aecli.run import Run, format_fields
@@ -168,14 +169,10 @@ def _environment(prepared: Prepared) -> dict[str, Any]:
     packages = ("aecli", "keras", "tensorflow", "numpy", "onnx", "onnxruntime", "tf2onnx")
     return {
         "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-        "machine": {"system": platform.platform(), "processor": platform.machine(), "threads": _threads()},
+        "machine": {"system": platform.platform(), "processor": platform.machine(), "threads": cores()},
         "data": _data_fields(prepared.train),
         "test": _data_fields(prepared.test) if prepared.test else None,
     }
-
-
-def _threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _data_fields(source: ImageSource) -> dict[str, Any]:
@@ -192,11 +189,13 @@ def _fit_and_export(
 ) -> None:
     progress.stage("loading TensorFlow")
     from aecli.nn.export import export_onnx, predict
-    from aecli.nn.fit import TrainingImages, fit
+    from aecli.nn.fit import fit
 
     source, split = prepared.train, prepared.split
     autoencoder = config.model.build(source.format.image_shape, config.training.seed)
-    images = TrainingImages(source.file.take(split.train), source.file.take(split.validation), source.format)
+    feeds = _feeds(config, prepared)
+    if feeds[0].streamed:
+        progress.note(f"{source.file.path}: larger than data.memory_budget: streamed from the file in every epoch")
 
     epochs = config.training.epochs
 
@@ -207,7 +206,7 @@ def _fit_and_export(
     progress.stage("training")
     fit(
         autoencoder,
-        images,
+        *feeds,
         config.training,
         config.model.activity_l1,
         on_epoch,
@@ -229,8 +228,19 @@ def _fit_and_export(
     ):
         with written_whole(file) as temporary:
             export_onnx(model, temporary, *ends, metadata)
-    checked = source.format.to_contract(images.validation[:CHECKED_IMAGES])
+    checked = source.format.to_contract(source.file.take(split.validation[:CHECKED_IMAGES]))
     check_export(predict(autoencoder.model, checked), load_model(run).reconstruct(checked))
+
+
+def _feeds(config: Config, prepared: Prepared) -> tuple[Feed, Feed]:
+    """Return the feeds of the training and of the validation images."""
+    megabytes = config.data.memory_budget
+    budget = megabytes * 10**6 if megabytes else memory_size() // 4
+    split, batch_size = prepared.split, config.training.batch_size
+    return (
+        Feed(prepared.train, split.train, batch_size, budget),
+        Feed(prepared.train, split.validation, batch_size, budget),
+    )
 
 
 def check_export(keras_images: Images, onnx_images: Images) -> None:

@@ -8,19 +8,17 @@ batch of an epoch is filled up with rows of weight zero: every shape is fixed an
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from aecli.config import OPTIMIZERS, TrainingConfig
 from aecli.errors import TrainingError
+from aecli.feed import Block, Feed
 from aecli.history import EpochRecord
 from aecli.images import ImageFormat, Stored
 from aecli.nn.door import keras, tf
 from aecli.nn.layers import Autoencoder
-from aecli.seeds import derive
 
 SECONDS_PER_CALL = 0.25
 """How long the compiled loop runs before Python can show progress and hear Ctrl-C."""
@@ -29,18 +27,10 @@ _DIRECT = ("uint8", "float32")
 """Stored dtypes kept as they are in memory and brought to the contract batch by batch."""
 
 
-@dataclass(frozen=True)
-class TrainingImages:
-    """The training and the validation images as stored, and their format."""
-
-    train: Stored
-    validation: Stored
-    format: ImageFormat
-
-
 def fit(
     autoencoder: Autoencoder,
-    images: TrainingImages,
+    train: Feed,
+    validation: Feed,
     training: TrainingConfig,
     activity_l1: float,
     on_epoch: Callable[[EpochRecord], None],
@@ -52,16 +42,13 @@ def fit(
     are means over the images plus the penalties. With early stopping the weights end as those of the
     best epoch. Raises TrainingError when the loss becomes NaN or infinite.
     """
-    steps = math.ceil(len(images.train) / training.batch_size)
-    optimizer = _optimizer(training, steps)
+    optimizer = _optimizer(training, math.ceil(len(train) / training.batch_size))
     optimizer.build(autoencoder.model.trainable_variables)
-    program = _Program(autoencoder, optimizer, training, activity_l1, images.format)
-    train, validation = program.load(images.train), program.load(images.validation)
+    program = _Program(autoencoder, optimizer, training, activity_l1, train.source.format)
     best = _Best(autoencoder, training)
     for epoch in range(1, training.epochs + 1):
         started = time.perf_counter()
-        order = np.random.default_rng(derive(training.seed, "order", epoch)).permutation(len(images.train))
-        loss = program.train(train, order, partial(_add, on_progress, epoch - 1))
+        loss = program.train(train, training.seed, epoch, on_progress)
         val_loss = program.validate(validation)
         rate = float(optimizer.learning_rate)
         on_epoch(EpochRecord(epoch, loss, val_loss, rate, time.perf_counter() - started))
@@ -74,10 +61,6 @@ def fit(
         if best.should_stop(val_loss):
             break
     best.restore()
-
-
-def _add(on_progress: Callable[[float], None], epochs_before: int, done: float) -> None:
-    on_progress(epochs_before + done)
 
 
 class _Program:
@@ -103,41 +86,56 @@ class _Program:
         self._train_steps = tf.function(self._train_steps_body, jit_compile=jit)
         self._validate_steps = tf.function(self._validate_steps_body, jit_compile=jit)
         self._steps_per_call = 1
+        self._resident: dict[int, Any] = {}
 
-    def load(self, stored: Stored) -> Any:
-        """Return images as a tensor (N, H * W * C), in a dtype that batches are made from."""
-        rows = stored if self._kept_as_stored else self.format.to_contract(stored)
-        return tf.constant(rows.reshape(len(rows), -1))
+    def train(self, feed: Feed, seed: int, epoch: int, on_progress: Callable[[float], None]) -> float:
+        """Train on every image once, in the order of the epoch; return the mean loss."""
+        total, done = tf.constant(0.0), 0
+        for block in feed.shuffled(seed, epoch):
+            images, rows = self._tensors(feed, block)
+            steps, step = math.ceil(len(block.order) / self.batch_size), 0
+            while step < steps:
+                stop = min(step + self._steps_per_call, steps)
+                started = time.perf_counter()
+                total = self._train_steps(images, rows, *map(tf.constant, (step, stop, len(block.order))), total)
+                self._adapt(stop - step, time.perf_counter() - started)
+                step = stop
+                seen = done + min(step * self.batch_size, len(block.order))
+                on_progress(epoch - 1 + seen / len(feed))
+            done += len(block.order)
+        return float(total) / len(feed)
 
-    def train(self, images: Any, order: Any, on_progress: Callable[[float], None]) -> float:
-        """Train on every image once, in this order; return the mean loss."""
-        steps, rows = self._batches(order)
-        total, step = tf.constant(0.0), 0
-        while step < steps:
-            stop = min(step + self._steps_per_call, steps)
-            started = time.perf_counter()
-            total = self._train_steps(images, rows, *map(tf.constant, (step, stop, len(order))), total)
-            self._adapt(stop - step, time.perf_counter() - started)
-            step = stop
-            on_progress(step / steps)
-        return float(total) / len(order)
-
-    def validate(self, images: Any) -> float:
+    def validate(self, feed: Feed) -> float:
         """Return the mean loss over the images, penalties included."""
-        count = int(images.shape[0])
-        steps, rows = self._batches(np.arange(count))
-        return float(self._validate_steps(images, rows, tf.constant(steps), tf.constant(count))) / count
+        total = tf.constant(0.0)
+        for block in feed.in_order():
+            images, rows = self._tensors(feed, block)
+            steps = math.ceil(len(block.order) / self.batch_size)
+            total = self._validate_steps(images, rows, *map(tf.constant, (steps, len(block.order))), total)
+        return float(total) / len(feed)
+
+    def _tensors(self, feed: Feed, block: Block) -> tuple[Any, Any]:
+        """Return a block's images (capacity, H * W * C) and its order, filled up with zeros to full batches."""
+        images = self._resident.get(id(feed))
+        if images is None:
+            images = self._load(block.read(), feed.capacity)
+            if not feed.streamed:
+                self._resident[id(feed)] = images
+        order = np.zeros(math.ceil(feed.capacity / self.batch_size) * self.batch_size, np.int32)
+        order[: len(block.order)] = block.order
+        return images, tf.constant(order)
+
+    def _load(self, stored: Stored, capacity: int) -> Any:
+        images = stored if self._kept_as_stored else self.format.to_contract(stored)
+        rows = images.reshape(len(images), -1)
+        if len(rows) < capacity:
+            rows = np.concatenate([rows, np.zeros((capacity - len(rows), rows.shape[1]), rows.dtype)])
+        return tf.constant(rows)
 
     def _adapt(self, steps: int, seconds: float) -> None:
         # The first call compiles; its time says nothing, and growth by a factor forgets it soon.
         if steps == self._steps_per_call:
             self._steps_per_call = max(1, int(steps * min(SECONDS_PER_CALL / seconds, 64)))
-
-    def _batches(self, order: Any) -> tuple[int, Any]:
-        steps = math.ceil(len(order) / self.batch_size)
-        rows = np.zeros(steps * self.batch_size, np.int32)
-        rows[: len(order)] = order
-        return steps, tf.constant(rows)
 
     def _train_steps_body(self, images: Any, rows: Any, first: Any, last: Any, count: Any, total: Any) -> Any:
         step = first
@@ -151,8 +149,8 @@ class _Program:
             step += 1
         return total
 
-    def _validate_steps_body(self, images: Any, rows: Any, steps: Any, count: Any) -> Any:
-        total, step = tf.constant(0.0), tf.constant(0)
+    def _validate_steps_body(self, images: Any, rows: Any, steps: Any, count: Any, total: Any) -> Any:
+        step = tf.constant(0)
         while step < steps:
             batch, weights = self._batch(images, rows, step, count)
             total += self._mean_loss(batch, weights, training=False) * tf.reduce_sum(weights)

@@ -1,0 +1,106 @@
+"""What an epoch reads: blocks of images as stored, and the order to visit them in.
+
+Images that fit the memory budget are one block, loaded once. A larger file is streamed from its memory
+map: each epoch cuts it into small chunks of neighbours, shuffles the chunks, fills a window of
+WINDOW_BYTES with them, and visits the images of each window in shuffled order while the next window is
+read. Both orders are pure functions of (seed, epoch), and every image comes once in each epoch.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecli.data import ImageSource
+from aecli.images import Stored
+from aecli.seeds import derive
+
+WINDOW_BYTES = 128 * 2**20
+CHUNK = 64
+"""Neighbouring images that stay in one window: long enough to read well, short against any window."""
+
+Rows = NDArray[np.int64]
+
+
+def _same(images: Stored) -> Stored:
+    return images
+
+
+@dataclass(frozen=True)
+class Block:
+    """Reads images as stored, and the positions among them to visit."""
+
+    read: Callable[[], Stored]
+    order: Rows
+
+
+@dataclass(frozen=True)
+class Feed:
+    """The images of some rows of a file, epoch by epoch; at most `budget` bytes are held at once."""
+
+    source: ImageSource
+    rows: Rows
+    batch_size: int
+    budget: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the images are read again in every epoch."""
+        return len(self) * self._image_bytes > self.budget
+
+    @property
+    def capacity(self) -> int:
+        """Images in a block, at most; a multiple of the batch size where there are several blocks."""
+        if not self.streamed:
+            return len(self)
+        batches = WINDOW_BYTES // (self._image_bytes * self.batch_size)
+        return max(1, batches) * self.batch_size
+
+    def shuffled(self, seed: int, epoch: int) -> Iterator[Block]:
+        """Yield the blocks of an epoch in its own order."""
+        rng = np.random.default_rng(derive(seed, "order", epoch))
+        if not self.streamed:
+            yield Block(self._read_all, rng.permutation(len(self)))
+            return
+        starts = rng.permutation(np.arange(0, len(self), CHUNK))
+        positions = (starts[:, None] + np.arange(CHUNK)).ravel()
+        windows = self._windows(positions[positions < len(self)])
+        for images in windows:
+            yield Block(partial(_same, images), rng.permutation(len(images)))
+
+    def in_order(self) -> Iterator[Block]:
+        """Yield the blocks one after the other as they lie in the file."""
+        if not self.streamed:
+            yield Block(self._read_all, np.arange(len(self)))
+            return
+        for images in self._windows(np.arange(len(self))):
+            yield Block(partial(_same, images), np.arange(len(images)))
+
+    def _read_all(self) -> Stored:
+        return self.source.file.take(self.rows)
+
+    def _windows(self, positions: Rows) -> Iterator[Stored]:
+        """Yield the images at these positions, a window at a time, while the next one is read."""
+        parts = [positions[i : i + self.capacity] for i in range(0, len(positions), self.capacity)]
+        with ThreadPoolExecutor(1) as reader:
+            following = reader.submit(self._window, parts[0])
+            for part in parts[1:]:
+                images, following = following.result(), reader.submit(self._window, part)
+                yield images
+            yield following.result()
+
+    def _window(self, positions: Rows) -> Stored:
+        # In the order of the file: the disk reads forward, and the order of visits is drawn anyway.
+        return self.source.file.take(self.rows[np.sort(positions)])
+
+    @property
+    def _image_bytes(self) -> int:
+        # What is not kept as stored is held as float32.
+        return prod(self.source.file.shape[1:]) * (1 if self.source.file.dtype == np.uint8 else 4)

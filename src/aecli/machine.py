@@ -1,0 +1,24 @@
+"""What this machine has: cores and memory."""
+
+import os
+from pathlib import Path
+
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_UNKNOWN_MEMORY = 4 * 2**30
+
+
+def cores() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_size() -> int:
+    """Return the bytes of memory of the machine or of its container, 4 GB where neither can be asked."""
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return _UNKNOWN_MEMORY
+    try:
+        return min(size, int(_CGROUP_LIMIT.read_text()))
+    except (OSError, ValueError):
+        return size
