@@ -37,7 +37,7 @@ def pca_row() -> list[str]:
     for count in PCA:
         leading = Baselines(fitted.mean, fitted.components[:count])
         pairs = ((images, leading.reconstruct_pca(images)) for _, images in measured_on.chunks())
-        found.append(f"{evaluate(pairs, leading, with_baselines=False).summary()['model']['mse']:.6f}")
+        found.append(f"{evaluate(pairs, leading, with_baselines=False).summary['model']['mse']:.6f}")
     known = " ".join(f"{value:.6f}" for value in PCA.values())
     return [f"PCA on MNIST, k = {', '.join(map(str, PCA))}, test mse", known, " ".join(found)]
 

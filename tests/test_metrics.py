@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from aecli.metrics import METRICS, mse, per_image, psnr, sse_per_image, ssim, ssim_window, summarise
+from aecli.metrics import METRICS, Means, mse, per_image, psnr, sse_per_image, ssim, ssim_window
 
 
 def pairs(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -76,6 +76,13 @@ def test_ssim_of_images_smaller_than_the_window():
     images, restored = pairs((3, 8, 5, 1))
     values = ssim(images, restored)
     assert ((values > 0) & (values < 1)).all()
+
+
+def summarise(values, mean_image_mse):
+    means = Means()
+    for part in (slice(0, 1), slice(1, None)):
+        means.add({name: vector[part] for name, vector in values.items()})
+    return means.summary(mean_image_mse)
 
 
 def test_the_summary_counts_exact_copies_apart():

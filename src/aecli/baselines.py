@@ -1,5 +1,6 @@
 """What a reconstruction must be compared with: the mean image, and PCA with the same code length."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from aecli.images import Images
 
 Batches = Callable[[], Iterable[Images]]
 """Starts one pass over the training images, in batches of the contract."""
+
+Matrix = NDArray[np.float32]
 
 EXACT_LIMIT = 4096
 OVERSAMPLING = 16
@@ -42,49 +45,52 @@ def fit_baselines(batches: Batches, latent_dim: int) -> Baselines:
     a randomised subspace iteration (Halko, Martinsson & Tropp 2011, algorithm 4.4) that needs a few
     passes over the images. At most as many components are kept as an image has values.
     """
-    total, count, mean = None, 0, None
-    for images in batches():
-        batch_sum = images.sum(axis=0, dtype=np.float64)
-        total = batch_sum if total is None else total + batch_sum
-        count += len(images)
-    if total is None:
-        raise ValueError("no images to fit the baselines on")
-    mean = (total / count).astype(np.float32)
-    size = mean.size
-    components = min(latent_dim, size)
-    fit = _exact_components if size <= EXACT_LIMIT else _randomised_components
-
-    def centred() -> Iterable[NDArray[np.float32]]:
-        return ((images - mean).reshape(len(images), size) for images in batches())
-
-    return Baselines(mean, fit(centred, size, components))
+    size = next(iter(batches())).shape[1:]
+    fit = _fit_exactly if math.prod(size) <= EXACT_LIMIT else _fit_randomised
+    mean, components = fit(lambda: (images.reshape(len(images), -1) for images in batches()), latent_dim)
+    return Baselines(mean.reshape(size), components)
 
 
-def _exact_components(centred: Callable[[], Iterable[Any]], size: int, count: int) -> NDArray[np.float32]:
-    covariance = np.zeros((size, size))
-    for rows in centred():
-        covariance += rows.T @ rows
-    return _leading(covariance, count).T.astype(np.float32)
+def _fit_exactly(batches: Callable[[], Iterable[Matrix]], count: int) -> tuple[Matrix, Matrix]:
+    # One pass: the moments are taken about the mean of the first batch, so near the true mean that
+    # the correction at the end loses no precision.
+    shift = next(iter(batches())).mean(axis=0, dtype=np.float64).astype(np.float32)
+    total, products, seen = np.zeros(len(shift)), np.zeros((len(shift), len(shift))), 0
+    for rows in batches():
+        centred = rows - shift
+        total += centred.sum(axis=0, dtype=np.float64)
+        products += centred.T @ centred
+        seen += len(rows)
+    offset = total / seen
+    covariance = products / seen - np.outer(offset, offset)
+    return (shift + offset).astype(np.float32), _leading(covariance, count).T.astype(np.float32)
 
 
-def _randomised_components(centred: Callable[[], Iterable[Any]], size: int, count: int) -> NDArray[np.float32]:
+def _fit_randomised(batches: Callable[[], Iterable[Matrix]], count: int) -> tuple[Matrix, Matrix]:
+    total, seen = 0.0, 0
+    for rows in batches():
+        total = total + rows.sum(axis=0, dtype=np.float64)
+        seen += len(rows)
+    mean = (np.asarray(total) / seen).astype(np.float32)
+    size = len(mean)
     width = min(count + OVERSAMPLING, size)
     basis: NDArray[Any] = np.random.default_rng(0).standard_normal((size, width))
     for _ in range(POWER_ITERATIONS):
         basis = np.linalg.qr(basis)[0].astype(np.float32)
         image = np.zeros((size, width))
-        for rows in centred():
-            image += rows.T @ (rows @ basis)
+        for rows in batches():
+            centred = rows - mean
+            image += centred.T @ (centred @ basis)
         basis = image
     basis = np.linalg.qr(basis)[0].astype(np.float32)
     covariance = np.zeros((width, width))
-    for rows in centred():
-        projected = rows @ basis
+    for rows in batches():
+        projected = (rows - mean) @ basis
         covariance += projected.T @ projected
-    return (basis @ _leading(covariance, count)).T.astype(np.float32)
+    return mean, (basis @ _leading(covariance, count)).T.astype(np.float32)
 
 
 def _leading(covariance: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Return the eigenvectors (size, count) of the largest eigenvalues, largest first."""
+    """Return the eigenvectors (size, at most `count`) of the largest eigenvalues, largest first."""
     vectors = np.linalg.eigh(covariance)[1]
     return np.asarray(vectors[:, ::-1][:, :count])

@@ -1,6 +1,6 @@
 """Using a trained model: chunk by chunk, with ONNX Runtime, never TensorFlow."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -13,7 +13,7 @@ from aecli.baselines import Baselines
 from aecli.data import CHUNK_BYTES, ArrayFile, ImageSource, open_images, open_source, scan
 from aecli.errors import DataError, RunError, one_line
 from aecli.images import ImageFormat, Images
-from aecli.metrics import PerImage, mse, per_image, summarise
+from aecli.metrics import Means, PerImage, mse, per_image
 from aecli.run import Run
 
 Latents = NDArray[np.float32]
@@ -125,43 +125,48 @@ def reconstruct_chunks(
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Every metric, one value per image, of the model and, where asked for, of the baselines."""
+    """The means of every metric, {row: {metric: mean}}, and the values of each image that were kept.
 
-    model: dict[str, PerImage]
-    mean_image_mse: float
-    baselines: dict[str, dict[str, PerImage]]
+    The rows are `model` and, where measured, `mean_image` and `pca`.
+    """
 
-    def summary(self) -> dict[str, dict[str, float | int | None]]:
-        """Return {row: {metric: mean}} for the model and the baselines."""
-        rows = {"model": self.model, **self.baselines}
-        return {name: summarise(values, self.mean_image_mse) for name, values in rows.items()}
+    summary: dict[str, dict[str, float | int | None]]
+    per_image: dict[str, PerImage]
 
     def to_csv(self) -> str:
-        """Return one line per image: its number and every metric of the model, "inf" for an exact copy."""
-        lines = [",".join(["image", *self.model])]
-        for i, values in enumerate(zip(*self.model.values(), strict=True)):
+        """Return one line per image: its number and every metric kept, "inf" for an exact copy."""
+        lines = [",".join(["image", *self.per_image])]
+        for i, values in enumerate(zip(*self.per_image.values(), strict=True)):
             lines.append(",".join([str(i), *(f"{value:.9g}" for value in values)]))
         return "\n".join(lines) + "\n"
 
 
 def evaluate(
-    pairs: Iterable[tuple[Images, Images]], baselines: Baselines, *, with_baselines: bool = True
+    pairs: Iterable[tuple[Images, Images]],
+    baselines: Baselines,
+    *,
+    with_baselines: bool = True,
+    keep: Collection[str] = (),
 ) -> Evaluation:
-    """Measure (images, reconstructions) chunks, and the baselines on the same images."""
-    rows: dict[str, list[dict[str, PerImage]]] = {"model": []}
-    if with_baselines:
-        rows |= {"mean_image": [], "pca": []}
-    mean_image_mse = []
+    """Measure (images, reconstructions) chunks, and the baselines on the same images.
+
+    Only the metrics named in `keep` are kept for each image; the rest takes no memory per image.
+    """
+    rows = {name: Means() for name in (("model", "mean_image", "pca") if with_baselines else ("model",))}
+    kept: dict[str, list[PerImage]] = {name: [] for name in keep}
+    mean_image_error = 0.0
     for images, reconstructions in pairs:
-        rows["model"].append(per_image(images, reconstructions))
+        values = per_image(images, reconstructions)
+        rows["model"].add(values)
+        for name, parts in kept.items():
+            parts.append(values[name])
         mean_image = baselines.reconstruct_mean(images)
-        mean_image_mse.append(mse(images, mean_image))
+        mean_image_error += float(mse(images, mean_image).sum())
         if with_baselines:
-            rows["mean_image"].append(per_image(images, mean_image))
-            rows["pca"].append(per_image(images, baselines.reconstruct_pca(images)))
-    joined = {name: _join(parts) for name, parts in rows.items()}
-    return Evaluation(joined.pop("model"), float(np.concatenate(mean_image_mse).mean()), joined)
-
-
-def _join(parts: list[dict[str, PerImage]]) -> dict[str, PerImage]:
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            rows["mean_image"].add(per_image(images, mean_image))
+            rows["pca"].add(per_image(images, baselines.reconstruct_pca(images)))
+    mean_image_mse = mean_image_error / max(1, rows["model"].count)
+    return Evaluation(
+        {name: means.summary(mean_image_mse) for name, means in rows.items()},
+        {name: np.concatenate(parts) for name, parts in kept.items()},
+    )

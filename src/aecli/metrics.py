@@ -107,26 +107,35 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
     {"mse": mse, "mae": mae, "sse_per_image": sse_per_image, "psnr": psnr, "ssim": ssim}
 )
 
-HIGHER_IS_BETTER = frozenset({"psnr", "ssim"})
-
 
 def per_image(images: Images, reconstructions: Images) -> dict[str, PerImage]:
     """Return every metric of METRICS for these images."""
     return {name: metric(images, reconstructions) for name, metric in METRICS.items()}
 
 
-def summarise(values: Mapping[str, PerImage], mean_image_mse: float) -> dict[str, float | int | None]:
-    """Return each metric's mean over the images, and `fvu` = mse / `mean_image_mse`.
+class Means:
+    """Running means of the metrics, so that no value per image need be kept."""
 
-    Exact copies have no finite PSNR: they are counted in `exact_copies`, not averaged. A mean over
-    no image, and an `fvu` of images that are all the mean image, is None.
-    """
-    finite = np.isfinite(values["psnr"])
-    means = {name: _mean(vector[finite] if name == "psnr" else vector) for name, vector in values.items()}
-    error = means["mse"]
-    fvu = error / mean_image_mse if error is not None and mean_image_mse > 0 else None
-    return {**means, "fvu": fvu, "exact_copies": int(np.isposinf(values["psnr"]).sum())}
+    def __init__(self) -> None:
+        self.count = self.exact_copies = 0
+        self._sums = dict.fromkeys(METRICS, 0.0)
 
+    def add(self, values: Mapping[str, PerImage]) -> None:
+        """Take in the values of more images."""
+        exact = np.isposinf(values["psnr"])
+        self.count += len(exact)
+        self.exact_copies += int(exact.sum())
+        for name, vector in values.items():
+            self._sums[name] += float((vector[~exact] if name == "psnr" else vector).sum())
 
-def _mean(vector: PerImage) -> float | None:
-    return float(vector.mean()) if len(vector) else None
+    def summary(self, mean_image_mse: float) -> dict[str, float | int | None]:
+        """Return each metric's mean over the images, and `fvu` = mse / `mean_image_mse`.
+
+        Exact copies have no finite PSNR: they are counted in `exact_copies`, not averaged. A mean over
+        no image, and an `fvu` of images that are all the mean image, is None.
+        """
+        counts = {name: self.count - self.exact_copies if name == "psnr" else self.count for name in METRICS}
+        means = {name: self._sums[name] / counts[name] if counts[name] else None for name in METRICS}
+        error = means["mse"]
+        fvu = error / mean_image_mse if error is not None and mean_image_mse > 0 else None
+        return {**means, "fvu": fvu, "exact_copies": self.exact_copies}

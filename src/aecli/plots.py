@@ -32,7 +32,8 @@ _CELL, _MARGIN, _INK, _BLUE, _ORANGE = 0.95, 0.9, "#444444", "#2166ac", "#d6604d
 class Subject:
     """What is drawn: a run's model on rows of a file; `data` names them in captions.
 
-    `rows` are row numbers of the file, None for all of it.
+    `rows` are row numbers of the file, None for all of it; `known_errors` the mse of each image where
+    it has been measured already.
     """
 
     run: Run
@@ -40,6 +41,7 @@ class Subject:
     source: ImageSource
     data: str
     rows: NDArray[np.int64] | None = None
+    known_errors: PerImage | None = None
 
     def __len__(self) -> int:
         return len(self.source) if self.rows is None else len(self.rows)
@@ -47,6 +49,8 @@ class Subject:
     @cached_property
     def errors(self) -> PerImage:
         """The mse of each image."""
+        if self.known_errors is not None:
+            return self.known_errors
         return np.concatenate([mse(*pair) for pair in reconstruct_chunks(self.model, self.source, self.rows)])
 
     def row_numbers(self, positions: Sequence[int]) -> NDArray[np.int64]:

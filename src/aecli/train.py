@@ -268,7 +268,7 @@ def _measure(config: Config, prepared: Prepared, run: Run, records: list[EpochRe
                 writer.write(source.format.from_contract(reconstructions))
                 yield images, reconstructions
 
-        validation = evaluate(kept(reconstruct_chunks(model, source, split.validation)), baselines)
+        validation = evaluate(kept(reconstruct_chunks(model, source, split.validation)), baselines, keep=("mse",))
     evaluations = {
         "train": evaluate(reconstruct_chunks(model, source, split.train), baselines),
         "validation": validation,
@@ -276,8 +276,12 @@ def _measure(config: Config, prepared: Prepared, run: Run, records: list[EpochRe
     if prepared.test is not None:
         evaluations["test"] = evaluate(reconstruct_chunks(model, prepared.test), baselines)
 
+    counts = {"train": len(split.train), "validation": len(split.validation)}
+    counts |= {"test": len(prepared.test)} if prepared.test is not None else {}
     progress.stage("plotting")
-    subject = plots.Subject(run, model, source, f"{source.file.path.name} (validation)", split.validation)
+    subject = plots.Subject(
+        run, model, source, f"{source.file.path.name} (validation)", split.validation, validation.per_image["mse"]
+    )
     for name, kind in plots.KINDS.items():
         plots.save(kind.draw(subject if kind.needs_images else run), run.plots_folder / f"{name}.png")
     best = min(records, key=lambda record: record.val_loss)
@@ -290,8 +294,7 @@ def _measure(config: Config, prepared: Prepared, run: Run, records: list[EpochRe
             "pca_components": len(baselines.components),
             "ssim_window": ssim_window(*source.format.image_shape[:2]),
             "splits": {
-                part: {"images": len(evaluation.model["mse"]), **evaluation.summary()}
-                for part, evaluation in evaluations.items()
+                part: {"images": counts[part], **evaluation.summary} for part, evaluation in evaluations.items()
             },
         }
     )

@@ -25,7 +25,7 @@ def command(
     from aecli.cli.terminal import metric_cells, metric_header, note, print_json, print_table
     from aecli.files import refuse_output, write_text
     from aecli.infer import evaluate, load_model, open_images_like, reconstruct_chunks
-    from aecli.metrics import SSIM_WINDOW, ssim_window
+    from aecli.metrics import METRICS, SSIM_WINDOW, ssim_window
     from aecli.run import find_run
 
     run = find_run(run_folder)
@@ -33,11 +33,12 @@ def command(
     if per_image is not None:
         refuse_output(per_image, overwrite, images)
     source, baselines = open_images_like(images, run.image_format), run.baselines
-    evaluation = evaluate(reconstruct_chunks(load_model(run), source), baselines)
+    keep = METRICS if per_image is not None else ()
+    evaluation = evaluate(reconstruct_chunks(load_model(run), source), baselines, keep=keep)
     if per_image is not None:
         write_text(per_image, evaluation.to_csv())
     window = ssim_window(*source.format.image_shape[:2])
-    summary = evaluation.summary()
+    summary = evaluation.summary
     if as_json:
         print_json({"run": str(run.path), "images": len(source), "ssim_window": window, **summary})
         return

@@ -9,7 +9,7 @@ import click
 from aecli.cli.options import images_argument, json_option, output_option, overwrite_option, quiet_option, run_option
 
 if TYPE_CHECKING:
-    from aecli.infer import Evaluation
+    from aecli.plots import Subject
 
 WORST = 5
 
@@ -49,10 +49,11 @@ def command(
                 writer.write(source.format.from_contract(reconstructions))
                 yield originals, reconstructions
 
-        evaluation = evaluate(written(), baselines, with_baselines=False)
-    plots.save(plots.reconstructions(plots.Subject(run, model, source, images.name)), picture)
+        evaluation = evaluate(written(), baselines, with_baselines=False, keep=("mse",))
+    subject = plots.Subject(run, model, source, images.name, known_errors=evaluation.per_image["mse"])
+    plots.save(plots.reconstructions(subject), picture)
 
-    means, worst = evaluation.summary()["model"], _worst(evaluation)
+    means, worst = evaluation.summary["model"], _worst(subject)
     if as_json:
         files = {"run": str(run.path), "output": str(output), "picture": str(picture)}
         print_json({**files, "images": len(source), **means, "worst": worst})
@@ -62,6 +63,9 @@ def command(
     click.echo(f"reconstructions: {output}\npicture: {picture}")
 
 
-def _worst(evaluation: "Evaluation") -> list[dict[str, Any]]:
-    rows = evaluation.model["mse"].argsort(kind="stable")[::-1][:WORST]
-    return [{"image": int(i), **{name: float(v[i]) for name, v in evaluation.model.items()}} for i in rows]
+def _worst(subject: "Subject") -> list[dict[str, Any]]:
+    from aecli.metrics import per_image
+
+    rows = subject.choose(worst=WORST)
+    values = per_image(*subject.show(rows))
+    return [{"image": row, **{name: float(v[i]) for name, v in values.items()}} for i, row in enumerate(rows)]
