@@ -1,0 +1,257 @@
+"""Time training side by side: ae, the usual Keras script, PyTorch and scikit-learn, and the GEMM bound.
+
+    python scripts/bench.py [--epochs 6] [--json FILE.json] [--png FILE.png]
+
+Every contestant trains the same two networks (784-64-784 and 784-1000-500-250-30 mirrored; ReLU, sigmoid
+output, MSE, Adam 1e-3, batches of 256) on the same 54,000 MNIST images, each in a process of its own, taking
+turns, twice. Seconds per epoch is the median over all epochs but each process's first, which compiles. PyTorch
+and scikit-learn come with `pip install -e '.[bench]'`; the ones missing are named and left out. MNIST is read from
+../shared/data; where it is missing, generated images of that shape take its place.
+
+The GEMM bound is the time of the matrix products alone, at the best rate this machine shows for a large product.
+"""
+
+import argparse
+import importlib.util
+import itertools
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+MNIST = Path(__file__).parents[2] / "shared" / "data" / "mnist_train.npy"
+IMAGES, BATCH = 54_000, 256
+NETWORKS = {"784-64-784": [64], "784-1000-500-250-30": [1000, 500, 250, 30]}
+CONTESTANTS = {"ae": "tensorflow", "keras": "tensorflow", "torch": "torch", "sklearn": "sklearn"}
+TITLES = {"ae": "ae", "keras": "Keras fit on arrays", "torch": "PyTorch loop", "sklearn": "scikit-learn MLPRegressor"}
+
+
+def widths(hidden: list[int]) -> list[int]:
+    """Return the widths of all layers of the mirrored network."""
+    return [784, *hidden, *hidden[-2::-1], 784]
+
+
+def train_ae(path: Path, hidden: list[int], epochs: int) -> list[float]:
+    from aecli.config import load_config
+    from aecli.train import train
+
+    *outer, code = hidden
+    keys = [f"data.train={path}", "data.validation_split=0.1", f"model.hidden={outer}", f"model.latent_dim={code}"]
+    keys += ["training.batch_size=256", f"training.epochs={epochs}"]
+    run = train(load_config(None, keys).config, Path("run"), overwrite=True)
+    return [record.seconds for record in run.history]
+
+
+def train_keras(path: Path, hidden: list[int], epochs: int) -> list[float]:
+    import keras
+
+    images = np.load(path)[:IMAGES].reshape(IMAGES, 784).astype("float32") / 255
+    sizes = widths(hidden)
+    layers = [keras.layers.Dense(size, activation="relu") for size in sizes[1:-1]]
+    model = keras.Sequential([keras.Input((784,)), *layers, keras.layers.Dense(784, activation="sigmoid")])
+    model.compile(optimizer=keras.optimizers.Adam(1e-3), loss="mse")
+    seconds = []
+    for _ in range(epochs):
+        started = time.perf_counter()
+        model.fit(images, images, batch_size=BATCH, epochs=1, verbose=0)
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+def train_torch(path: Path, hidden: list[int], epochs: int) -> list[float]:
+    import torch
+
+    images = torch.from_numpy(np.load(path)[:IMAGES].reshape(IMAGES, 784).astype("float32") / 255)
+    sizes = widths(hidden)
+    layers: list[Any] = []
+    for a, b in itertools.pairwise(sizes):
+        layers += [torch.nn.Linear(a, b), torch.nn.ReLU()]
+    model = torch.nn.Sequential(*layers[:-1], torch.nn.Sigmoid())
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
+    seconds = []
+    for _ in range(epochs):
+        started = time.perf_counter()
+        for rows in torch.randperm(IMAGES).split(BATCH):
+            batch = images[rows]
+            optimizer.zero_grad()
+            torch.nn.functional.mse_loss(model(batch), batch).backward()
+            optimizer.step()
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+def train_sklearn(path: Path, hidden: list[int], epochs: int) -> list[float]:
+    import warnings
+
+    from sklearn.neural_network import MLPRegressor
+
+    images = np.load(path)[:IMAGES].reshape(IMAGES, 784).astype("float32") / 255
+    model = MLPRegressor(widths(hidden)[1:-1], batch_size=BATCH, max_iter=1, warm_start=True)
+    warnings.simplefilter("ignore")
+    seconds = []
+    for _ in range(epochs):
+        started = time.perf_counter()
+        model.fit(images, images)
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+def gemm_rate() -> float:
+    """Return the floating-point operations a second of the best of several large float32 products."""
+    matrix = np.random.default_rng(0).random((3000, 3000), np.float32)
+    product = np.empty_like(matrix)
+    times = []
+    for _ in range(6):
+        started = time.perf_counter()
+        np.matmul(matrix, matrix, out=product)
+        times.append(time.perf_counter() - started)
+    return 2 * 3000**3 / min(times)
+
+
+def gemm_bound(hidden: list[int], rate: float) -> float:
+    """Return the seconds of an epoch's matrix products: forward, and the gradients of weights and inputs."""
+    sizes = widths(hidden)
+    products = sum(a * b * (2 if i == 0 else 3) for i, (a, b) in enumerate(itertools.pairwise(sizes)))
+    return 2 * products * IMAGES / rate
+
+
+def measure(name: str, path: Path, hidden: list[int], epochs: int) -> dict[str, Any]:
+    """Train in a process of its own; return its seconds per epoch, wall time and peak memory."""
+    command = [sys.executable, __file__, "--contestant", name, "--data", str(path), "--epochs", str(epochs)]
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [*command, "--hidden", json.dumps(hidden)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdout is not None
+    output = process.stdout.read().decode()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{name} ended with {os.waitstatus_to_exitcode(status)}")
+    seconds = json.loads(output.splitlines()[-1])
+    peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return {"epochs": seconds, "wall_seconds": time.perf_counter() - started, "peak_mb": peak}
+
+
+def compare(path: Path, epochs: int, deep_epochs: int) -> dict[str, Any]:
+    """Run every contestant twice on both networks, taking turns."""
+    present = [name for name, package in CONTESTANTS.items() if importlib.util.find_spec(package)]
+    for name in sorted(set(CONTESTANTS) - set(present)):
+        print(f"{TITLES[name]} is left out: {CONTESTANTS[name]} is not installed (the extra 'bench')", file=sys.stderr)
+    results: dict[str, Any] = {}
+    for network, hidden in NETWORKS.items():
+        count, rates = (epochs if len(hidden) == 1 else deep_epochs), [gemm_rate()]
+        runs: dict[str, list[dict[str, Any]]] = {name: [] for name in present}
+        for _ in range(2):
+            for name in present:
+                print(f"{network}: {TITLES[name]} ...", file=sys.stderr, flush=True)
+                runs[name].append(measure(name, path, hidden, count))
+                rates.append(gemm_rate())
+        rows = {name: _summary(measured) for name, measured in runs.items()}
+        rows["gemm_bound"] = {"seconds_per_epoch": gemm_bound(hidden, max(rates)), "gflops": max(rates) / 1e9}
+        results[network] = rows
+    return results
+
+
+def _summary(measured: list[dict[str, Any]]) -> dict[str, Any]:
+    epochs = [seconds for run in measured for seconds in run["epochs"][1:]]
+    return {
+        "seconds_per_epoch": statistics.median(epochs),
+        "epochs_measured": len(epochs),
+        "first_epoch": statistics.median(run["epochs"][0] for run in measured),
+        "wall_seconds": statistics.median(run["wall_seconds"] for run in measured),
+        "peak_mb": max(run["peak_mb"] for run in measured),
+    }
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """Return the README's table."""
+    lines = [
+        "| network | trained by | s / epoch | ae's share of it | whole process, s | peak MB |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for network, rows in results.items():
+        ours = rows["ae"]["seconds_per_epoch"]
+        for name, row in rows.items():
+            title = f"GEMM bound at {row['gflops']:.0f} GFLOP/s" if name == "gemm_bound" else TITLES[name]
+            cells = [network, title, f"{row['seconds_per_epoch']:.3f}", f"{ours / row['seconds_per_epoch']:.2f}"]
+            cells += [f"{row['wall_seconds']:.0f}", f"{row['peak_mb']:.0f}"] if "wall_seconds" in row else ["", ""]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def picture(results: dict[str, Any], path: Path) -> None:
+    """Draw seconds per epoch as bars, a panel for each network, the bound as a line."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3), layout="constrained")
+    for axis, (network, rows) in zip(figure.subplots(1, len(results)), results.items(), strict=True):
+        names = [name for name in CONTESTANTS if name in rows]
+        seconds = [rows[name]["seconds_per_epoch"] for name in names]
+        colours = ["#d6604d" if name == "ae" else "#92c5de" for name in names]
+        bars = axis.barh([TITLES[name] for name in names], seconds, color=colours)
+        axis.bar_label(bars, fmt=" %.2f s", fontsize=8)
+        axis.margins(x=0.15)
+        axis.axvline(rows["gemm_bound"]["seconds_per_epoch"], color="#444444", ls="--", lw=1)
+        axis.invert_yaxis()
+        axis.set_title(f"{network}, seconds an epoch of {IMAGES:,} images", fontsize=9)
+        axis.set_xlabel("dashed: the matrix products alone", fontsize=8)
+        axis.tick_params(labelsize=8)
+    figure.savefig(path, dpi=130)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=9)
+    parser.add_argument("--deep-epochs", type=int, default=4)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--png", type=Path)
+    parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--hidden", type=json.loads, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.contestant:
+        trainer = {"ae": train_ae, "keras": train_keras, "torch": train_torch, "sklearn": train_sklearn}
+        print(json.dumps(trainer[options.contestant](options.data, options.hidden, options.epochs)))
+        return
+    targets = {name: value.absolute() for name, value in (("json", options.json), ("png", options.png)) if value}
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        path = MNIST
+        if not path.is_file():
+            print(f"{MNIST} is not there: training on generated images of the same shape", file=sys.stderr)
+            path = Path(folder) / "images.npy"
+            np.save(path, np.random.default_rng(0).integers(0, 256, (60_000, 28, 28)).astype(np.uint8))
+        results = compare(path, options.epochs, options.deep_epochs)
+        machine = {
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "system": platform.platform(),
+            "python": platform.python_version(),
+        }
+        if "json" in targets:
+            targets["json"].write_text(
+                json.dumps({"machine": machine, "images": IMAGES, "results": results}, indent=2) + "\n"
+            )
+        if "png" in targets:
+            picture(results, targets["png"])
+    print(markdown(results))
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(": ")[1] for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+if __name__ == "__main__":
+    main()
