@@ -161,6 +161,13 @@ def test_a_packaged_config_loads(path):
 
 
 @pytest.mark.parametrize("path", OURS, ids=lambda p: p.stem)
+def test_a_packaged_config_opens_with_its_command_and_its_result(path):
+    head = path.read_text().split("model:")[0]
+    assert f"ae train --config configs/{path.name}" in head
+    assert "mse" in head
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda p: p.stem)
 def test_a_dumped_config_loads_as_the_same(path):
     config = load_config(path).config
     assert load(to_yaml(config)) == config
