@@ -1,5 +1,6 @@
 """Shared pieces: real images, and one real run that the tests of its users read."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -58,7 +59,7 @@ Ae = Callable[..., Result]
 @pytest.fixture
 def ae() -> Ae:
     """Run a command line in this process."""
-    return lambda *arguments: CliRunner().invoke(cli, [str(a) for a in arguments])
+    return lambda *arguments: CliRunner().invoke(cli, [os.fsdecode(a) for a in arguments])
 
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:

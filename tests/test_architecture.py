@@ -81,6 +81,7 @@ def loaded_by(*arguments: str) -> set[str]:
         "print('LOADED', *{name.split('.')[0] for name in sys.modules})\n"
     )
     done = python(code, *arguments)
+    assert "Traceback" not in done.stderr
     return set(done.stdout.split("LOADED")[1].split())
 
 

@@ -48,6 +48,10 @@ def test_as_many_components_as_values_reconstruct_exactly(images):
     assert mse(images, fitted.reconstruct_pca(images)).max() < 1e-9
 
 
+def test_there_are_no_more_components_than_the_images_span(images):
+    assert len(fit_baselines(lambda: iter([images[:3]]), 10).components) == 2
+
+
 def test_the_mean_image_is_the_mean(images):
     np.testing.assert_allclose(fit_baselines(batches(images), 1).mean, images.mean(axis=0, dtype=np.float64), atol=1e-7)
 

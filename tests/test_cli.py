@@ -110,7 +110,7 @@ def test_evaluate_agrees_with_the_run(ae, run, digits):
 def test_evaluate_writes_every_image(ae, run):
     result = ae("evaluate", DIGITS, "--per-image", "errors.csv")
     assert "mean image" in result.stdout
-    assert "window of 7 x 7" in result.stderr
+    assert "a window of 7 x 7" in result.stderr
     assert len(Path("errors.csv").read_text().splitlines()) == 1798
 
 
@@ -148,13 +148,18 @@ def test_wrong_usage_is_exit_code_2(ae, run, arguments):
         (("reconstruct", DIGITS, "--run", "nowhere"), "nowhere: no such run"),
         (("reconstruct", DIGITS, "--run", "."), ".: is not a run's folder"),
         (("reconstruct", DIGITS, "--output", "no/where.npy"), "no/where.npy: the folder no does not exist"),
-        (("encode", DIGITS, "--output", "runs"), "runs: is a folder"),
+        (("encode", DIGITS, "--output", "runs"), "runs: is written as .npy"),
         (("decode", DIGITS), "expects latents (N, 8)"),
         (("plot", "--index", "5000", "--images", DIGITS), "--index 5000: not a row"),
         (("plot", "--output", "a.bmp"), "a.bmp: unknown suffix '.bmp'"),
         (("train", "--config", "missing.yaml"), "missing.yaml: no such file"),
         (("train", "--set", "training.epochs=x"), "--set training.epochs=x: expected int"),
         (("train", "--data", "missing.npy"), "missing.npy: no such file"),
+        (("reconstruct", DIGITS, "--output", "both.png"), "both.png: is written as .npy"),
+        (("evaluate", DIGITS, "--per-image", "/dev/null", "--overwrite"), "/dev/null: is not a regular file"),
+        (("runs", "nowhere"), "nowhere: no such folder"),
+        (("train", "--data", b"bad\xff.npy"), "the name is not UTF-8"),
+        (("train", "--data", "new\nline.npy"), "new line.npy: no such file"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_1_and_changes_nothing(ae, run, arguments, message):
@@ -165,6 +170,36 @@ def test_wrong_input_is_one_line_and_exit_code_1_and_changes_nothing(ae, run, ar
     assert len([line for line in result.stderr.splitlines() if line.startswith("ae: ")]) == 1
     assert result.stdout == ""
     assert sorted((p, p.stat().st_mtime_ns) for p in Path().rglob("*") if p.is_file()) == before
+
+
+def test_a_picture_of_chosen_images_does_not_replace_the_runs_own(ae, run):
+    before = (run.plots_folder / "reconstructions.png").read_bytes()
+    result = ae("plot", "--worst", "3")
+    assert (run.plots_folder / "reconstructions.png").read_bytes() == before
+    assert result.stdout.strip().endswith("reconstructions_worst.png")
+
+
+def test_images_in_other_units_than_the_runs_are_refused(ae, digits):
+    np.save("unit.npy", digits[:50] / 255)
+    np.save("bytes.npy", digits[:50].astype(float))
+    ae("train", "--data", "unit.npy", *SETS)
+    result = ae("evaluate", "bytes.npy")
+    assert result.exit_code == 1
+    assert "far outside the run's value range [0, 1]" in result.stderr
+
+
+def test_a_damaged_run_does_not_hide_a_complete_one(ae, run):
+    import shutil
+
+    shutil.copytree(run.path, "runs/zz")
+    Path("runs/zz/metrics.json").unlink()
+    Path("runs/zz/failure.json").write_text("x")
+    assert ae("evaluate", DIGITS).exit_code == 0
+
+
+def test_tables_are_not_folded_in_a_narrow_terminal(ae, run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    assert len(ae("runs").stdout.splitlines()) == 2
 
 
 def test_config_show_prints_what_train_would_use(ae):

@@ -33,6 +33,11 @@ BROKEN = [
     ("training:\n  optimizer: {name: sgd, momentun: 1}\n", "a.yaml:2: training.optimizer: unknown parameter 'momentun'; did you mean 'momentum'?"),
     ("training:\n  optimizer: {name: sgd, nesterov: 1}\n", "a.yaml:2: training.optimizer: nesterov: expected true or false, received 1"),
     ("training:\n  optimizer: {name: sgd, momentum: x}\n", "a.yaml:2: training.optimizer: momentum: expected a number, received 'x'"),
+    ("training:\n  optimizer: {name: sgd, momentum: 9}\n", "a.yaml:2: training.optimizer: momentum: expected a number from 0 to 1, received 9"),
+    ("training:\n  optimizer: {name: adam, clipnorm: -1}\n", "a.yaml:2: training.optimizer: clipnorm: expected a number > 0, received -1"),
+    ("model:\n  activation: {name: celu, alpha: 0}\n", "a.yaml:2: model.activation: alpha: expected a number > 0, received 0"),
+    ("model:\n  latent_dim: 999999999999\n", "a.yaml:2: model.latent_dim: expected a number <= 1e+06, received 999999999999"),
+    ("data:\n  value_range: [1, 0]\n", "a.yaml:2: data.value_range: expected "),
     ("training:\n  early_stopping: 5\n", "a.yaml:2: training.early_stopping: expected keys and values, received 5"),
     ("training:\n  early_stopping:\n    patience: 0\n", "a.yaml:3: training.early_stopping.patience: expected a number > 0, received 0"),
     ("training:\n  early_stopping:\n    patiense: 1\n", "a.yaml:3: training.early_stopping.patiense: unknown key; did you mean 'patience'?"),
@@ -130,6 +135,19 @@ def test_the_last_override_wins():
 def test_an_override_reaches_a_parameter_of_a_choice():
     activation = load("model:\n  activation: elu\n", "model.activation.alpha=2").model.activation
     assert (activation.name, activation.parameters) == ("elu", {"alpha": 2.0})
+
+
+def test_an_override_reaches_a_parameter_of_the_default():
+    optimizer = load_config(None, ["training.optimizer.beta_1=0.8"]).config.training.optimizer
+    assert (optimizer.name, optimizer.parameters["beta_1"], optimizer.parameters["beta_2"]) == ("adam", 0.8, 0.999)
+
+
+def test_an_override_reaches_into_a_section_that_is_null():
+    assert load_config(None, ["training.early_stopping.patience=3"]).config.training.early_stopping.patience == 3
+
+
+def test_a_section_with_nothing_under_it_is_its_defaults():
+    assert load("model:\ntraining:\n") == Config()
 
 
 def test_an_empty_file_is_the_defaults():

@@ -80,6 +80,8 @@ def test_layouts(shape, wanted, expected):
         ((9,), None, "found shape"),
         ((9, 2, 2, 2, 2), None, "found shape"),
         ((9, 28, 28), (14, 28), "data.image_shape"),
+        ((9, 28, 28), (14, 56), "is not that of the images"),
+        ((9, 3, 32, 32), (32, 32, 3), "is not that of the images"),
     ],
 )
 def test_layouts_that_are_not_images(shape, wanted, message):

@@ -1,6 +1,7 @@
 """Using a run: any layout in, the same layout out, and no surprise from damaged files."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,51 @@ def test_a_cut_file_is_named(run, name):
         path.write_text("epoch,loss\n1,x\n")
     with pytest.raises(RunError, match=name):
         use(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("dtype", {"dtype": "O"}),
+        ("value range", {"value_range": [0, 0]}),
+        ("sample shape", {"sample_shape": [5]}),
+        ("image shape", {"image_shape": [9, 9, 1]}),
+    ],
+)
+def test_an_edited_format_is_noticed(run, name, fields):
+    content = json.loads(run.environment_file.read_text())
+    content["data"]["format"] |= fields
+    run.environment_file.write_text(json.dumps(content))
+    with pytest.raises(RunError, match=r"environment\.json: is damaged"):
+        use(run)
+
+
+@pytest.mark.parametrize("data", [3, None, {"format": []}])
+def test_an_edited_environment_is_noticed(run, data):
+    run.environment_file.write_text(json.dumps({"data": data}))
+    with pytest.raises(RunError, match=r"environment\.json: is damaged"):
+        use(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays"),
+    [
+        ("baselines", {"mean": np.zeros((9, 9, 1), "f4"), "components": np.zeros((8, 81), "f4")}),
+        ("baselines", {"mean": np.array(["a"]), "components": np.zeros((8, 64), "f4")}),
+        ("split", {"train": np.array([9999]), "validation": np.array([1])}),
+        ("split", {"train": np.array([0.5]), "validation": np.array([1])}),
+    ],
+)
+def test_edited_arrays_are_noticed(run, name, arrays):
+    np.savez(run.path / f"{name}.npz", **arrays)
+    with pytest.raises(RunError, match=rf"{name}\.npz: is damaged"):
+        use(run)
+
+
+def test_latents_beyond_float32_are_refused():
+    np.save("latents.npy", np.full((2, 8), 1e300))
+    with pytest.raises(DataError, match="beyond the range of float32"):
+        open_latents(Path("latents.npy"), 8)
 
 
 def test_an_encoder_of_another_run_is_noticed(run, digits):

@@ -134,3 +134,14 @@ def test_weight_penalties_are_the_sums_they_say():
     kernels = [w for w in weights(autoencoder) if w.ndim == 2]
     expected = sum(0.5 * np.abs(w).sum() + 0.25 * (w**2).sum() for w in kernels)
     assert sum(float(loss) for loss in autoencoder.model.losses) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["leaky_relu", "elu", "prelu", "gelu", "silu"])
+def test_a_saved_model_loads_in_keras_alone(name, tmp_path):
+    from tests.conftest import python
+
+    build(f"model.activation={name}").model.save(tmp_path / "model.keras")
+    done = python(
+        "import sys, keras; keras.models.load_model(sys.argv[1]); print('loaded')", str(tmp_path / "model.keras")
+    )
+    assert done.stdout == "loaded\n"

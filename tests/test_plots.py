@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from aecli import plots
 from aecli.config import load_config
@@ -28,6 +29,16 @@ def test_the_caption_names_the_run_the_data_and_the_metric(trained):
     caption = " ".join(t.get_text() for t in plots.reconstructions(plots.subject_of(trained, None)).texts)
     assert "run small on digits.npy (validation), 180 images" in caption
     assert "PSNR" in caption
+
+
+def test_labels_of_one_band_stay_clear_of_the_next(trained):
+    figure = plots.reconstructions(plots.subject_of(trained, None), list(range(23)))
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    titles = [a.title.get_window_extent(renderer) for a in figure.axes if a.get_title()]
+    labels = [a.xaxis.label.get_window_extent(renderer) for a in figure.axes if a.get_xlabel()]
+    assert len(titles) == len(labels) == 23
+    assert not any(label.overlaps(title) for label in labels for title in titles)
 
 
 def test_grey_images_are_drawn_in_grey_on_the_full_scale(trained):
@@ -99,3 +110,14 @@ def test_a_changed_training_file_is_not_drawn_as_if_it_were_the_same(digits):
     Path("images.npy").unlink()
     with pytest.raises(RunError, match="is no longer there: name images with --images"):
         plots.subject_of(run, None)
+
+
+def test_names_with_dollars_and_long_names_are_plain_text(run):
+    from aecli.data import open_images
+
+    name = "cost_$5_^$" + "x" * 200 + ".npy"
+    source = open_images(Path(run.environment["data"]["file"]))
+    subject = plots.Subject(run, plots.load_model(run), source, name, run.split.validation)
+    for figure in (plots.reconstructions(subject), plots.errors(subject)):
+        plots.save(figure, Path("a.png"))
+    assert Path("a.png").is_file()

@@ -30,7 +30,7 @@ def test_every_command_is_documented(command):
 
 @pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "configs").glob("*.yaml")))
 def test_every_config_is_listed(name):
-    assert name.removesuffix(".yaml") in README
+    assert f"\n| `{name.removesuffix('.yaml')}` |" in README
 
 
 def test_every_option_in_the_readme_exists():

@@ -20,7 +20,8 @@ class Activation:
 
     `formula` is a NumPy expression in `x` and the parameters; the tests evaluate it beside Keras.
     `low` and `high` bound the output: a number, or a function of the parameters. `layer` names the
-    class in `keras.layers` of an activation that has weights; the others are in `keras.activations`.
+    class in `keras.layers` of an activation with weights or parameters, where Keras has one; the others
+    are functions in `keras.activations`.
     """
 
     name: str
@@ -51,11 +52,11 @@ _ROWS = (
     Activation("relu", "maximum(x, 0)", "Nair & Hinton 2010", low=0, initializer=HE),
     Activation("relu6", "clip(x, 0, 6)", "Krizhevsky 2010", low=0, high=6, initializer=HE),
     Activation("leaky_relu", "where(x < 0, negative_slope * x, x)", "Maas et al. 2013",
-               initializer=HE, parameters={"negative_slope": 0.2}),
+               initializer=HE, parameters={"negative_slope": 0.2}, layer="LeakyReLU"),
     Activation("prelu", "where(x < 0, initial_slope * x, x)", "He et al. 2015, one trained slope a unit",
                initializer=HE, parameters={"initial_slope": 0.25}, layer="PReLU"),
     Activation("elu", "where(x < 0, alpha * expm1(minimum(x, 0)), x)", "Clevert et al. 2016",
-               low=_minus_alpha, initializer=HE, parameters={"alpha": 1.0}),
+               low=_minus_alpha, initializer=HE, parameters={"alpha": 1.0}, layer="ELU"),
     Activation("celu", "where(x < 0, alpha * expm1(minimum(x, 0) / alpha), x)", "Barron 2017",
                low=_minus_alpha, initializer=HE, parameters={"alpha": 1.0}),
     Activation("selu", "1.05070098735548 * where(x < 0, 1.67326324235438 * expm1(minimum(x, 0)), x)",

@@ -15,7 +15,7 @@ Batches = Callable[[], Iterable[Images]]
 
 Matrix = NDArray[np.float32]
 
-EXACT_LIMIT = 4096
+EXACT_LIMIT = 1600
 OVERSAMPLING = 16
 POWER_ITERATIONS = 4
 
@@ -41,9 +41,10 @@ class Baselines:
 def fit_baselines(batches: Batches, latent_dim: int) -> Baselines:
     """Fit the mean image and `latent_dim` principal components, in memory independent of the image count.
 
-    Up to 4,096 values an image PCA is exact, from the covariance. Above that the components come from
+    Up to 1,600 values an image PCA is exact, from the covariance. Above that the components come from
     a randomised subspace iteration (Halko, Martinsson & Tropp 2011, algorithm 4.4) that needs a few
-    passes over the images. At most as many components are kept as an image has values.
+    passes over the images. There are at most as many components as an image has values, and one less
+    than there are images: the others would have no variance to explain.
     """
     size = next(iter(batches())).shape[1:]
     fit = _fit_exactly if math.prod(size) <= EXACT_LIMIT else _fit_randomised
@@ -63,7 +64,7 @@ def _fit_exactly(batches: Callable[[], Iterable[Matrix]], count: int) -> tuple[M
         seen += len(rows)
     offset = total / seen
     covariance = products / seen - np.outer(offset, offset)
-    return (shift + offset).astype(np.float32), _leading(covariance, count).T.astype(np.float32)
+    return (shift + offset).astype(np.float32), _leading(covariance, min(count, seen - 1)).T.astype(np.float32)
 
 
 def _fit_randomised(batches: Callable[[], Iterable[Matrix]], count: int) -> tuple[Matrix, Matrix]:
@@ -87,7 +88,7 @@ def _fit_randomised(batches: Callable[[], Iterable[Matrix]], count: int) -> tupl
     for rows in batches():
         projected = (rows - mean) @ basis
         covariance += projected.T @ projected
-    return mean, (basis @ _leading(covariance, count)).T.astype(np.float32)
+    return mean, (basis @ _leading(covariance, min(count, seen - 1))).T.astype(np.float32)
 
 
 def _leading(covariance: NDArray[np.float64], count: int) -> NDArray[np.float64]:

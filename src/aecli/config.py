@@ -4,14 +4,14 @@ Every key lives here (or in its model family) once; all problems of a config are
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, PlainSerializer, Strict, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, PlainSerializer, Strict, ValidationError
 from pydantic_core import ErrorDetails
 
 from aecli import strict_yaml
@@ -25,7 +25,15 @@ PACKAGED_DIGITS = "data/digits.npy"
 DEFAULT_NAME = "default"
 
 FilePath = Annotated[Path, Strict(False), PlainSerializer(str)]
-Pair = Annotated[tuple[float, float], Strict(False)]
+
+
+def _in_order_pair(pair: tuple[float, float]) -> tuple[float, float]:
+    if not pair[0] < pair[1]:
+        raise ValueError(f"expected low < high, received {list(pair)}")
+    return pair
+
+
+Pair = Annotated[tuple[float, float], Strict(False), AfterValidator(_in_order_pair)]
 
 
 class DataConfig(Section):
@@ -87,13 +95,13 @@ class TrainingConfig(Section):
         "adam", _optimizer_defaults
     )
     """adam, adamw, sgd, rmsprop or nadam; settings as {name: sgd, momentum: 0.9}"""
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0, le=1e6)] = 1e-3
     """the step size, at the start where schedule lowers it"""
     schedule: Literal["constant", "cosine"] = "constant"
     """constant, or cosine: falls to 0 over the epochs"""
-    epochs: Annotated[int, Field(gt=0)] = 100
+    epochs: Annotated[int, Field(gt=0, le=10**9)] = 100
     """passes over the training images"""
-    batch_size: Annotated[int, Field(gt=0)] = 32
+    batch_size: Annotated[int, Field(gt=0, le=10**9)] = 32
     """images in one step"""
     early_stopping: EarlyStopping | None = None
     """null: train all epochs; or {patience: 10, min_delta: 0}"""
@@ -120,6 +128,13 @@ class NamedConfig:
     name: str
     origin: Path | None
 
+    def with_training_images(self, path: Path | None) -> "NamedConfig":
+        """Return the config with `data.train` set to this path, unchanged for None."""
+        if path is None:
+            return self
+        data = self.config.data.model_copy(update={"train": path})
+        return replace(self, config=self.config.model_copy(update={"data": data}))
+
 
 def load_config(path: Path | None, overrides: Iterable[str] = ()) -> NamedConfig:
     """Read a YAML file, apply `KEY=VALUE` overrides, validate. Raises ConfigError with every problem."""
@@ -131,18 +146,21 @@ def load_config(path: Path | None, overrides: Iterable[str] = ()) -> NamedConfig
     problems = list(document.problems)
     if not isinstance(document.data, dict):
         raise ConfigError([f"{path}: expected keys and values, received {_brief(document.data)}: see 'ae config init'"])
+    # A section with nothing under it is the section with its defaults.
+    data = {key: value for key, value in document.data.items() if value is not None}
     places = {key: f"{path}:{line}: {_dotted(key)}" for key, line in document.lines.items()}
     for override in overrides:
         try:
             key, value = _parse_override(override)
-            _put(document.data, key, value)
+            _put(data, key, value)
             places |= {(*key, *inner): f"--set {override}" for inner in _paths(value)}
         except ConfigError as error:
             problems += error.problems
     try:
-        config = Config.model_validate(document.data)
+        config = Config.model_validate(data)
     except ValidationError as error:
-        problems += [_problem(detail, places) for detail in error.errors(include_url=False)]
+        details = error.errors(include_url=False)
+        problems += [_problem(detail, places) for detail in details if not _is_other_alternative(detail)]
         raise ConfigError(_in_order(problems)) from error
     if problems:
         raise ConfigError(_in_order(problems))
@@ -153,12 +171,12 @@ def find_config(path: Path) -> Path:
     """Return the file itself, or the packaged config of that name when there is no such file."""
     if path.is_file():
         return path
-    if path.is_dir():
-        raise ConfigError([f"{path}: is a folder, expected a YAML file: give a file"])
     ours = packaged("configs") / f"{path.stem}.yaml"
     if path.parent == Path() and path.suffix in ("", ".yaml") and ours.is_file():
         return ours
-    names = [p.name for p in packaged("configs").glob("*.yaml")]
+    if path.is_dir():
+        raise ConfigError([f"{path}: is a folder, expected a YAML file: give a file"])
+    names = [p.name for p in packaged("configs").glob("*.yaml")] if path.parent == Path() else []
     hint = did_you_mean(path.name, names) or "; write one with 'ae config init'"
     raise ConfigError([f"{path}: no such file{hint}"])
 
@@ -222,9 +240,14 @@ def _parse_override(override: str) -> tuple[tuple[str, ...], Any]:
 
 def _put(data: dict[str, Any], key: tuple[str, ...], value: Any) -> None:
     *parents, last = key
-    for i, parent in enumerate(parents):
-        inner = data.get(parent)
-        if isinstance(inner, str) and i > 0:
+    default: Any = Config().model_dump(mode="json")
+    for parent in parents:
+        default = default.get(parent) if isinstance(default, dict) else None
+        inner = data.get(parent, default)
+        if isinstance(inner, dict) and parent not in data:
+            # The default's choice, whose other parameters come from its table; not a section's keys.
+            inner = {"name": inner["name"]} if "name" in inner else {}
+        elif isinstance(inner, str):
             # `--set model.activation.alpha=2` on `activation: elu` names a parameter of that choice.
             inner = {"name": inner}
         section: dict[str, Any] = inner if isinstance(inner, dict) else {}
@@ -242,8 +265,19 @@ def _paths(value: Any) -> list[Key]:
 def _problem(detail: ErrorDetails, places: Mapping[Key, str]) -> str:
     key = _written_key(detail["loc"])
     depth = next((n for n in range(len(key), 0, -1) if key[:n] in places), 0)
-    place = places.get(key[:depth], _dotted(key))
+    # An error about a whole choice may come from an override of one parameter inside it.
+    inside = next((place for path, place in places.items() if path[: len(key)] == key), _dotted(key))
+    place = places.get(key[:depth], inside) if depth == len(key) or inside == _dotted(key) else inside
     return f"{place}: {_message(detail, key)}"
+
+
+def _is_other_alternative(detail: ErrorDetails) -> bool:
+    """Whether the error only says that a pair is not the word `auto`."""
+    return (
+        detail["loc"][:2] == ("data", "value_range")
+        and isinstance(detail["input"], list)
+        and (detail["type"] == "literal_error")
+    )
 
 
 def _written_key(loc: tuple[str | int, ...]) -> Key:
@@ -296,7 +330,7 @@ def _message(detail: ErrorDetails, key: Key) -> str:
         return f"unknown key{did_you_mean(str(key[-1]), known) or '; expected one of ' + ', '.join(known)}"
     if kind == "value_error":
         return str(context["error"])
-    if key == ("data", "value_range"):
+    if key[:2] == ("data", "value_range"):
         return "expected auto or [low, high], two numbers"
     if kind == "literal_error":
         words = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]

@@ -105,6 +105,10 @@ SOURCES: Mapping[str, Callable[[Path], ArrayFile]] = MappingProxyType({".npy": o
 def open_source(path: Path) -> ArrayFile:
     """Open an array of images or latents by its suffix."""
     try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{str(path)!a}: the name is not UTF-8: rename the file") from error
+    try:
         exists, is_folder = path.exists(), path.is_dir()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}): check the path") from error
@@ -113,6 +117,8 @@ def open_source(path: Path) -> ArrayFile:
     if not exists:
         here = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"{path}: no such file{did_you_mean(path.name, here) or ': check the path'}")
+    if not path.is_file():
+        raise DataError(f"{path}: is not a regular file: give one of {', '.join(SOURCES)}")
     reader = SOURCES.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{path}: unknown suffix '{path.suffix}': give one of {', '.join(SOURCES)}")
@@ -134,6 +140,14 @@ class ImageSource:
     def __len__(self) -> int:
         return len(self.file)
 
+    def __str__(self) -> str:
+        low, high = self.format.value_range
+        height, width, channels = self.format.image_shape
+        return (
+            f"{self.file.path}: {len(self):,} image{'s' if len(self) > 1 else ''} of {height} x {width} x {channels}, "
+            f"values from {low:g} to {high:g} stand for 0 to 1 ({self.range_reason})"
+        )
+
     def chunks(self, indices: NDArray[np.int64] | None = None) -> Iterator[tuple[slice, Images]]:
         """Yield (positions, images) over the file, or over the rows `indices`, in order."""
         count = len(self) if indices is None else len(indices)
@@ -153,11 +167,12 @@ def open_images(
     path: Path,
     image_shape: tuple[int, ...] | None = None,
     value_range: tuple[float, float] | None = None,
+    given_reason: str = "as given",
 ) -> ImageSource:
     """Open and check the images of a file: known layout, finite values, a value range.
 
     `image_shape` is needed for flat rows that are not square. `value_range` None decides it from
-    the dtype and the data. Raises DataError.
+    the dtype and the data, otherwise `given_reason` says where it comes from. Raises DataError.
     """
     file = open_source(path)
     shape = find_image_shape(str(path), file.shape, image_shape)
@@ -165,7 +180,9 @@ def open_images(
     if value_range is None:
         value_range, reason = decide_value_range(file.dtype, found.low, found.high)
     else:
-        reason = "as given"
+        reason = given_reason
+    if not np.isfinite(value_range[1] - value_range[0]):
+        raise DataError(f"{path}: values from {found.low:g} to {found.high:g} are too far apart: scale the images down")
     image_format = ImageFormat(file.dtype.str, file.shape[1:], shape, value_range)
     return ImageSource(file, image_format, found, reason)
 

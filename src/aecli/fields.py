@@ -60,6 +60,13 @@ def parse_choice(value: Any, defaults_of: Defaults) -> Choice:
     return Choice(name, tuple(parameters.items()))
 
 
+_SHARE, _POSITIVE, _NOT_NEGATIVE = (0.0, 1.0), (5e-324, float("inf")), (0.0, float("inf"))
+_LIMITS = {
+    "momentum": _SHARE, "rho": _SHARE, "beta_1": (0.0, 0.9999999), "beta_2": (0.0, 0.9999999),
+    "epsilon": _POSITIVE, "clipnorm": _POSITIVE, "weight_decay": _NOT_NEGATIVE, "alpha": _POSITIVE, "b": _NOT_NEGATIVE,
+}  # fmt: skip
+
+
 def _parameter(key: str, value: Any, default: Parameter) -> Parameter:
     if isinstance(default, bool):
         if not isinstance(value, bool):
@@ -69,6 +76,10 @@ def _parameter(key: str, value: Any, default: Parameter) -> Parameter:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise ValueError(f"{key}: expected a number, received {value!r}")
+    low, high = _LIMITS.get(key, (-float("inf"), float("inf")))
+    if not low <= value <= high:
+        wanted = {_POSITIVE: "a number > 0", _NOT_NEGATIVE: "a number >= 0"}.get((low, high), "a number from 0 to 1")
+        raise ValueError(f"{key}: expected {wanted}, received {value!r}")
     return float(value)
 
 
@@ -107,8 +118,10 @@ def _activation_defaults(name: str) -> tuple[str, Mapping[str, Parameter]]:
 
 ActivationChoice = Annotated[Choice, ChoiceOf((*ACTIVATIONS, *ALIASES), _activation_defaults)]
 
-Widths = Annotated[tuple[Annotated[int, Field(gt=0)], ...], Strict(False)]
-"""A list of positive whole numbers."""
+Width = Annotated[int, Field(gt=0, le=1_000_000)]
+"""Units of a layer, or pixels of a side."""
+
+Widths = Annotated[tuple[Width, ...], Strict(False)]
 
 Initializer = Literal[
     "matched",

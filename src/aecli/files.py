@@ -77,14 +77,21 @@ class NpyWriter:
         self._whole.__exit__(kind, error, trace)
 
 
-def refuse_output(path: Path, overwrite: bool, *inputs: Path) -> None:
-    """Raise AeError where a file cannot be made, is an input, or would be overwritten without being asked."""
+def refuse_output(path: Path, overwrite: bool, *inputs: Path, suffix: str | None = None) -> None:
+    """Raise AeError where a file cannot be made, is an input, or would be overwritten without being asked.
+
+    `suffix` is the one the name must have, where only one is written.
+    """
+    if suffix is not None and path.suffix.lower() != suffix:
+        raise AeError(f"{path}: is written as {suffix}: give a name that ends in {suffix}")
     if path.is_dir():
         raise AeError(f"{path}: is a folder, expected a file name: give the name of a file")
+    if path.exists() and not path.is_file():
+        raise AeError(f"{path}: is not a regular file: give another name")
     if any(path.exists() and file.exists() and path.samefile(file) for file in inputs):
-        raise AeError(f"{path}: is the input: give another --output")
+        raise AeError(f"{path}: is the input: give another name")
     if path.exists() and not overwrite:
-        raise AeError(f"{path}: exists already: give another --output or add --overwrite")
+        raise AeError(f"{path}: exists already: give another name or add --overwrite")
     if not path.absolute().parent.is_dir():
         raise AeError(f"{path}: the folder {path.parent} does not exist: create it first")
     if not os.access(path.absolute().parent, os.W_OK):

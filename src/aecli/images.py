@@ -70,7 +70,13 @@ def find_image_shape(where: str, shape: tuple[int, ...], wanted: tuple[int, ...]
     sample = shape[1:]
     if wanted is not None:
         height, width, channels = (*wanted, 1)[:3]
-        if prod(sample) != height * width * channels or len(sample) not in (1, 2, 3):
+        fits = prod(sample) == height * width * channels
+        if fits and len(sample) > 1 and (*sample, 1)[:3] != (height, width, channels):
+            raise DataError(
+                f"{where}: data.image_shape {list(wanted)} is not that of the images, {list(sample)}: "
+                f"it is for flat rows only, leave it out"
+            )
+        if not fits or len(sample) not in (1, 2, 3):
             raise DataError(
                 f"{where}: data.image_shape {list(wanted)} has {height * width * channels} values an image, "
                 f"the array's shape {list(shape)} has {prod(sample)}: correct data.image_shape"

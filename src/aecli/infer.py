@@ -47,7 +47,7 @@ def load_model(run: Run) -> Model:
     encoder, decoder = _session(run.encoder_file, "images"), _session(run.decoder_file, "latents")
     image_shape, latents = encoder.get_inputs()[0].shape[1:], decoder.get_inputs()[0].shape[1:]
     outputs = [session.get_outputs()[0].shape[1:] for session in (encoder, decoder)]
-    if len(image_shape) != 3 or outputs != [latents, image_shape]:
+    if image_shape != list(run.image_format.image_shape) or outputs != [latents, image_shape]:
         raise RunError(f"{run.path}: encoder.onnx and decoder.onnx do not belong together: train the run again")
     return Model(encoder, decoder, tuple(image_shape), latents[0])
 
@@ -68,11 +68,11 @@ def _session(path: Path, input_name: str) -> Any:
     return session
 
 
-def open_images_like(path: Path, trained: ImageFormat) -> ImageSource:
+def open_images_like(path: Path, trained: ImageFormat, value_range: tuple[float, float] | None = None) -> ImageSource:
     """Open images for a model trained on images of the format `trained`.
 
     Flat rows are read with the model's image shape. Images of the dtype trained on have its value
-    range; for another dtype the range is decided from the data. Raises DataError.
+    range; for another dtype `value_range` or, where that is None, the data decide. Raises DataError.
     """
     file = open_source(path)
     if prod(file.shape[1:]) != prod(trained.image_shape):
@@ -89,7 +89,16 @@ def open_images_like(path: Path, trained: ImageFormat) -> ImageSource:
     same_units = file.dtype.newbyteorder("=") == np.dtype(trained.dtype).newbyteorder("=") or (
         file.dtype.kind == "f" == np.dtype(trained.dtype).kind
     )
-    return open_images(path, trained.image_shape, trained.value_range if same_units else None)
+    known = trained.value_range if same_units else value_range
+    source = open_images(path, trained.image_shape, known, "as in training")
+    low, high = source.format.value_range
+    slack = high - low
+    if source.scan.low < low - slack or source.scan.high > high + slack:
+        raise DataError(
+            f"{path}: values from {source.scan.low:g} to {source.scan.high:g} are far outside the run's value range "
+            f"[{low:g}, {high:g}]: bring the images to the units of the training images"
+        )
+    return source
 
 
 def _size(image_shape: tuple[int, int, int]) -> str:
@@ -104,7 +113,9 @@ def open_latents(path: Path, latent_dim: int) -> ArrayFile:
             f"{path}: the run expects latents (N, {latent_dim}), found shape {list(file.shape)}: "
             f"give what 'ae encode' wrote for this run"
         )
-    scan(file)
+    found = scan(file)
+    if max(-found.low, found.high) > float(np.finfo(np.float32).max):
+        raise DataError(f"{path}: latents beyond the range of float32: give what 'ae encode' wrote for this run")
     return file
 
 

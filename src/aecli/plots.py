@@ -1,5 +1,6 @@
 """Pictures of a run, drawn from its folder and a file of images; nothing here trains or prints."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,7 @@ SUFFIXES = (".png", ".svg", ".pdf")
 COLUMNS = 10
 FILTERS = 64
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
-_CELL, _MARGIN, _INK, _BLUE, _ORANGE = 0.95, 0.9, "#444444", "#2166ac", "#d6604d"
+_CELL, _TITLES, _MARGIN, _INK, _BLUE, _ORANGE = 0.95, 0.45, 0.95, "#444444", "#2166ac", "#d6604d"
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,8 @@ def reconstructions(subject: Subject, positions: Sequence[int] | None = None) ->
     values, rows = psnr(images, restored), subject.row_numbers(positions)
     error_maps = np.abs(images - restored).mean(axis=3)
     brightest = max(float(error_maps.max()), 1e-6)
-    bands, columns = ceil(len(images) / COLUMNS), max(min(COLUMNS, len(images)), 5)
-    figure = _figure(columns, 3 * bands, band_space=0.32 * bands)
-    axes = _grid(figure, 3 * bands, columns)
+    bands, columns = ceil(len(images) / COLUMNS), min(COLUMNS, len(images))
+    figure, axes = _grid(bands, columns, subject.source.format.image_shape)
     for i in range(len(images)):
         band, column = divmod(i, COLUMNS)
         above, middle, below = (axes[3 * band + k][column] for k in range(3))
@@ -132,7 +132,8 @@ def reconstructions(subject: Subject, positions: Sequence[int] | None = None) ->
     _caption(
         figure,
         subject,
-        f"Under each image its PSNR. Error maps: |difference| of pixels in [0, 1], black 0, white {brightest:.2g}.",
+        f"Shown: {len(images)}. Under each its PSNR. "
+        f"Error maps: |difference| of pixels in [0, 1], black 0, white {brightest:.2g}.",
     )
     return figure
 
@@ -156,7 +157,7 @@ def history(run: Run) -> Figure:
         for formatted in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
             formatted(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    axis.set(xlabel="epoch", ylabel="loss")
+    axis.set_xlabel("epoch")
     axis.grid(alpha=0.25, which="both")
     axis.legend(frameon=False)
     axis.set_title(
@@ -204,9 +205,9 @@ def filters(run: Run) -> Figure:
     if looks.shape[0] != size or paints.shape[1] != size:
         raise RunError(f"{run.path}: its first and last layer are not dense, so their filters are no images")
     figure = Figure(figsize=(9.2, 5.2), layout="constrained")
-    figure.suptitle(f"run {run.name}: weights of each unit, blue negative, white 0, red positive", fontsize=10)
+    figure.suptitle(f"run {_plain(run.name)}: weights of each unit, blue negative, white 0, red positive", fontsize=10)
     if shape[2] == 3:
-        figure.suptitle(f"run {run.name}: weights of each unit, mid-grey 0", fontsize=10)
+        figure.suptitle(f"run {_plain(run.name)}: weights of each unit, mid-grey 0", fontsize=10)
     panels: Any = figure.subfigures(1, 2, wspace=0.04)
     for panel, rows, name in zip(panels, (looks.T, paints), ("first layer", "last layer"), strict=True):
         shown = rows[:FILTERS]
@@ -263,29 +264,38 @@ def check_suffix(path: Path) -> None:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, SVG or PDF, by suffix."""
     check_suffix(path)
-    with written_whole(path) as temporary:
+    with written_whole(path) as temporary, warnings.catch_warnings():
+        # A file's name may have letters that the font lacks; the picture shows boxes for them.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         figure.savefig(temporary, dpi=130)
 
 
-def _figure(columns: int, rows: int, band_space: float) -> Figure:
-    width, height = _MARGIN + columns * _CELL, 0.45 + rows * _CELL + band_space
-    return Figure(figsize=(width, height))
-
-
-def _grid(figure: Figure, rows: int, columns: int) -> list[list[Any]]:
-    width, height = figure.get_size_inches()
-    axes = figure.subplots(rows, columns, squeeze=False)
-    figure.subplots_adjust(
+def _grid(bands: int, columns: int, image_shape: tuple[int, int, int]) -> tuple[Figure, list[list[Any]]]:
+    """Return a figure and its axes, three rows a band; cells have the shape of the images."""
+    aspect = min(max(image_shape[0] / image_shape[1], 0.2), 3.0)
+    cell = _CELL / max(1.0, aspect**0.5)
+    cells, room = 3 * cell * aspect, _TITLES / (cell * aspect)
+    # A caption needs its width even under few images.
+    width = max(_MARGIN + columns * cell * 1.06 + 0.1, 7.5)
+    height = bands * (cells + _TITLES) + 0.45
+    figure = Figure(figsize=(width, height))
+    grid = figure.add_gridspec(
+        4 * bands,
+        columns,
+        height_ratios=[1, 1, 1, room] * bands,
         left=_MARGIN / width,
-        right=1 - 0.05 / width,
+        right=(_MARGIN + columns * cell * 1.06) / width,
         top=1 - 0.22 / height,
-        bottom=0.55 / height,
+        bottom=0.2 / height,
         wspace=0.06,
-        hspace=0.12,
+        hspace=0.1,
     )
-    for axis in axes.flat:
-        axis.set_axis_off()
-    return [list(row) for row in axes]
+    rows = [row for row in range(4 * bands) if row % 4 < 3]
+    axes = [[figure.add_subplot(grid[row, column]) for column in range(columns)] for row in rows]
+    for row_of_axes in axes:
+        for axis in row_of_axes:
+            axis.set_axis_off()
+    return figure, axes
 
 
 def _show(axis: Any, image: NDArray[np.float32]) -> None:
@@ -313,8 +323,15 @@ def _show_weights(axis: Any, weights: NDArray[np.float32]) -> None:
         axis.imshow(weights.mean(axis=2), cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
 
 
+def _plain(name: str) -> str:
+    """Return a name as a caption can show it: not too long, and no dollar taken for mathematics."""
+    short = name if len(name) <= 40 else f"{name[:24]}...{name[-13:]}"
+    return short.replace("$", r"\$")
+
+
 def _line(subject: Subject) -> str:
-    return f"run {subject.run.name} on {subject.data}, {len(subject):,} images"
+    images = "image" if len(subject) == 1 else "images"
+    return f"run {_plain(subject.run.name)} on {_plain(subject.data)}, {len(subject):,} {images}"
 
 
 def _caption(figure: Figure, subject: Subject, text: str) -> None:

@@ -8,7 +8,6 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -71,12 +70,16 @@ class Run:
         if not overwrite:
             raise RunError(f"{self.path}: a run is already there: give another --run or add --overwrite")
 
-    def create(self, config_yaml: str) -> None:
+    def create(self, config_yaml: str, overwrite: bool) -> None:
         """Make the folder, or empty it of a former run's files, and write the config."""
+        # Once more: another training may have begun here while the data were read.
+        self.refuse_existing(overwrite)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             for file in self._own_files:
                 file.unlink(missing_ok=True)
+            if self.plots_folder.is_symlink():
+                self.plots_folder.unlink()
             shutil.rmtree(self.plots_folder, ignore_errors=True)
             self.plots_folder.mkdir()
         except OSError as error:
@@ -89,7 +92,10 @@ class Run:
         if self.metrics_file.is_file():
             return "complete"
         if self.failure_file.is_file():
-            return "interrupted" if self._json(self.failure_file).get("state") == "interrupted" else "failed"
+            try:
+                return "interrupted" if self._json(self.failure_file).get("state") == "interrupted" else "failed"
+            except RunError:
+                return "failed"
         return "incomplete"
 
     def require_complete(self) -> None:
@@ -152,14 +158,14 @@ class Run:
     @property
     def baselines(self) -> Baselines:
         """The mean image and the principal components of the training images."""
-        arrays = self._read(self.baselines_file, _load_npz)
-        return self._read(self.baselines_file, lambda _: Baselines(arrays["mean"], arrays["components"]))
+        shape = self.image_format.image_shape
+        return self._read(self.baselines_file, lambda path: _baselines(_load_npz(path), shape))
 
     @property
     def split(self) -> Split:
         """The rows used for training and for validation."""
-        arrays = self._read(self.split_file, _load_npz)
-        return self._read(self.split_file, lambda _: Split(arrays["train"], arrays["validation"]))
+        count = self._read(self.environment_file, lambda _: int(self.environment["data"]["images"]))
+        return self._read(self.split_file, lambda path: _split(_load_npz(path), count))
 
     @property
     def history(self) -> list[EpochRecord]:
@@ -180,7 +186,9 @@ class Run:
             return reader(path)
         except FileNotFoundError as error:
             raise RunError(f"{path}: is missing from the run: train it again with ae train --overwrite") from error
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        except RunError:
+            raise
+        except Exception as error:  # a damaged file can fail its parser in any way
             raise RunError(f"{path}: is damaged ({one_line(error)}): train the run again") from error
 
 
@@ -210,8 +218,28 @@ def find_run(path: Path | None) -> Run:
 def _image_format(fields: Mapping[str, Any]) -> ImageFormat:
     height, width, channels = map(int, fields["image_shape"])
     low, high = map(float, fields["value_range"])
-    np.dtype(fields["dtype"])  # a wrong name raises TypeError here
-    return ImageFormat(fields["dtype"], tuple(map(int, fields["sample_shape"])), (height, width, channels), (low, high))
+    sample_shape = tuple(map(int, fields["sample_shape"]))
+    if np.dtype(fields["dtype"]).kind not in "buif" or not -np.inf < low < high < np.inf:
+        raise ValueError("its image format is not one of images")
+    if min(height, width, channels) < 1 or np.prod(sample_shape) != height * width * channels:
+        raise ValueError("its image shapes contradict each other")
+    return ImageFormat(fields["dtype"], sample_shape, (height, width, channels), (low, high))
+
+
+def _baselines(arrays: Mapping[str, Any], shape: tuple[int, int, int]) -> Baselines:
+    mean, components = arrays["mean"], arrays["components"]
+    if mean.dtype != np.float32 or components.dtype != np.float32:
+        raise ValueError("its arrays are not float32")
+    if mean.shape != shape or components.ndim != 2 or components.shape[1] != mean.size:
+        raise ValueError("its images have another shape than the run's")
+    return Baselines(mean, components)
+
+
+def _split(arrays: Mapping[str, Any], count: int) -> Split:
+    for rows in (arrays["train"], arrays["validation"]):
+        if rows.dtype != np.int64 or rows.ndim != 1 or not len(rows) or rows.min() < 0 or rows.max() >= count:
+            raise ValueError("its rows are not rows of the training file")
+    return Split(arrays["train"], arrays["validation"])
 
 
 def format_fields(image_format: ImageFormat) -> dict[str, Any]:

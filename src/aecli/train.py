@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -14,8 +14,8 @@ from aecli import plots
 from aecli.activations import find_activation
 from aecli.baselines import fit_baselines
 from aecli.config import PACKAGED_DIGITS, Config, to_yaml
-from aecli.data import ImageSource, Split, fingerprint, open_images, split_indices
-from aecli.errors import AeError, ConfigError, TrainingError
+from aecli.data import ImageSource, Split, chunk_slices, fingerprint, open_images, split_indices
+from aecli.errors import ConfigError, TrainingError, one_line
 from aecli.feed import Feed
 from aecli.files import NpyWriter, written_whole
 from aecli.history import EpochRecord
@@ -25,6 +25,9 @@ from aecli.machine import cores, memory_size
 from aecli.metrics import ssim_window
 from aecli.package_files import packaged
 from aecli.run import Run, format_fields
+
+if TYPE_CHECKING:
+    from aecli.nn.layers import Autoencoder
 
 EXPORT_TOLERANCE = 1e-5
 CHECKED_IMAGES = 256
@@ -83,21 +86,25 @@ def train(
     run.refuse_existing(overwrite)
     config = _with_absolute_paths(config)
     prepared = prepare(config, progress)
-    run.create(to_yaml(config))
+    progress.stage("loading TensorFlow")
+    autoencoder = _build(config, prepared)
+    run.create(to_yaml(config), overwrite)
     run.write_environment(_environment(prepared))
     run.write_split(prepared.split)
 
     records: list[EpochRecord] = []
     try:
-        _fit_and_export(config, name, prepared, run, records, progress)
-        _measure(config, prepared, run, records, progress)
+        best_epoch = _fit(autoencoder, config, prepared, records, progress)
+        run.write_history(records)
+        _export(autoencoder, config, name, prepared, run, progress)
+        _measure(config, prepared, run, records, best_epoch, progress)
     except KeyboardInterrupt:
         run.write_history(records)
         run.write_failure("interrupted", "stopped by the user", len(records))
         raise
-    except AeError as error:
+    except Exception as error:
         run.write_history(records)
-        run.write_failure("failed", str(error), len(records))
+        run.write_failure("failed", one_line(error), len(records))
         raise
     return run
 
@@ -107,20 +114,13 @@ def prepare(config: Config, progress: Progress) -> Prepared:
     data = config.data
     path = data.train or packaged(PACKAGED_DIGITS)
     value_range = None if data.value_range == "auto" else data.value_range
-    if value_range is not None and not value_range[0] < value_range[1]:
-        raise ConfigError([f"data.value_range: expected low < high, received {list(value_range)}: correct it"])
     source = open_images(path, data.image_shape, value_range)
     split = split_indices(str(path), len(source), data.validation_split, config.training.seed)
-    test = open_images_like(data.test, source.format) if data.test else None
+    test = open_images_like(data.test, source.format, value_range) if data.test else None
     for each in (source, test):
         if each is not None:
             check_fit(config, each)
-            low, high = each.format.value_range
-            height, width, channels = each.format.image_shape
-            progress.note(
-                f"{each.file.path}: {len(each):,} images of {height} x {width} x {channels}, "
-                f"values {low:g} to {high:g} ({each.range_reason})"
-            )
+            progress.note(str(each))
     size = int(np.prod(source.format.image_shape))
     if config.model.latent_dim >= size:
         progress.note(
@@ -184,18 +184,23 @@ def _data_fields(source: ImageSource) -> dict[str, Any]:
     }
 
 
-def _fit_and_export(
-    config: Config, name: str, prepared: Prepared, run: Run, records: list[EpochRecord], progress: Progress
-) -> None:
-    progress.stage("loading TensorFlow")
-    from aecli.nn.export import export_onnx, predict
-    from aecli.nn.fit import fit
+def _build(config: Config, prepared: Prepared) -> "Autoencoder":
+    from aecli.nn.door import OUT_OF_MEMORY
 
-    source, split = prepared.train, prepared.split
-    autoencoder = config.model.build(source.format.image_shape, config.training.seed)
-    feeds = _feeds(config, prepared)
-    if feeds[0].streamed:
-        progress.note(f"{source.file.path}: larger than data.memory_budget: streamed from the file in every epoch")
+    try:
+        return config.model.build(prepared.train.format.image_shape, config.training.seed)
+    except OUT_OF_MEMORY as error:
+        raise TrainingError(
+            "model: its weights do not fit in memory: set a smaller model.latent_dim or model.hidden"
+        ) from error
+
+
+def _fit(
+    autoencoder: "Autoencoder", config: Config, prepared: Prepared, records: list[EpochRecord], progress: Progress
+) -> int:
+    """Train; return the epoch whose weights were kept."""
+    from aecli.nn.door import OUT_OF_MEMORY
+    from aecli.nn.fit import fit
 
     epochs = config.training.epochs
 
@@ -203,19 +208,35 @@ def _fit_and_export(
         records.append(record)
         progress.epoch(record, epochs)
 
+    feeds = _feeds(config, prepared)
+    if feeds[0].streamed:
+        path = prepared.train.file.path
+        progress.note(f"{path}: larger than data.memory_budget: streamed from the file in every epoch")
     progress.stage("training")
-    fit(
-        autoencoder,
-        *feeds,
-        config.training,
-        config.model.activity_l1,
-        on_epoch,
-        lambda done: progress.advance(done, epochs),
-    )
-    run.write_history(records)
+    try:
+        return fit(
+            autoencoder,
+            *feeds,
+            config.training,
+            config.model.activity_l1,
+            on_epoch,
+            lambda done: progress.advance(done, epochs),
+        )
+    except OUT_OF_MEMORY as error:
+        raise TrainingError(
+            "training: out of memory: set a smaller training.batch_size, data.memory_budget or model"
+        ) from error
+
+
+def _export(
+    autoencoder: "Autoencoder", config: Config, name: str, prepared: Prepared, run: Run, progress: Progress
+) -> None:
+    from aecli.nn.export import export_onnx, predict
+
     progress.stage("exporting")
     with written_whole(run.model_file) as temporary:
         autoencoder.model.save(temporary)
+    source = prepared.train
     metadata = {
         "config": name,
         "image_shape": source.format.image_shape,
@@ -228,7 +249,8 @@ def _fit_and_export(
     ):
         with written_whole(file) as temporary:
             export_onnx(model, temporary, *ends, metadata)
-    checked = source.format.to_contract(source.file.take(split.validation[:CHECKED_IMAGES]))
+    count = min(CHECKED_IMAGES, next(chunk_slices(CHECKED_IMAGES, source.format.image_shape)).stop)
+    checked = source.format.to_contract(source.file.take(prepared.split.validation[:count]))
     check_export(predict(autoencoder.model, checked), load_model(run).reconstruct(checked))
 
 
@@ -254,12 +276,14 @@ def check_export(keras_images: Images, onnx_images: Images) -> None:
         )
 
 
-def _measure(config: Config, prepared: Prepared, run: Run, records: list[EpochRecord], progress: Progress) -> None:
-    progress.stage("measuring")
+def _measure(
+    config: Config, prepared: Prepared, run: Run, records: list[EpochRecord], best_epoch: int, progress: Progress
+) -> None:
+    progress.stage("fitting PCA")
     source, split, model = prepared.train, prepared.split, load_model(run)
     baselines = fit_baselines(lambda: (images for _, images in source.chunks(split.train)), config.model.latent_dim)
     run.write_baselines(baselines)
-
+    progress.stage("measuring")
     shape = (len(split.validation), *source.format.sample_shape)
     with NpyWriter(run.reconstructions_file, shape, source.format.dtype) as writer:
 
@@ -284,11 +308,10 @@ def _measure(config: Config, prepared: Prepared, run: Run, records: list[EpochRe
     )
     for name, kind in plots.KINDS.items():
         plots.save(kind.draw(subject if kind.needs_images else run), run.plots_folder / f"{name}.png")
-    best = min(records, key=lambda record: record.val_loss)
     run.write_metrics(
         {
             "epochs": len(records),
-            "best_epoch": best.epoch,
+            "best_epoch": best_epoch,
             "seconds": round(sum(record.seconds for record in records), 3),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "pca_components": len(baselines.components),

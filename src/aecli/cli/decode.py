@@ -23,7 +23,7 @@ def command(latents: Path, run_folder: Path | None, output: Path | None, overwri
     run = find_run(run_folder)
     note(f"using the run {run.path}", quiet or run_folder is not None)
     output = output or Path(f"{latents.stem}_images.npy")
-    refuse_output(output, overwrite, latents)
+    refuse_output(output, overwrite, latents, suffix=".npy")
     model, image_format = load_model(run), run.image_format
     codes = open_latents(latents, model.latent_dim)
     with NpyWriter(output, (len(codes), *image_format.sample_shape), image_format.dtype) as writer:

@@ -23,8 +23,9 @@ def command(images: Path, run_folder: Path | None, output: Path | None, overwrit
     run = find_run(run_folder)
     note(f"using the run {run.path}", quiet or run_folder is not None)
     output = output or Path(f"{images.stem}_latents.npy")
-    refuse_output(output, overwrite, images)
+    refuse_output(output, overwrite, images, suffix=".npy")
     source, model = open_images_like(images, run.image_format), load_model(run)
+    note(str(source), quiet)
     with NpyWriter(output, (len(source), model.latent_dim), "<f4") as writer:
         for _, chunk in source.chunks():
             writer.write(model.encode(chunk))

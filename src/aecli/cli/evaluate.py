@@ -22,10 +22,10 @@ def command(
     Both baselines were fitted on the run's training images; PCA has the same code length. Pixels are
     in [0, 1]; fvu is the mse divided by that of the mean image.
     """
-    from aecli.cli.terminal import metric_cells, metric_header, note, print_json, print_table
+    from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_json, print_table
     from aecli.files import refuse_output, write_text
     from aecli.infer import evaluate, load_model, open_images_like, reconstruct_chunks
-    from aecli.metrics import METRICS, SSIM_WINDOW, ssim_window
+    from aecli.metrics import METRICS, ssim_window
     from aecli.run import find_run
 
     run = find_run(run_folder)
@@ -33,6 +33,7 @@ def command(
     if per_image is not None:
         refuse_output(per_image, overwrite, images)
     source, baselines = open_images_like(images, run.image_format), run.baselines
+    note(str(source), quiet)
     keep = METRICS if per_image is not None else ()
     evaluation = evaluate(reconstruct_chunks(load_model(run), source), baselines, keep=keep)
     if per_image is not None:
@@ -47,8 +48,4 @@ def command(
         [f"{len(source):,} images", *metric_header()],
         [[label, *metric_cells(summary[row])] for row, label in names.items()],
     )
-    if window != SSIM_WINDOW:
-        note(
-            f"ssim: window of {window} x {window} pixels, the images are smaller than {SSIM_WINDOW} x {SSIM_WINDOW}",
-            quiet,
-        )
+    note_limits(source.format.image_shape, int(summary["model"]["exact_copies"] or 0), quiet)

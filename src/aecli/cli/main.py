@@ -1,14 +1,14 @@
 """The `ae` command: its subcommands, each imported when it is named, and the translation of errors."""
 
+import errno
 import importlib
-import os
 import sys
 from typing import Any
 
 import click
 
 from aecli import __version__
-from aecli.errors import AeError
+from aecli.errors import AeError, ConfigError
 
 # Command -> the line of help it has in the list. The rest of a command loads when it is used.
 COMMANDS = {
@@ -43,8 +43,14 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except AeError as error:
-            for line in str(error).splitlines():
-                click.echo(f"ae: {line}", err=True)
+            # A name with a newline in it must not look like two errors.
+            for line in error.problems if isinstance(error, ConfigError) else [str(error)]:
+                click.echo(f"ae: {' '.join(line.splitlines())}", err=True)
+            ctx.exit(1)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            click.echo(f"ae: {str(error.filename)[:60]}...: the name is too long: give a shorter one", err=True)
             ctx.exit(1)
 
 
@@ -58,13 +64,15 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; a closed pipe or Ctrl-C ends it quietly."""
+    """Run the command line; Ctrl-C ends it quietly."""
     try:
-        cli(prog_name="ae")
-    except BrokenPipeError:
-        # Whoever read our output has left, e.g. `head`; nothing can be flushed to it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        code = cli.main(prog_name="ae", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
 
 
 if __name__ == "__main__":

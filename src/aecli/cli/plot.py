@@ -7,7 +7,7 @@ import click
 from aecli.cli.options import FILE, output_option, overwrite_option, quiet_option, run_option
 
 
-class Indices(click.ParamType[list[int]]):
+class Indices(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click only
     """Row numbers separated by commas."""
 
     name = "N,N,..."
@@ -56,6 +56,7 @@ def command(
 
     from aecli import plots
     from aecli.cli.terminal import note
+    from aecli.errors import RunError
     from aecli.files import refuse_output
     from aecli.run import find_run
 
@@ -70,7 +71,12 @@ def command(
         figure = plots.KINDS[kind].draw(subject, **options)
     else:
         figure = plots.KINDS[kind].draw(run)
-    output = output or run.plots_folder / f"{kind}.png"
-    output.parent.mkdir(exist_ok=True)
+    # A picture of chosen images stands beside the run's own, not in its place.
+    chosen_name = f"_{given[0].strip('-')}" if given else ""
+    file_name = f"_of_{images.stem}" if images is not None else ""
+    output = output or run.plots_folder / f"{kind}{chosen_name}{file_name}.png"
+    if run.plots_folder.is_symlink():
+        raise RunError(f"{run.plots_folder}: is a link to another folder: give an --output")
+    run.plots_folder.mkdir(exist_ok=True)
     plots.save(figure, output)
     click.echo(str(output))

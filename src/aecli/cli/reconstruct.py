@@ -1,6 +1,7 @@
 """`ae reconstruct`"""
 
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,18 +31,20 @@ def command(
     them a PNG of originals and reconstructions. Prints the means of the metrics and the worst images.
     """
     from aecli import plots
-    from aecli.cli.terminal import metric_cells, metric_header, note, print_json, print_table
+    from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_json, print_table
     from aecli.files import NpyWriter, refuse_output
     from aecli.infer import evaluate, load_model, open_images_like, reconstruct_chunks
+    from aecli.metrics import ssim_window
     from aecli.run import find_run
 
     run = find_run(run_folder)
     note(f"using the run {run.path}", quiet or run_folder is not None)
     output = output or Path(f"{images.stem}_reconstructed.npy")
     picture = output.with_suffix(".png")
-    for file in (output, picture):
-        refuse_output(file, overwrite, images)
+    refuse_output(output, overwrite, images, suffix=".npy")
+    refuse_output(picture, overwrite, images)
     source, model, baselines = open_images_like(images, run.image_format), load_model(run), run.baselines
+    note(str(source), quiet)
     with NpyWriter(output, source.file.shape, source.format.dtype) as writer:
 
         def written() -> Iterator[tuple[Any, Any]]:
@@ -55,11 +58,13 @@ def command(
 
     means, worst = evaluation.summary["model"], _worst(subject)
     if as_json:
-        files = {"run": str(run.path), "output": str(output), "picture": str(picture)}
-        print_json({**files, "images": len(source), **means, "worst": worst})
+        files = {"run": str(run.path), "output": str(output), "picture": str(picture), "images": len(source)}
+        window = ssim_window(*source.format.image_shape[:2])
+        print_json({**files, "ssim_window": window, **means, "worst": worst})
         return
     print_table(["images", *metric_header()], [[f"{len(source):,}", *metric_cells(means)]])
-    click.echo("worst images: " + ", ".join(f"#{w['image']} ({w['psnr']:.1f} dB)" for w in worst))
+    note_limits(source.format.image_shape, int(means["exact_copies"] or 0), quiet)
+    click.echo("worst images: " + ", ".join(f"#{w['image']} ({_decibels(w['psnr'])})" for w in worst))
     click.echo(f"reconstructions: {output}\npicture: {picture}")
 
 
@@ -68,4 +73,12 @@ def _worst(subject: "Subject") -> list[dict[str, Any]]:
 
     rows = subject.choose(worst=WORST)
     values = per_image(*subject.show(rows))
-    return [{"image": row, **{name: float(v[i]) for name, v in values.items()}} for i, row in enumerate(rows)]
+    return [{"image": row, **{name: _finite(v[i]) for name, v in values.items()}} for i, row in enumerate(rows)]
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if isfinite(value) else None
+
+
+def _decibels(psnr: float | None) -> str:
+    return "exact" if psnr is None else f"{psnr:.1f} dB"

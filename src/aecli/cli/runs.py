@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 def command(folder: Path, as_json: bool) -> None:
     """List the runs in FOLDER (default: runs/), newest first."""
     from aecli.cli.terminal import note, print_json, print_table
-    from aecli.run import list_runs
+    from aecli.errors import RunError
+    from aecli.run import RUNS, list_runs
 
+    if folder != RUNS and not folder.is_dir():
+        raise RunError(f"{folder}: no such folder: check the path")
     rows = [_row(run) for run in list_runs(folder)]
     if as_json:
         print_json(rows)

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from aecli.history import EpochRecord
+from aecli.metrics import SSIM_WINDOW, ssim_window
 
 _WIDE = 1000
 
@@ -24,19 +25,26 @@ def note(message: str, quiet: bool) -> None:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON to stdout."""
-    click.echo(json.dumps(value, indent=2))
+    click.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
-    """Print a table to stdout, the first `left` columns to the left; a line is never cut in a file."""
+    """Print a table to stdout, the first `left` columns to the left; a line is never cut or folded."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for i, title in enumerate(header):
-        table.add_column(
-            title, justify="left" if i < left else "right", overflow="fold", no_wrap=not sys.stdout.isatty()
-        )
+        table.add_column(title, justify="left" if i < left else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False, markup=False).print(table)
+    Console(width=_WIDE, highlight=False, markup=False).print(table)
+
+
+def note_limits(image_shape: tuple[int, ...], exact_copies: int, quiet: bool) -> None:
+    """Say where a mean is not over the usual: a smaller SSIM window, images left out of PSNR."""
+    window = ssim_window(*image_shape[:2])
+    if window != SSIM_WINDOW:
+        note(f"ssim: a window of {window} x {window}, the images are smaller than {SSIM_WINDOW} x {SSIM_WINDOW}", quiet)
+    if exact_copies:
+        note(f"psnr: {exact_copies:,} exact copies are not in the mean, theirs is infinite", quiet)
 
 
 METRIC_COLUMNS = {
@@ -89,21 +97,28 @@ class _Lines:
     """One line an epoch, at most about two a second, first and last always."""
 
     def __init__(self) -> None:
-        self.printed = 0.0
+        self.printed, self.last = 0.0, ""
 
     def note(self, message: str) -> None:
         click.echo(message, err=True)
 
     def stage(self, name: str) -> None:
+        self._print()
         click.echo(f"{name} ...", err=True)
 
     def advance(self, done: float, epochs: int) -> None: ...
 
     def epoch(self, record: EpochRecord, epochs: int) -> None:
         now = time.monotonic()
-        if record.epoch in (1, epochs) or now - self.printed >= 0.5:
+        self.last = f"epoch {record.epoch}/{epochs}  {_losses(record)}"
+        if record.epoch == 1 or now - self.printed >= 0.5:
             self.printed = now
-            click.echo(f"epoch {record.epoch}/{epochs}  {_losses(record)}", err=True)
+            self._print()
+
+    def _print(self) -> None:
+        if self.last:
+            click.echo(self.last, err=True)
+        self.last = ""
 
     def close(self) -> None: ...
 

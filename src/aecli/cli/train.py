@@ -43,8 +43,7 @@ def command(
     """
     from aecli.config import load_config
 
-    # Last, as an override would be: what the command line says wins over the file.
-    named = load_config(config_file, [*overrides, *([f"data.train={_quoted(data)}"] if data else [])])
+    named = load_config(config_file, overrides).with_training_images(data)
 
     from aecli.run import RUNS, Run
 
@@ -59,13 +58,10 @@ def command(
     _report(run, quiet)
 
 
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
-
-
 def _train(named: "NamedConfig", config_file: Path | None, folder: Path, overwrite: bool, quiet: bool) -> "Run":
     from aecli.cli.terminal import training_progress
     from aecli.nn.quiet import native_stderr_silenced
+    from aecli.run import Run
     from aecli.train import train
 
     with native_stderr_silenced():
@@ -80,14 +76,21 @@ def _train(named: "NamedConfig", config_file: Path | None, folder: Path, overwri
             return train(named.config, folder, name=named.name, overwrite=overwrite, progress=progress)
         except KeyboardInterrupt:
             progress.close()
-            progress.note(f"stopped: {folder} keeps its config, split and history, but no model: train it again")
+            progress.note(f"stopped: {_kept(Run(folder))}")
             raise SystemExit(130) from None
         finally:
             progress.close()
 
 
+def _kept(run: "Run") -> str:
+    if run.state != "interrupted":
+        return "nothing was written"
+    model = "and the model" if run.decoder_file.is_file() else "but no model"
+    return f"{run.path} keeps its config, split and history, {model}; it is marked interrupted, train it again"
+
+
 def _report(run: "Run", quiet: bool) -> None:
-    from aecli.cli.terminal import metric_cells, metric_header, note, print_table
+    from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_table
 
     metrics = run.metrics
     names = {"model": run.name, "pca": f"PCA-{metrics['pca_components']}", "mean_image": "mean image"}
@@ -97,5 +100,7 @@ def _report(run: "Run", quiet: bool) -> None:
         for row, label in names.items()
     ]
     print_table(["images", "by", *metric_header()], rows, left=2)
+    exact = sum(values["model"]["exact_copies"] for values in metrics["splits"].values())
+    note_limits(run.image_format.image_shape, exact, quiet)
     epochs, seconds = metrics["epochs"], metrics["seconds"]
     note(f"{epochs} epochs in {seconds:.1f} s. The run is {run.path}, its pictures are in {run.plots_folder}", quiet)

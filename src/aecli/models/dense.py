@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from aecli.fields import ActivationChoice, Choice, Initializer, Section, Widths
+from aecli.fields import ActivationChoice, Choice, Initializer, Section, Width, Widths
 
 if TYPE_CHECKING:
     from aecli.nn.layers import Autoencoder
@@ -20,7 +20,7 @@ class DenseModel(Section):
     """the kind of network"""
     hidden: Widths = ()
     """widths of the encoder's hidden layers, e.g. [256, 128]; the decoder mirrors them"""
-    latent_dim: Annotated[int, Field(gt=0)] = 16
+    latent_dim: Width = 16
     """length of the code"""
     activation: ActivationChoice = Choice("relu")
     """activation of the hidden layers, and of the code unless latent_activation says otherwise"""

@@ -28,4 +28,7 @@ with _hidden(_NOT_NEEDED):
     import keras
     import tensorflow as tf
 
-__all__ = ["keras", "tf"]
+OUT_OF_MEMORY = (MemoryError, tf.errors.ResourceExhaustedError)
+"""What NumPy and TensorFlow raise when an array does not fit."""
+
+__all__ = ["OUT_OF_MEMORY", "keras", "tf"]

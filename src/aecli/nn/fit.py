@@ -35,16 +35,18 @@ def fit(
     activity_l1: float,
     on_epoch: Callable[[EpochRecord], None],
     on_progress: Callable[[float], None] = lambda _: None,
-) -> None:
+) -> int:
     """Train the autoencoder in place, calling `on_epoch` after each epoch.
 
     `on_progress` hears several times a second how many epochs are done, fractions included. Losses
     are means over the images plus the penalties. With early stopping the weights end as those of the
-    best epoch. Raises TrainingError when the loss becomes NaN or infinite.
+    best epoch; returned is the epoch whose weights were kept. Raises TrainingError when the loss becomes
+    NaN or infinite.
     """
-    optimizer = _optimizer(training, math.ceil(len(train) / training.batch_size))
+    batch_size = min(training.batch_size, len(train))
+    optimizer = _optimizer(training, math.ceil(len(train) / batch_size))
     optimizer.build(autoencoder.model.trainable_variables)
-    program = _Program(autoencoder, optimizer, training, activity_l1, train.source.format)
+    program = _Program(autoencoder, optimizer, training.loss, batch_size, activity_l1, train.source.format)
     best = _Best(autoencoder, training)
     for epoch in range(1, training.epochs + 1):
         started = time.perf_counter()
@@ -58,9 +60,9 @@ def fit(
                 f"try a smaller training.learning_rate (now {rate:g}), "
                 f"an optimizer with clipnorm, or another activation"
             )
-        if best.should_stop(val_loss):
+        if best.should_stop(epoch, val_loss):
             break
-    best.restore()
+    return best.restore()
 
 
 class _Program:
@@ -70,13 +72,14 @@ class _Program:
         self,
         autoencoder: Autoencoder,
         optimizer: Any,
-        training: TrainingConfig,
+        loss: str,
+        batch_size: int,
         activity_l1: float,
         image_format: ImageFormat,
     ) -> None:
         self.autoencoder, self.optimizer, self.activity_l1 = autoencoder, optimizer, activity_l1
-        self.batch_size, self.format = training.batch_size, image_format
-        self.loss = keras.losses.get(training.loss)
+        self.batch_size, self.format = batch_size, image_format
+        self.loss = keras.losses.get(loss)
         self._variables = autoencoder.model.trainable_variables
         dtype = np.dtype(image_format.dtype)
         self._kept_as_stored = dtype.name in _DIRECT and dtype.isnative
@@ -180,22 +183,24 @@ class _Best:
 
     def __init__(self, autoencoder: Autoencoder, training: TrainingConfig) -> None:
         self.model, self.stopping = autoencoder.model, training.early_stopping
-        self.val_loss, self.waited, self.weights = math.inf, 0, None
+        self.val_loss, self.epoch, self.waited, self.weights = math.inf, 0, 0, None
 
-    def should_stop(self, val_loss: float) -> bool:
+    def should_stop(self, epoch: int, val_loss: float) -> bool:
         """Take note of an epoch; return whether patience has run out."""
         if self.stopping is None:
+            self.epoch = epoch
             return False
         if val_loss < self.val_loss - self.stopping.min_delta:
-            self.val_loss, self.waited, self.weights = val_loss, 0, self.model.get_weights()
+            self.val_loss, self.epoch, self.waited, self.weights = val_loss, epoch, 0, self.model.get_weights()
         else:
             self.waited += 1
         return self.waited >= self.stopping.patience
 
-    def restore(self) -> None:
-        """Set the model's weights to those of the best epoch."""
+    def restore(self) -> int:
+        """Set the model's weights to those of the epoch kept; return that epoch."""
         if self.weights is not None:
             self.model.set_weights(self.weights)
+        return self.epoch
 
 
 def _optimizer(training: TrainingConfig, steps: int) -> Any:

@@ -12,7 +12,7 @@ def native_stderr_silenced() -> Iterator[None]:
     """Send file descriptor 2 to a temporary file; Python's `sys.stderr` still reaches the user.
 
     TensorFlow writes some lines to the descriptor before its own logging (and its level) is set
-    up, so no setting can silence them. On an unexpected error the file's end is shown.
+    up, so no setting can silence them.
     """
     real = sys.stderr
     try:
