@@ -28,6 +28,7 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 
 bench: .venv/installed-dev
+	$(BIN)/python scripts/bench.py
 	$(BIN)/python scripts/bench_commands.py
 	$(BIN)/python scripts/figures.py
 

@@ -94,7 +94,7 @@ def train_sklearn(path: Path, hidden: list[int], epochs: int) -> list[float]:
     from sklearn.neural_network import MLPRegressor
 
     images = np.load(path)[:IMAGES].reshape(IMAGES, 784).astype("float32") / 255
-    model = MLPRegressor(widths(hidden)[1:-1], batch_size=BATCH, max_iter=1, warm_start=True)
+    model = MLPRegressor(hidden_layer_sizes=widths(hidden)[1:-1], batch_size=BATCH, max_iter=1, warm_start=True)
     warnings.simplefilter("ignore")
     seconds = []
     for _ in range(epochs):
