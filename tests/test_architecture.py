@@ -13,6 +13,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 FLOORS = [
     ("errors",),
     ("seeds", "activations", "images", "history", "package_files", "strict_yaml", "files", "machine"),
+    ("progress",),
     ("metrics", "baselines", "data", "fields"),
     ("feed",),
     ("models",),
@@ -20,7 +21,7 @@ FLOORS = [
     ("nn",),
     ("run",),
     ("infer",),
-    ("plots",),
+    ("plots", "prepare"),
     ("train",),
     ("cli",),
 ]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from aecli.config import Config, load_config
-from tests.conftest import DIGITS, SMALL
+from aecli.run import Run
+from tests.conftest import DIGITS, SMALL, python
 
 SETS = [part for key in SMALL for part in ("--set", key)]
 
@@ -46,6 +47,30 @@ def test_data_is_the_training_file(ae, digits):
     ae("train", "--data", "images.npy", *SETS)
     saved = load_config(Path("runs/default/config.yaml")).config
     assert saved.data.train == Path("images.npy").absolute()
+
+
+def test_profile_prints_where_the_time_went_and_the_run_keeps_it(ae):
+    done = ae("train", "--set", "training.epochs=2", "--profile")
+    seconds = Run(Path("runs/default")).environment["seconds"]
+    stages = ["start-up", "reading images", "loading TensorFlow", "building", "compiling", "training", "validating"]
+    assert list(seconds) == [*stages, "exporting", "fitting PCA", "measuring", "plotting"]
+    assert all(value >= 0 for value in seconds.values())
+    assert all(stage in done.stdout for stage in seconds)
+
+
+def test_a_device_that_is_not_there_is_named_with_the_cure(ae):
+    done = ae("train", "--device", "gpu:999")
+    assert done.exit_code == 1
+    assert "ae: --device gpu:999: " in done.stderr
+    assert "give " in done.stderr
+    assert not Path("runs").exists()
+
+
+def test_threads_are_those_asked_for():
+    run_ae = "import sys; from aecli.cli.main import main; sys.argv[0] = 'ae'; main()"
+    done = python(run_ae, "train", "--threads", "1", "--set", "training.epochs=1")
+    assert done.returncode == 0, done.stderr
+    assert Run(Path("runs/default")).environment["machine"]["threads"] == 1
 
 
 def test_an_existing_run_is_refused_before_the_data_is_looked_at(ae, run):
@@ -132,7 +157,7 @@ def test_plot_chooses_images(ae, run, option):
     [
         ("plot", "pie"), ("plot", "--index", "a"), ("plot", "--index", "-3"), ("plot", "--worst", "0"),
         ("plot", "--worst", "3", "--best", "3"), ("plot", "history", "--worst", "3"),
-        ("train", "--epochs", "3"), ("trian",), ("reconstruct",), ("evaluate", "a.npy", "b.npy"),
+        ("train", "--device", "cuda"), ("train", "--threads", "0"), ("train", "--epochs", "3"), ("trian",), ("reconstruct",), ("evaluate", "a.npy", "b.npy"),
     ],
     ids=" ".join,
 )  # fmt: skip

@@ -145,3 +145,17 @@ def test_a_saved_model_loads_in_keras_alone(name, tmp_path):
         "import sys, keras; keras.models.load_model(sys.argv[1]); print('loaded')", str(tmp_path / "model.keras")
     )
     assert done.stdout == "loaded\n"
+
+
+def test_mixed_precision_computes_in_bfloat16_and_keeps_weights_and_output_in_float32():
+    from aecli.nn.layers import precision
+
+    with precision("mixed"):
+        model = build("model.hidden=[9]", "model.latent_dim=4").model
+    assert {w.dtype for w in model.trainable_variables} == {"float32"}
+    encoder, decoder = (model.get_layer(name) for name in ("encoder", "decoder"))
+    assert encoder.get_layer("encoder_0").compute_dtype == "bfloat16"
+    assert decoder.get_layer("decoder_1").compute_dtype == "float32"
+    assert model.output.dtype == "float32"
+    expected = predict(build("model.hidden=[9]", "model.latent_dim=4").model, images())
+    np.testing.assert_allclose(predict(model, images()), expected, atol=0.02)

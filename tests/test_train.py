@@ -3,14 +3,17 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from aecli.config import load_config
 from aecli.errors import AeError, ConfigError, TrainingError
+from aecli.prepare import check_fit
+from aecli.progress import Silence
 from aecli.run import Run
-from aecli.train import Silence, check_export, check_fit, train
+from aecli.train import check_export, train
 from tests.conftest import SMALL
 
 
@@ -76,6 +79,34 @@ def test_an_epoch_is_what_keras_fit_does_with_the_same_batches():
         model.train_on_batch(batch, batch)
     expected = np.concatenate([w.numpy().ravel() for w in model.trainable_variables])
     np.testing.assert_allclose(model_weights(run), expected, atol=2e-5)
+
+
+def test_mixed_precision_on_a_cpu_says_so_and_trains_in_float32():
+    class Listener(Silence):
+        notes: ClassVar[list[str]] = []
+
+        def note(self, message):
+            self.notes.append(message)
+
+    plain, mixed = run_training("a"), run_training("b", "training.precision=mixed", device="cpu", progress=Listener())
+    assert any("training.precision" in note and "float32" in note for note in Listener.notes)
+    np.testing.assert_array_equal(model_weights(plain), model_weights(mixed))
+
+
+def test_a_network_of_mixed_precision_learns():
+    from aecli.feed import Feed
+    from aecli.nn.fit import fit
+    from aecli.nn.layers import precision
+    from aecli.prepare import prepare
+
+    config = load_config(None, (*SMALL, "model.activity_l1=1e-4")).config
+    prepared = prepare(config, Silence())
+    with precision("mixed"):
+        autoencoder = config.model.build(prepared.train.format.image_shape, 0)
+    feeds = (Feed(prepared.train, rows, 128, 10**9) for rows in (prepared.split.train, prepared.split.validation))
+    records = []
+    fit(autoencoder, *feeds, config.training, config.model.activity_l1, records.append)
+    assert records[-1].loss < 0.9 * records[0].loss
 
 
 def test_progress_reaches_every_epoch_and_never_goes_back():

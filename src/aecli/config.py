@@ -105,6 +105,8 @@ class TrainingConfig(Section):
     """images in one step"""
     early_stopping: EarlyStopping | None = None
     """null: train all epochs; or {patience: 10, min_delta: 0}"""
+    precision: Literal["float32", "mixed"] = "float32"
+    """float32, or mixed: bfloat16 with float32 weights, on GPUs that have it; a CPU trains in float32"""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """decides split, initial weights, order and dropout"""
 

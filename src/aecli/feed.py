@@ -63,6 +63,11 @@ class Feed:
         batches = WINDOW_BYTES // (self._image_bytes * self.batch_size)
         return max(1, batches) * self.batch_size
 
+    def specimen(self) -> Block:
+        """Return a block to visit nothing of, which reads no more than is held in memory anyway."""
+        first = partial(self.source.file.read, 0, 1)
+        return Block(first if self.streamed else self._read_all, np.arange(0))
+
     def shuffled(self, seed: int, epoch: int) -> Iterator[Block]:
         """Yield the blocks of an epoch in its own order."""
         rng = np.random.default_rng(derive(seed, "order", epoch))

@@ -13,6 +13,7 @@ from aecli.baselines import Baselines
 from aecli.data import CHUNK_BYTES, ArrayFile, ImageSource, open_images, open_source, scan
 from aecli.errors import DataError, RunError, one_line
 from aecli.images import ImageFormat, Images
+from aecli.machine import cores
 from aecli.metrics import Means, PerImage, mse, per_image
 from aecli.run import Run
 
@@ -59,6 +60,7 @@ def _session(path: Path, input_name: str) -> Any:
         raise RunError(f"{path}: is missing from the run: train it again with ae train --overwrite")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.intra_op_num_threads = cores()
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no base class of their own

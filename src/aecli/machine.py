@@ -8,7 +8,10 @@ _UNKNOWN_MEMORY = 4 * 2**30
 
 
 def cores() -> int:
-    """Return the number of cores this process may use."""
+    """Return how many threads this process may compute with: OMP_NUM_THREADS, by default all its cores."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    if wanted.isdecimal() and int(wanted):
+        return int(wanted)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

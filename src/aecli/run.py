@@ -113,6 +113,7 @@ class Run:
     def write_environment(self, environment: Mapping[str, Any]) -> None:
         """Write what the training ran on and its data's fingerprint."""
         write_text(self.environment_file, _dump({"format_version": FORMAT_VERSION, **environment}))
+        self.__dict__.pop("environment", None)  # what was read before
 
     def write_split(self, split: Split) -> None:
         """Write the rows used for training and for validation."""

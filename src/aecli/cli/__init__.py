@@ -1,1 +1,6 @@
-"""The command line: one file per command, the only folder that imports click or prints."""
+"""The command line; the only folder that imports click and rich, and the only one that prints."""
+
+import time
+
+STARTED = time.perf_counter()
+"""When the command began, for what a training says of its start-up."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from aecli.cli.options import FILE, output_option, overwrite_option, quiet_option, run_option
+from aecli.cli.options import FILE, output_option, overwrite_option, quiet_option, run_option, threads_option
 
 
 @click.command("decode")
@@ -12,6 +12,7 @@ from aecli.cli.options import FILE, output_option, overwrite_option, quiet_optio
 @run_option
 @output_option("<name>_images.npy here")
 @overwrite_option
+@threads_option
 @quiet_option
 def command(latents: Path, run_folder: Path | None, output: Path | None, overwrite: bool, quiet: bool) -> None:
     """Write the images of LATENTS: .npy, in the shape, dtype and value range of the training images."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from aecli.cli.options import images_argument, output_option, overwrite_option, quiet_option, run_option
+from aecli.cli.options import images_argument, output_option, overwrite_option, quiet_option, run_option, threads_option
 
 
 @click.command("encode")
@@ -12,6 +12,7 @@ from aecli.cli.options import images_argument, output_option, overwrite_option, 
 @run_option
 @output_option("<name>_latents.npy here")
 @overwrite_option
+@threads_option
 @quiet_option
 def command(images: Path, run_folder: Path | None, output: Path | None, overwrite: bool, quiet: bool) -> None:
     """Write the latents of IMAGES: .npy, float32 (N, latent_dim)."""

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import click
 
-from aecli.cli.options import FILE, images_argument, json_option, overwrite_option, quiet_option, run_option
+from aecli.cli.options import (
+    FILE,
+    images_argument,
+    json_option,
+    overwrite_option,
+    quiet_option,
+    run_option,
+    threads_option,
+)
 
 
 @click.command("evaluate")
@@ -13,6 +21,7 @@ from aecli.cli.options import FILE, images_argument, json_option, overwrite_opti
 @click.option("--per-image", type=FILE, metavar="FILE.csv", help="Also write every metric of every image.")
 @overwrite_option
 @json_option
+@threads_option
 @quiet_option
 def command(
     images: Path, run_folder: Path | None, per_image: Path | None, overwrite: bool, as_json: bool, quiet: bool

@@ -8,9 +8,11 @@
 | --overwrite | allow it to replace a file | the same |
 | --config, --set | where the config comes from | train, config show |
 | --json | the result as JSON | train, reconstruct, evaluate, config show, runs |
+| --threads | how many threads compute | train, reconstruct, encode, decode, evaluate |
 | --quiet | nothing on stderr but errors | train, reconstruct, encode, decode, evaluate, plot |
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,22 @@ run_option = click.option(
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what is there already.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print no progress and no notes.")
+
+
+def _use_threads(_: click.Context, __: click.Parameter, count: int | None) -> None:
+    # Read by NumPy's BLAS when NumPy is imported, and by `aecli.machine.cores` for everything else.
+    if count is not None:
+        os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), str(count))
+
+
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    callback=_use_threads,
+    expose_value=False,
+    help="Threads to compute with.  [default: all cores]",
+)
 config_option = click.option(
     "-c",
     "--config",

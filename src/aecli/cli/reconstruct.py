@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aecli.cli.options import images_argument, json_option, output_option, overwrite_option, quiet_option, run_option
+from aecli.cli.options import (
+    images_argument,
+    json_option,
+    output_option,
+    overwrite_option,
+    quiet_option,
+    run_option,
+    threads_option,
+)
 
 if TYPE_CHECKING:
     from aecli.plots import Subject
@@ -21,6 +29,7 @@ WORST = 5
 @output_option("<name>_reconstructed.npy here")
 @overwrite_option
 @json_option
+@threads_option
 @quiet_option
 def command(
     images: Path, run_folder: Path | None, output: Path | None, overwrite: bool, as_json: bool, quiet: bool

@@ -4,15 +4,16 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import click
+from rich import progress as rich_progress
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from aecli.history import EpochRecord
 from aecli.metrics import SSIM_WINDOW, ssim_window
+from aecli.progress import Progress, Silence
 
 _WIDE = 1000
 
@@ -68,29 +69,11 @@ def metric_header() -> list[str]:
     return [METRIC_TITLES.get(name, name) for name in METRIC_COLUMNS]
 
 
-class TrainingProgress(Protocol):
-    """The progress of a training that can be closed; see `aecli.train.Progress`."""
-
-    def note(self, message: str) -> None: ...
-    def stage(self, name: str) -> None: ...
-    def advance(self, done: float, epochs: int) -> None: ...
-    def epoch(self, record: EpochRecord, epochs: int) -> None: ...
-    def close(self) -> None: ...
-
-
-def training_progress(quiet: bool) -> TrainingProgress:
+def training_progress(quiet: bool) -> Progress:
     """Return a bar in a terminal, plain lines in a file, nothing when quiet."""
     if quiet:
-        return _Quiet()
+        return Silence()
     return _Bar() if sys.stderr.isatty() else _Lines()
-
-
-class _Quiet:
-    def note(self, message: str) -> None: ...
-    def stage(self, name: str) -> None: ...
-    def advance(self, done: float, epochs: int) -> None: ...
-    def epoch(self, record: EpochRecord, epochs: int) -> None: ...
-    def close(self) -> None: ...
 
 
 class _Lines:
@@ -127,12 +110,12 @@ class _Bar:
     """A bar over the epochs with the losses and the time left."""
 
     def __init__(self) -> None:
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-            TextColumn("{task.fields[losses]}"),
-            TimeRemainingColumn(compact=True),
+        self.progress = rich_progress.Progress(
+            rich_progress.TextColumn("{task.description}"),
+            rich_progress.BarColumn(),
+            rich_progress.TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            rich_progress.TextColumn("{task.fields[losses]}"),
+            rich_progress.TimeRemainingColumn(compact=True),
             console=Console(stderr=True, highlight=False),
             transient=True,
         )

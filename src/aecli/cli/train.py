@@ -1,15 +1,31 @@
 """`ae train`"""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from aecli.cli.options import FILE, config_option, json_option, overwrite_option, quiet_option, set_option
+from aecli.cli import STARTED
+from aecli.cli.options import (
+    FILE,
+    config_option,
+    json_option,
+    overwrite_option,
+    quiet_option,
+    set_option,
+    threads_option,
+)
 
 if TYPE_CHECKING:
     from aecli.config import NamedConfig
     from aecli.run import Run
+
+
+def _device(_: click.Context, __: click.Parameter, name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|gpu:[0-9]{1,3}", name):
+        raise click.BadParameter(f"'{name}' is not auto, cpu or gpu:N, e.g. gpu:0")
+    return name
 
 
 @click.command("train")
@@ -19,6 +35,15 @@ if TYPE_CHECKING:
 @click.option(
     "--run", "run_folder", type=FILE, metavar="DIR", help="Folder of the run.  [default: runs/ and the config's name]"
 )
+@click.option(
+    "--device",
+    default="auto",
+    callback=_device,
+    metavar="auto|cpu|gpu:N",
+    help="What trains.  [default: auto, every GPU that TensorFlow can use, else the CPU]",
+)
+@threads_option
+@click.option("--profile", is_flag=True, help="Print where the time went.")
 @overwrite_option
 @json_option
 @quiet_option
@@ -27,6 +52,8 @@ def command(
     data: Path | None,
     overrides: tuple[str, ...],
     run_folder: Path | None,
+    device: str,
+    profile: bool,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
@@ -49,16 +76,20 @@ def command(
 
     folder = run_folder or RUNS / named.name
     Run(folder).refuse_existing(overwrite)
-    run = _train(named, config_file, folder, overwrite, quiet)
+    run = _train(named, config_file, folder, overwrite, device, quiet)
     if as_json:
         from aecli.cli.terminal import print_json
 
         print_json({"run": str(run.path), **run.metrics})
         return
     _report(run, quiet)
+    if profile:
+        _report_seconds(run)
 
 
-def _train(named: "NamedConfig", config_file: Path | None, folder: Path, overwrite: bool, quiet: bool) -> "Run":
+def _train(
+    named: "NamedConfig", config_file: Path | None, folder: Path, overwrite: bool, device: str, quiet: bool
+) -> "Run":
     from aecli.cli.terminal import training_progress
     from aecli.nn.quiet import native_stderr_silenced
     from aecli.run import Run
@@ -73,7 +104,15 @@ def _train(named: "NamedConfig", config_file: Path | None, folder: Path, overwri
         if named.config.data.train is None:
             progress.note("no images given: training on the handwritten digits that come with ae")
         try:
-            return train(named.config, folder, name=named.name, overwrite=overwrite, progress=progress)
+            return train(
+                named.config,
+                folder,
+                name=named.name,
+                overwrite=overwrite,
+                device=device,
+                progress=progress,
+                started=STARTED,
+            )
         except KeyboardInterrupt:
             progress.close()
             progress.note(f"stopped: {_kept(Run(folder))}")
@@ -104,3 +143,12 @@ def _report(run: "Run", quiet: bool) -> None:
     note_limits(run.image_format.image_shape, exact, quiet)
     epochs, seconds = metrics["epochs"], metrics["seconds"]
     note(f"{epochs} epochs in {seconds:.1f} s. The run is {run.path}, its pictures are in {run.plots_folder}", quiet)
+
+
+def _report_seconds(run: "Run") -> None:
+    from aecli.cli.terminal import print_table
+
+    seconds: dict[str, float] = run.environment["seconds"]
+    total = sum(seconds.values())
+    rows = [[stage, f"{value:.2f}", f"{value / total:.0%}"] for stage, value in seconds.items()]
+    print_table(["stage", "seconds", "share"], [*rows, ["total", f"{total:.2f}", ""]])

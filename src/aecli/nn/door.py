@@ -5,11 +5,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from aecli.machine import cores
+
 # Keras imports these when they are installed, for features not used here; they cost up to seconds.
 _NOT_NEEDED = ("sklearn", "pandas", "PIL", "matplotlib", "IPython", "pydot")
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(cores()))
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """Layers from plain values: the pieces that every model family is built of."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from aecli.activations import find_activation
 from aecli.fields import Choice
@@ -28,7 +29,10 @@ class Autoencoder:
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """One dense layer: its width and activation; the last layer of a network has no dropout."""
+    """One dense layer: its width and activation.
+
+    The last layer of a network has no dropout, and computes in float32 whatever the precision.
+    """
 
     width: int
     activation: Choice
@@ -46,6 +50,21 @@ class NetworkSpec:
     seed: int
 
 
+@contextmanager
+def precision(name: Literal["float32", "mixed"]) -> Iterator[None]:
+    """Build layers that compute in float32, or, mixed, in bfloat16.
+
+    Weights, the last layer and so the loss are float32 in both. bfloat16 has the range of float32: gradients
+    need no scaling.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if name == "mixed" else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 def image_input(image_shape: tuple[int, int, int]) -> Any:
     """Return an input of images (N, H, W, C)."""
     return keras.Input(image_shape, name="images")
@@ -60,13 +79,15 @@ def mlp(inputs: Any, layers: Sequence[LayerSpec], network: NetworkSpec, name: st
     """Stack dense layers on the flattened input; `name` keeps their weights' seeds apart."""
     x = keras.layers.Flatten(name=f"{name}_flatten")(inputs) if len(inputs.shape) > 2 else inputs
     for i, layer in enumerate(layers):
+        dtype = "float32" if layer.last else None
         x = keras.layers.Dense(
             layer.width,
             kernel_initializer=_initializer(layer.activation, network, f"{name}_{i}"),
             kernel_regularizer=keras.regularizers.L1L2(network.l1, network.l2) if network.l1 or network.l2 else None,
+            dtype=dtype,
             name=f"{name}_{i}",
         )(x)
-        x = activation_layer(layer.activation, f"{name}_{i}_{layer.activation.name}")(x)
+        x = activation_layer(layer.activation, f"{name}_{i}_{layer.activation.name}", dtype)(x)
         if network.dropout and not layer.last:
             seed = derive(network.seed, "dropout", f"{name}_{i}")
             x = keras.layers.Dropout(network.dropout, seed=seed, name=f"{name}_{i}_dropout")(x)
@@ -75,20 +96,21 @@ def mlp(inputs: Any, layers: Sequence[LayerSpec], network: NetworkSpec, name: st
 
 def to_image(pixels: Any, image_shape: tuple[int, int, int]) -> Any:
     """Reshape (N, H * W * C) to (N, H, W, C)."""
-    return keras.layers.Reshape(image_shape, name="reconstructions")(pixels)
+    return keras.layers.Reshape(image_shape, dtype="float32", name="reconstructions")(pixels)
 
 
-def activation_layer(choice: Choice, name: str | None = None) -> Any:
+def activation_layer(choice: Choice, name: str | None = None, dtype: str | None = None) -> Any:
     """Return the Keras layer of an activation: a stock layer wherever Keras has one."""
+    options = {"name": name, "dtype": dtype}
     row = find_activation(choice.name)
     if row.layer == "PReLU":
         slope = keras.initializers.Constant(choice.parameters["initial_slope"])
-        return keras.layers.PReLU(alpha_initializer=slope, name=name)
+        return keras.layers.PReLU(alpha_initializer=slope, **options)
     if row.layer is not None:
-        return getattr(keras.layers, row.layer)(**choice.parameters, name=name)
+        return getattr(keras.layers, row.layer)(**choice.parameters, **options)
     if not choice.items:
-        return keras.layers.Activation(row.name, name=name)
-    return Elementwise(row.name, choice.parameters, name=name)
+        return keras.layers.Activation(row.name, **options)
+    return Elementwise(row.name, choice.parameters, **options)
 
 
 @keras.saving.register_keras_serializable("aecli")

@@ -1,0 +1,79 @@
+"""Before training: the images opened and split, and checked against the config."""
+
+from dataclasses import dataclass
+from math import prod
+
+from aecli.activations import find_activation
+from aecli.config import PACKAGED_DIGITS, Config
+from aecli.data import ImageSource, Split, open_images, open_source, split_indices
+from aecli.errors import ConfigError
+from aecli.infer import open_images_like
+from aecli.package_files import packaged
+from aecli.progress import Progress
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The checked data of a training."""
+
+    train: ImageSource
+    test: ImageSource | None
+    split: Split
+
+
+def require_files(config: Config) -> None:
+    """Raise DataError where a file that the config names is missing or no array, without reading its values."""
+    for path in (config.data.train, config.data.test):
+        if path is not None:
+            open_source(path)
+
+
+def prepare(config: Config, progress: Progress) -> Prepared:
+    """Open and check the data that a config names; raises AeError with the cure where they do not fit."""
+    data = config.data
+    path = data.train or packaged(PACKAGED_DIGITS)
+    value_range = None if data.value_range == "auto" else data.value_range
+    source = open_images(path, data.image_shape, value_range)
+    split = split_indices(str(path), len(source), data.validation_split, config.training.seed)
+    test = open_images_like(data.test, source.format, value_range) if data.test else None
+    for each in (source, test):
+        if each is not None:
+            check_fit(config, each)
+            progress.note(str(each))
+    size = prod(source.format.image_shape)
+    if config.model.latent_dim >= size:
+        progress.note(
+            f"model.latent_dim {config.model.latent_dim} is not smaller than the {size} values of an image: "
+            f"nothing is compressed, and PCA reconstructs exactly"
+        )
+    return Prepared(source, test, split)
+
+
+def check_fit(config: Config, source: ImageSource) -> None:
+    """Raise ConfigError when the output activation cannot reach the images or the loss does not fit them."""
+    scale, offset = source.format.scale_and_offset()
+    low, high = source.scan.low * scale + offset, source.scan.high * scale + offset
+    output = config.model.output_activation
+    reach = find_activation(output.name).output_range(output.parameters)
+    where = f"{source.file.path}: the images reach from {low:.4g} to {high:.4g} where 0 to 1 is data.value_range"
+    slack = 1e-6
+    if low < reach[0] - slack or high > reach[1] + slack:
+        if -slack <= low and high <= 1 + slack:
+            cure = "set model.output_activation: sigmoid"
+        else:
+            cure = "set data.value_range: auto, or model.output_activation: linear"
+        raise ConfigError(
+            [f"model.output_activation: {output} gives only {reach[0]:.4g} to {reach[1]:.4g}; {where}: {cure}"]
+        )
+    if config.training.loss == "binary_crossentropy":
+        if low < -slack or high > 1 + slack:
+            raise ConfigError(
+                [f"training.loss: binary_crossentropy needs images in [0, 1]; {where}: set training.loss: mse"]
+            )
+        if reach[0] < 0 or reach[1] > 1:
+            raise ConfigError(
+                [
+                    f"training.loss: binary_crossentropy needs an output in [0, 1], {output} gives "
+                    f"{reach[0]:.4g} to {reach[1]:.4g}: set model.output_activation: sigmoid, or training.loss: mse"
+                ]
+            )

@@ -1,0 +1,69 @@
+"""Who is told how a training goes, and where its time went."""
+
+import time
+from typing import Protocol
+
+from aecli.history import EpochRecord
+
+
+class Progress(Protocol):
+    """Who is told how the training goes."""
+
+    def note(self, message: str) -> None:
+        """Something the user should know."""
+
+    def stage(self, name: str) -> None:
+        """A new stage begins."""
+
+    def advance(self, done: float, epochs: int) -> None:
+        """So many of the epochs are done, fractions included."""
+
+    def epoch(self, record: EpochRecord, epochs: int) -> None:
+        """An epoch of `epochs` has ended."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
+
+
+class Silence:
+    """Progress that nobody sees."""
+
+    def note(self, message: str) -> None: ...
+    def stage(self, name: str) -> None: ...
+    def advance(self, done: float, epochs: int) -> None: ...
+    def epoch(self, record: EpochRecord, epochs: int) -> None: ...
+    def close(self) -> None: ...
+
+
+class Stages:
+    """The stages of a training one after the other: tells progress, and keeps the seconds of each."""
+
+    def __init__(self, progress: Progress, started: float | None = None) -> None:
+        """Begin with the stage "start-up", at `started` of `time.perf_counter`, or now."""
+        self._progress, self._current = progress, "start-up"
+        self._since = time.perf_counter() if started is None else started
+        self._seconds: dict[str, float] = {}
+
+    def enter(self, name: str) -> None:
+        """End the current stage and begin another."""
+        self._progress.stage(name)
+        self._end()
+        self._current = name
+
+    def move(self, name: str, seconds: float) -> None:
+        """Count these seconds of the current stage as another's."""
+        self._add(name, seconds)
+        self._add(self._current, -seconds)
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds of every stage so far."""
+        self._end()
+        return {name: round(seconds, 3) for name, seconds in self._seconds.items()}
+
+    def _end(self) -> None:
+        now = time.perf_counter()
+        self._add(self._current, now - self._since)
+        self._since = now
+
+    def _add(self, name: str, seconds: float) -> None:
+        self._seconds[name] = self._seconds.get(name, 0.0) + seconds

@@ -1,0 +1,65 @@
+"""Several devices train what one device trains."""
+
+import json
+
+import pytest
+
+from tests.conftest import python
+
+TRAIN = """
+import json, sys
+import numpy as np
+from aecli.nn.door import tf
+
+cpu = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+from aecli.config import load_config
+from aecli.feed import Feed
+from aecli.nn.fit import fit
+from aecli.prepare import prepare
+from aecli.progress import Silence
+
+config = load_config(None, sys.argv[1:]).config
+prepared = prepare(config, Silence())
+feeds = [Feed(prepared.train, rows, 32, 50_000) for rows in (prepared.split.train, prepared.split.validation)]
+
+def trained(strategy):
+    losses = []
+    with strategy.scope():
+        autoencoder = config.model.build(prepared.train.format.image_shape, 0)
+        fit(autoencoder, *feeds, config.training, config.model.activity_l1, lambda r: losses.append((r.loss, r.val_loss)))
+    return losses, np.concatenate([w.ravel() for w in autoencoder.model.get_weights()])
+
+one_losses, one = trained(tf.distribute.get_strategy())
+mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+two_losses, two = trained(mirrored)
+print(json.dumps({"replicas": mirrored.num_replicas_in_sync, "one": one_losses, "two": two_losses,
+                  "difference": float(abs(one - two).max()), "moved": float(abs(one).max())}))
+"""
+
+
+def train_on_one_and_two(*overrides: str) -> dict:
+    done = python(TRAIN, "training.epochs=2", *overrides)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["training.batch_size=33", "model.l2=1e-4", "model.activity_l1=1e-3"],
+        ["training.batch_size=7", "training.early_stopping={patience: 1}", "training.optimizer=adamw"],
+    ],
+    ids=" ".join,
+)
+def test_two_devices_give_the_weights_of_one(overrides):
+    result = train_on_one_and_two("training.schedule=cosine", *overrides)
+    assert result["replicas"] == 2
+    assert result["difference"] < 1e-3 < result["moved"]
+    for one, two in zip(result["one"], result["two"], strict=True):
+        assert two == pytest.approx(one, rel=1e-4)
+
+
+def test_dropout_trains_on_two_devices():
+    result = train_on_one_and_two("model.dropout=0.2", "model.hidden=[32]")
+    assert result["two"][1][0] < result["two"][0][0]
