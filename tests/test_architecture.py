@@ -14,7 +14,7 @@ FLOORS = [
     ("errors",),
     ("seeds", "activations", "images", "history", "package_files", "strict_yaml", "files", "machine"),
     ("progress",),
-    ("metrics", "baselines", "data", "fields"),
+    ("metrics", "baselines", "stats", "data", "fields"),
     ("feed",),
     ("models",),
     ("config",),
