@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -230,19 +231,25 @@ def main() -> None:
             path = Path(folder) / "images.npy"
             np.save(path, np.random.default_rng(0).integers(0, 256, (60_000, 28, 28)).astype(np.uint8))
         results = compare(path, options.epochs, options.deep_epochs)
-        machine = {
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-            "system": platform.platform(),
-            "python": platform.python_version(),
-        }
         if "json" in targets:
             targets["json"].write_text(
-                json.dumps({"machine": machine, "images": IMAGES, "results": results}, indent=2) + "\n"
+                json.dumps({"machine": machine(), "images": IMAGES, "results": results}, indent=2) + "\n"
             )
         if "png" in targets:
             picture(results, targets["png"])
     print(markdown(results))
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures were measured on."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("tensorflow", "keras", "numpy", "onnxruntime")},
+    }
 
 
 def _processor() -> str:
