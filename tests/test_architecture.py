@@ -16,7 +16,7 @@ FLOORS = [
     ("progress",),
     ("metrics", "baselines", "stats", "data", "fields"),
     ("feed",),
-    ("models",),
+    ("models", "config_problems"),
     ("config",),
     ("nn",),
     ("run",),

@@ -3,18 +3,17 @@
 Every key lives here (or in its model family) once; all problems of a config are reported together.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, Field, PlainSerializer, Strict, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, Field, PlainSerializer, Strict, ValidationError
 
 from aecli import strict_yaml
+from aecli.config_problems import brief, dotted, in_order, is_other_alternative, problem
 from aecli.errors import ConfigError, did_you_mean
 from aecli.fields import Choice, ChoiceOf, Parameter, Section, parse_choice
 from aecli.models import DenseModel
@@ -147,10 +146,10 @@ def load_config(path: Path | None, overrides: Iterable[str] = ()) -> NamedConfig
         document = strict_yaml.parse(_read(origin), str(path))
     problems = list(document.problems)
     if not isinstance(document.data, dict):
-        raise ConfigError([f"{path}: expected keys and values, received {_brief(document.data)}: see 'ae config init'"])
+        raise ConfigError([f"{path}: expected keys and values, received {brief(document.data)}: see 'ae config init'"])
     # A section with nothing under it is the section with its defaults.
     data = {key: value for key, value in document.data.items() if value is not None}
-    places = {key: f"{path}:{line}: {_dotted(key)}" for key, line in document.lines.items()}
+    places = {key: f"{path}:{line}: {dotted(key)}" for key, line in document.lines.items()}
     for override in overrides:
         try:
             key, value = _parse_override(override)
@@ -162,10 +161,10 @@ def load_config(path: Path | None, overrides: Iterable[str] = ()) -> NamedConfig
         config = Config.model_validate(data)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        problems += [_problem(detail, places) for detail in details if not _is_other_alternative(detail)]
-        raise ConfigError(_in_order(problems)) from error
+        problems += [problem(Config, detail, places) for detail in details if not is_other_alternative(detail)]
+        raise ConfigError(in_order(problems)) from error
     if problems:
-        raise ConfigError(_in_order(problems))
+        raise ConfigError(in_order(problems))
     return NamedConfig(config, origin.stem if origin else DEFAULT_NAME, origin)
 
 
@@ -219,25 +218,15 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
 
 
-def _in_order(problems: Iterable[str]) -> list[str]:
-    """Return the problems once each, those of the file by line, then those of the overrides."""
-
-    def line(problem: str) -> float:
-        number = problem.split(":", 2)[1]
-        return int(number) if number.isdigit() else float("inf")
-
-    return sorted(dict.fromkeys(problems), key=line)
-
-
 def _parse_override(override: str) -> tuple[tuple[str, ...], Any]:
-    dotted, equals, text = override.partition("=")
-    if not equals or not dotted:
+    name, equals, text = override.partition("=")
+    if not equals or not name:
         raise ConfigError([f"--set {override}: expected KEY=VALUE, e.g. --set training.epochs=20"])
-    document = strict_yaml.parse(text, f"--set {dotted}")
+    document = strict_yaml.parse(text, f"--set {name}")
     if document.problems:
         raise ConfigError(document.problems)
     # An empty value is the empty document; in a config it means null.
-    return tuple(dotted.split(".")), document.data if text.strip() else None
+    return tuple(name.split(".")), document.data if text.strip() else None
 
 
 def _put(data: dict[str, Any], key: tuple[str, ...], value: Any) -> None:
@@ -262,99 +251,3 @@ def _paths(value: Any) -> list[Key]:
     if isinstance(value, dict):
         return [(), *((key, *inner) for key, item in value.items() for inner in _paths(item))]
     return [()]
-
-
-def _problem(detail: ErrorDetails, places: Mapping[Key, str]) -> str:
-    key = _written_key(detail["loc"])
-    depth = next((n for n in range(len(key), 0, -1) if key[:n] in places), 0)
-    # An error about a whole choice may come from an override of one parameter inside it.
-    inside = next((place for path, place in places.items() if path[: len(key)] == key), _dotted(key))
-    place = places.get(key[:depth], inside) if depth == len(key) or inside == _dotted(key) else inside
-    return f"{place}: {_message(detail, key)}"
-
-
-def _is_other_alternative(detail: ErrorDetails) -> bool:
-    """Whether the error only says that a pair is not the word `auto`."""
-    return (
-        detail["loc"][:2] == ("data", "value_range")
-        and isinstance(detail["input"], list)
-        and (detail["type"] == "literal_error")
-    )
-
-
-def _written_key(loc: tuple[str | int, ...]) -> Key:
-    """Return a pydantic location without the parts that name alternatives of a union."""
-    key: list[str | int] = []
-    model: Any = Config
-    for part in loc:
-        fields = getattr(model, "model_fields", None)
-        if fields is None or part not in fields:
-            return (*key, part) if fields is not None else tuple(key)
-        key.append(part)
-        model = _section_of(fields[part].annotation)
-    return tuple(key)
-
-
-def _section_of(annotation: Any) -> type[BaseModel] | None:
-    options = getattr(annotation, "__args__", (annotation,))
-    return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
-
-
-_EXPECTED = {
-    "int_type": "int",
-    "int_parsing": "int",
-    "int_from_float": "int",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "string_type": "text",
-    "path_type": "a path",
-    "path_parsing": "a path",
-    "tuple_type": "a list",
-    "model_type": "keys and values",
-    "model_attributes_type": "keys and values",
-    "dict_type": "keys and values",
-    "greater_than": "a number > {gt:g}",
-    "greater_than_equal": "a number >= {ge:g}",
-    "less_than": "a number < {lt:g}",
-    "less_than_equal": "a number <= {le:g}",
-    "too_short": "at least {min_length} values",
-    "too_long": "at most {max_length} values",
-    "missing": "two values",
-}
-
-
-def _message(detail: ErrorDetails, key: Key) -> str:
-    kind, received, context = detail["type"], detail["input"], detail.get("ctx", {})
-    if kind == "extra_forbidden":
-        known = _known_keys(key[:-1])
-        return f"unknown key{did_you_mean(str(key[-1]), known) or '; expected one of ' + ', '.join(known)}"
-    if kind == "value_error":
-        return str(context["error"])
-    if key[:2] == ("data", "value_range"):
-        return "expected auto or [low, high], two numbers"
-    if kind == "literal_error":
-        words = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
-        near = get_close_matches(received, words, n=1) if isinstance(received, str) else []
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        return f"expected one of {', '.join(words)}, received {_brief(received)}{hint}"
-    if kind in _EXPECTED:
-        return f"expected {_EXPECTED[kind].format(**context)}, received {_brief(received)}"
-    return f"{detail['msg']}, received {_brief(received)}"
-
-
-def _known_keys(section: Sequence[str | int]) -> list[str]:
-    model: Any = Config
-    for part in section:
-        model = _section_of(model.model_fields[part].annotation)
-    return list(model.model_fields)
-
-
-def _dotted(key: Key) -> str:
-    return ".".join(map(str, key))
-
-
-def _brief(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
