@@ -164,6 +164,23 @@ def test_one_image_cannot_be_split():
         split_indices("x.npy", 1, 0.1, 0)
 
 
+def test_a_test_part_is_taken_from_the_training_images_alone():
+    without, with_test = split_indices("x", 100, 0.1, 0), split_indices("x", 100, 0.1, 0, test_split=0.2)
+    assert list(without.validation) == list(with_test.validation)
+    assert len(without.test) == 0
+    assert [len(part) for part in (with_test.train, with_test.validation, with_test.test)] == [70, 10, 20]
+    assert sorted(np.concatenate([with_test.train, with_test.validation, with_test.test])) == list(range(100))
+
+
+@pytest.mark.parametrize(("validation", "test"), [(0.99, 0.99), (0.01, 0.01), (0.5, 0.9)])
+def test_every_part_asked_for_has_an_image(validation, test):
+    split = split_indices("x", 5, validation, 0, test)
+    assert min(map(len, (split.train, split.validation, split.test))) >= 1
+    assert sum(map(len, (split.train, split.validation, split.test))) == 5
+    with pytest.raises(DataError, match="at least 3"):
+        split_indices("x", 2, 0.1, 0, 0.1)
+
+
 def test_the_fingerprint_is_that_of_the_content():
     assert fingerprint(save("a.npy", IMAGES)) == fingerprint(save("b.npy", IMAGES))
     assert fingerprint(save("c.npy", IMAGES + 1)) != fingerprint(Path("a.npy"))

@@ -44,6 +44,10 @@ class DataConfig(Section):
     """file of test images, measured after training; null: none"""
     validation_split: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """share of the training images held out, shuffled by the seed"""
+    test_split: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """share of them kept for the test where there is no file of test images; 0: none"""
+    split_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    """decides the split; null: training.seed"""
     image_shape: (
         Annotated[tuple[Annotated[int, Field(gt=0)], ...], Strict(False), Field(min_length=2, max_length=3)] | None
     ) = None
@@ -74,6 +78,27 @@ def _optimizer_defaults(name: str) -> tuple[str, Mapping[str, Parameter]]:
         hint = did_you_mean(name, OPTIMIZERS) or f": expected one of {', '.join(OPTIMIZERS)}"
         raise ValueError(f"unknown optimizer '{name}'{hint}")
     return name, OPTIMIZERS[name][1]
+
+
+def _known_keys(values: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+    """Return the values under complete keys; `learning_rate` alone is `training.learning_rate`."""
+    known = [f"{section}.{key}" for section in ("data", "model", "training") for key in _keys(section)]
+    complete = {}
+    for key, choices in values.items():
+        matches = [name for name in known if key in (name, name.partition(".")[2])]
+        if not matches:
+            raise ValueError(f"unknown key '{key}'{did_you_mean(key, known) or ': see ae config init'}")
+        if key in ("data.train", "training.seed", "seed", "data.split_seed", "split_seed"):
+            raise ValueError(f"{key}: belongs to all variants, it cannot vary")
+        complete[matches[0]] = choices
+    return complete
+
+
+def _keys(section: str) -> list[str]:
+    return list(type(getattr(Config(), section)).model_fields)
+
+
+Values = Annotated[tuple[Any, ...], Strict(False), Field(min_length=1)]
 
 
 class EarlyStopping(Section):
@@ -110,6 +135,21 @@ class TrainingConfig(Section):
     """decides split, initial weights, order and dropout"""
 
 
+class StudyConfig(Section):
+    """What ae compare compares; ae train pays no heed to it."""
+
+    vary: Annotated[dict[str, Values], AfterValidator(_known_keys)] = Field(default_factory=dict)
+    """key: [values], e.g. {model.latent_dim: [8, 16]}; several keys make a grid; none: eight activations"""
+    tune: Annotated[dict[str, Values], AfterValidator(_known_keys)] = Field(default_factory=dict)
+    """key: [values], of which each variant takes its own best by the validation images"""
+    seeds: Annotated[int, Field(gt=0, le=10_000)] = 5
+    """runs of every variant, with the seeds training.seed, training.seed + 1, ..."""
+    split: Literal["per_seed", "fixed"] = "per_seed"
+    """per_seed: each seed draws the split anew; fixed: all seeds share that of the first"""
+    metric: Literal["mse", "mae", "psnr", "ssim"] = "mse"
+    """what the variants are compared by, on the test images"""
+
+
 class Config(Section):
     """Everything a training depends on."""
 
@@ -119,6 +159,17 @@ class Config(Section):
     """the autoencoder"""
     training: TrainingConfig = TrainingConfig()
     """how it is trained"""
+    study: StudyConfig = StudyConfig()
+    """what ae compare compares"""
+
+    @property
+    def split_seed(self) -> int:
+        """The seed of the split, resolved."""
+        return self.training.seed if self.data.split_seed is None else self.data.split_seed
+
+    def alone(self) -> "Config":
+        """Return the config of a run by itself, without what a study makes of it."""
+        return self.model_copy(update={"study": StudyConfig()})
 
 
 @dataclass(frozen=True)

@@ -215,16 +215,22 @@ def fingerprint(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Split:
-    """The rows of the training file used for training and for validation, each sorted, int64."""
+    """The rows of the training file used for training, validation and test: sorted, int64; test may have none."""
 
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
+    test: NDArray[np.int64]
 
 
-def split_indices(where: str, count: int, validation_split: float, seed: int) -> Split:
-    """Return a shuffled split: a function of the seed, at least one image in each part."""
-    if count < 2:
-        raise DataError(f"{where}: holds 1 image, training and validation need at least 2: give more images")
-    held_out = min(max(1, round(count * validation_split)), count - 1)
+def split_indices(where: str, count: int, validation_split: float, seed: int, test_split: float = 0.0) -> Split:
+    """Return a shuffled split: a function of the seed, at least one image in each part asked for."""
+    needed = 3 if test_split else 2
+    if count < needed:
+        parts = "training, validation and test" if test_split else "training and validation"
+        holds = f"{count} image{'s' if count > 1 else ''}"
+        raise DataError(f"{where}: holds {holds}, {parts} need at least {needed}: give more images")
+    held_out = min(max(1, round(count * validation_split)), count - needed + 1)
+    kept_for_test = min(max(1, round(count * test_split)), count - held_out - 1) if test_split else 0
     order = np.random.default_rng(derive(seed, "split")).permutation(count)
-    return Split(np.sort(order[held_out:]), np.sort(order[:held_out]))
+    validation, test, train = np.split(order, [held_out, held_out + kept_for_test])
+    return Split(np.sort(train), np.sort(validation), np.sort(test))

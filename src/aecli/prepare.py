@@ -34,7 +34,8 @@ def prepare(config: Config, progress: Progress) -> Prepared:
     path = data.train or packaged(PACKAGED_DIGITS)
     value_range = None if data.value_range == "auto" else data.value_range
     source = open_images(path, data.image_shape, value_range)
-    split = split_indices(str(path), len(source), data.validation_split, config.training.seed)
+    test_split = 0.0 if data.test else data.test_split
+    split = split_indices(str(path), len(source), data.validation_split, config.split_seed, test_split)
     test = open_images_like(data.test, source.format, value_range) if data.test else None
     for each in (source, test):
         if each is not None:

@@ -116,8 +116,8 @@ class Run:
         self.__dict__.pop("environment", None)  # what was read before
 
     def write_split(self, split: Split) -> None:
-        """Write the rows used for training and for validation."""
-        self._save_npz(self.split_file, train=split.train, validation=split.validation)
+        """Write the rows used for training, validation and test."""
+        self._save_npz(self.split_file, train=split.train, validation=split.validation, test=split.test)
 
     def write_history(self, records: Iterable[EpochRecord]) -> None:
         """Write the history."""
@@ -164,7 +164,7 @@ class Run:
 
     @property
     def split(self) -> Split:
-        """The rows used for training and for validation."""
+        """The rows used for training, validation and test."""
         count = self._read(self.environment_file, lambda _: int(self.environment["data"]["images"]))
         return self._read(self.split_file, lambda path: _split(_load_npz(path), count))
 
@@ -237,10 +237,13 @@ def _baselines(arrays: Mapping[str, Any], shape: tuple[int, int, int]) -> Baseli
 
 
 def _split(arrays: Mapping[str, Any], count: int) -> Split:
-    for rows in (arrays["train"], arrays["validation"]):
-        if rows.dtype != np.int64 or rows.ndim != 1 or not len(rows) or rows.min() < 0 or rows.max() >= count:
+    parts = [arrays["train"], arrays["validation"], arrays.get("test", np.arange(0))]
+    for i, rows in enumerate(parts):
+        if rows.dtype != np.int64 or rows.ndim != 1 or not (len(rows) or i == 2):
             raise ValueError("its rows are not rows of the training file")
-    return Split(arrays["train"], arrays["validation"])
+        if len(rows) and (rows.min() < 0 or rows.max() >= count):
+            raise ValueError("its rows are not rows of the training file")
+    return Split(*parts)
 
 
 def format_fields(image_format: ImageFormat) -> dict[str, Any]:
