@@ -16,6 +16,7 @@ tf.config.set_logical_device_configuration(cpu[0], [tf.config.LogicalDeviceConfi
 from aecli.config import load_config
 from aecli.feed import Feed
 from aecli.nn.fit import fit
+from aecli.nn.program import Program
 from aecli.prepare import prepare
 from aecli.progress import Silence
 
@@ -27,7 +28,7 @@ def trained(strategy):
     losses = []
     with strategy.scope():
         autoencoder = config.model.build(prepared.train.format.image_shape, 0)
-        fit(autoencoder, *feeds, config.training, config.model.activity_l1, lambda r: losses.append((r.loss, r.val_loss)))
+        fit(Program(autoencoder, config.training, config.model.activity_l1, feeds[0]), *feeds, config.training, lambda r: losses.append((r.loss, r.val_loss)))
     return losses, np.concatenate([w.ravel() for w in autoencoder.model.get_weights()])
 
 one_losses, one = trained(tf.distribute.get_strategy())

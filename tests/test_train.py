@@ -97,15 +97,21 @@ def test_a_network_of_mixed_precision_learns():
     from aecli.feed import Feed
     from aecli.nn.fit import fit
     from aecli.nn.layers import precision
+    from aecli.nn.program import Program
     from aecli.prepare import prepare
 
     config = load_config(None, (*SMALL, "model.activity_l1=1e-4")).config
     prepared = prepare(config, Silence())
     with precision("mixed"):
         autoencoder = config.model.build(prepared.train.format.image_shape, 0)
-    feeds = (Feed(prepared.train, rows, 128, 10**9) for rows in (prepared.split.train, prepared.split.validation))
+    feeds = [Feed(prepared.train, rows, 128, 10**9) for rows in (prepared.split.train, prepared.split.validation)]
     records = []
-    fit(autoencoder, *feeds, config.training, config.model.activity_l1, records.append)
+    fit(
+        Program(autoencoder, config.training, config.model.activity_l1, feeds[0]),
+        *feeds,
+        config.training,
+        records.append,
+    )
     assert records[-1].loss < 0.9 * records[0].loss
 
 

@@ -73,7 +73,7 @@ def train(
     with choose_devices(device).scope():
         stages.enter("building")
         autoencoder = training.build()
-        run.create(to_yaml(config), overwrite)
+        run.create(to_yaml(config.alone()), overwrite)
         environment = {**_environment(device_names()), **data}
         run.write_environment(environment)
         run.write_split(prepared.split)
@@ -122,6 +122,7 @@ class _Training:
         """Train; return the epoch whose weights were kept."""
         from aecli.nn.door import OUT_OF_MEMORY
         from aecli.nn.fit import fit
+        from aecli.nn.program import Program
 
         epochs = self.config.training.epochs
 
@@ -135,11 +136,11 @@ class _Training:
             self.progress.note(f"{path}: larger than data.memory_budget: streamed from the file in every epoch")
         self.stages.enter("training")
         try:
+            program = Program(autoencoder, self.config.training, self.config.model.activity_l1, feeds[0])
             fitted = fit(
-                autoencoder,
+                program,
                 *feeds,
                 self.config.training,
-                self.config.model.activity_l1,
                 on_epoch,
                 lambda done: self.progress.advance(done, epochs),
             )
@@ -204,6 +205,9 @@ class _Training:
         if self.prepared.test is not None:
             evaluations["test"] = evaluate(reconstruct_chunks(model, self.prepared.test), baselines)
             counts["test"] = len(self.prepared.test)
+        elif len(split.test):
+            evaluations["test"] = evaluate(reconstruct_chunks(model, source, split.test), baselines)
+            counts["test"] = len(split.test)
         self.stages.enter("plotting")
         self._plot(model, validation.per_image["mse"])
         return {

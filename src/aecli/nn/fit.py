@@ -1,33 +1,16 @@
-"""The training loop: whole stretches of steps run as one compiled program, from images kept as stored.
-
-Gathering a batch, bringing it to the contract, the forward and the backward pass and the update are
-one XLA program with a loop inside, so that nothing returns to Python between steps. The last, short
-batch of an epoch is filled up with rows of weight zero: every shape is fixed and one compilation does.
-With several GPUs each takes its share of every batch, and the gradients are summed between them; the
-compiled program is then the loss and its gradient alone.
-"""
+"""The epochs of a training: train, validate, keep the best weights, stop."""
 
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-
-from aecli.config import OPTIMIZERS, TrainingConfig
+from aecli.config import TrainingConfig
 from aecli.errors import TrainingError
-from aecli.feed import Block, Feed
+from aecli.feed import Feed
 from aecli.history import EpochRecord
-from aecli.images import ImageFormat, Stored
-from aecli.nn.door import keras, tf
 from aecli.nn.layers import Autoencoder
-
-SECONDS_PER_CALL = 0.25
-"""How long the compiled loop runs before Python can show progress and hear Ctrl-C."""
-
-_DIRECT = ("uint8", "float32")
-"""Stored dtypes kept as they are in memory and brought to the contract batch by batch."""
+from aecli.nn.program import Program
 
 
 @dataclass(frozen=True)
@@ -40,26 +23,20 @@ class Fitted:
 
 
 def fit(
-    autoencoder: Autoencoder,
+    program: Program,
     train: Feed,
     validation: Feed,
     training: TrainingConfig,
-    activity_l1: float,
     on_epoch: Callable[[EpochRecord], None],
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> Fitted:
-    """Train the autoencoder in place, calling `on_epoch` after each epoch.
+    """Train the program's autoencoder in place, calling `on_epoch` after each epoch.
 
     `on_progress` hears several times a second how many epochs are done, fractions included. Losses
     are means over the images plus the penalties. With early stopping the weights end as those of the
-    best epoch. Runs on the devices of the `tf.distribute` strategy in whose scope it is called. Raises
-    TrainingError when the loss becomes NaN or infinite.
+    best epoch. Raises TrainingError when the loss becomes NaN or infinite.
     """
-    batch_size = min(training.batch_size, len(train))
-    optimizer = _optimizer(training, math.ceil(len(train) / batch_size))
-    optimizer.build(autoencoder.model.trainable_variables)
-    program = _Program(autoencoder, optimizer, training.loss, batch_size, activity_l1, train.source.format)
-    best = _Best(autoencoder, training)
+    best = _Best(program.autoencoder, training)
     started = time.perf_counter()
     program.compile(train, validation)
     compile_seconds, validation_seconds = time.perf_counter() - started, 0.0
@@ -70,172 +47,16 @@ def fit(
         val_loss = program.validate(validation)
         ended = time.perf_counter()
         validation_seconds += ended - trained
-        on_epoch(EpochRecord(epoch, loss, val_loss, _rate(optimizer), ended - started))
+        on_epoch(EpochRecord(epoch, loss, val_loss, program.learning_rate, ended - started))
         if not (math.isfinite(loss) and math.isfinite(val_loss)):
             raise TrainingError(
                 f"training: the loss became {loss if not math.isfinite(loss) else val_loss} in epoch {epoch}: "
-                f"try a smaller training.learning_rate (now {_rate(optimizer):g}), "
+                f"try a smaller training.learning_rate (now {program.learning_rate:g}), "
                 f"an optimizer with clipnorm, or another activation"
             )
         if best.should_stop(epoch, val_loss):
             break
     return Fitted(best.restore(), compile_seconds, validation_seconds)
-
-
-class _Program:
-    """The compiled training step and validation pass of one autoencoder."""
-
-    def __init__(
-        self,
-        autoencoder: Autoencoder,
-        optimizer: Any,
-        loss: str,
-        batch_size: int,
-        activity_l1: float,
-        image_format: ImageFormat,
-    ) -> None:
-        self.autoencoder, self.optimizer, self.activity_l1 = autoencoder, optimizer, activity_l1
-        self.batch_size, self.format = batch_size, image_format
-        self.loss = keras.losses.get(loss)
-        self._strategy = tf.distribute.get_strategy()
-        self._replicas = self._strategy.num_replicas_in_sync
-        self._share = math.ceil(batch_size / self._replicas)
-        self._variables = autoencoder.model.trainable_variables
-        dtype = np.dtype(image_format.dtype)
-        self._kept_as_stored = dtype.name in _DIRECT and dtype.isnative
-        self._scale, self._offset = image_format.scale_and_offset() if self._kept_as_stored else (1.0, 0.0)
-        # Random numbers inside XLA are an order of magnitude slower on a CPU than outside it.
-        jit = not _has_random_layers(autoencoder.model)
-        # Gradients cannot be summed between devices inside a compiled program.
-        self._train_steps = tf.function(self._train_steps_body, jit_compile=jit and self._replicas == 1)
-        self._validate_steps = tf.function(self._validate_steps_body, jit_compile=jit and self._replicas == 1)
-        self._gradients = self._gradients_body
-        if self._replicas > 1:
-            self._gradients = tf.function(self._gradients_body, jit_compile=jit)
-        self._steps_per_call = 1
-        self._resident: dict[int, Any] = {}
-
-    def compile(self, train: Feed, validation: Feed) -> None:
-        """Compile both passes: calls of no steps."""
-        nothing = tf.constant(0)
-        images, rows = self._tensors(train, train.specimen())
-        self._train_steps(images, rows, nothing, nothing, nothing, tf.constant(0.0))
-        images, rows = self._tensors(validation, validation.specimen())
-        self._validate_steps(images, rows, nothing, nothing, tf.constant(0.0))
-
-    def train(self, feed: Feed, seed: int, epoch: int, on_progress: Callable[[float], None]) -> float:
-        """Train on every image once, in the order of the epoch; return the mean loss."""
-        total, done = tf.constant(0.0), 0
-        for block in feed.shuffled(seed, epoch):
-            images, rows = self._tensors(feed, block)
-            steps, step = math.ceil(len(block.order) / self.batch_size), 0
-            while step < steps:
-                stop = min(step + self._steps_per_call, steps)
-                started = time.perf_counter()
-                total = self._train_steps(images, rows, *map(tf.constant, (step, stop, len(block.order))), total)
-                self._adapt(stop - step, time.perf_counter() - started)
-                step = stop
-                seen = done + min(step * self.batch_size, len(block.order))
-                on_progress(epoch - 1 + seen / len(feed))
-            done += len(block.order)
-        return float(total) / len(feed)
-
-    def validate(self, feed: Feed) -> float:
-        """Return the mean loss over the images, penalties included."""
-        total = tf.constant(0.0)
-        for block in feed.in_order():
-            images, rows = self._tensors(feed, block)
-            steps = math.ceil(len(block.order) / self.batch_size)
-            total = self._validate_steps(images, rows, *map(tf.constant, (steps, len(block.order))), total)
-        return float(total) / len(feed)
-
-    def _tensors(self, feed: Feed, block: Block) -> tuple[Any, Any]:
-        """Return a block's images (capacity, H * W * C) and its order, filled up with zeros to full batches."""
-        images = self._resident.get(id(feed))
-        if images is None:
-            images = self._on_every_device(self._load(block.read(), feed.capacity))
-            if not feed.streamed:
-                self._resident[id(feed)] = images
-        unused = self._replicas * self._share - self.batch_size
-        order = np.zeros(math.ceil(feed.capacity / self.batch_size) * self.batch_size + unused, np.int32)
-        order[: len(block.order)] = block.order
-        return images, self._on_every_device(order)
-
-    def _load(self, stored: Stored, capacity: int) -> Stored:
-        images = stored if self._kept_as_stored else self.format.to_contract(stored)
-        rows = images.reshape(len(images), -1)
-        if len(rows) < capacity:
-            rows = np.concatenate([rows, np.zeros((capacity - len(rows), rows.shape[1]), rows.dtype)])
-        return rows
-
-    def _on_every_device(self, array: Stored) -> Any:
-        if self._replicas == 1:
-            return tf.constant(array)
-        devices = self._strategy.extended.worker_devices
-
-        def copy(context: Any) -> Any:
-            with tf.device(devices[context.replica_id_in_sync_group]):
-                return tf.constant(array)
-
-        return self._strategy.experimental_distribute_values_from_function(copy)
-
-    def _adapt(self, steps: int, seconds: float) -> None:
-        # A first call is slow; its time says nothing, and growth by a factor forgets it soon.
-        if steps == self._steps_per_call:
-            self._steps_per_call = max(1, int(steps * min(SECONDS_PER_CALL / seconds, 64)))
-
-    def _train_steps_body(self, images: Any, rows: Any, first: Any, last: Any, count: Any, total: Any) -> Any:
-        step = first
-        while step < last:  # not over tf.range: XLA would compile again for other ends
-            total += self._on_replicas(self._train_step, images, rows, step, count)
-            step += 1
-        return total
-
-    def _validate_steps_body(self, images: Any, rows: Any, steps: Any, count: Any, total: Any) -> Any:
-        step = tf.constant(0)
-        while step < steps:
-            total += self._on_replicas(self._validate_step, images, rows, step, count)
-            step += 1
-        return total
-
-    def _on_replicas(self, run: Callable[..., Any], images: Any, rows: Any, step: Any, count: Any) -> Any:
-        """Return the sum of the step's loss over its images, those of all devices together."""
-        in_step = tf.cast(tf.minimum(count - step * self.batch_size, self.batch_size), tf.float32)
-        losses = self._strategy.run(run, args=(images, rows, step, count, in_step))
-        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None) * in_step
-
-    def _train_step(self, images: Any, rows: Any, step: Any, count: Any, in_step: Any) -> Any:
-        loss, gradients = self._gradients(*self._batch(images, rows, step, count), in_step)
-        self.optimizer.apply(gradients, self._variables)
-        return loss
-
-    def _validate_step(self, images: Any, rows: Any, step: Any, count: Any, in_step: Any) -> Any:
-        return self._mean_loss(*self._batch(images, rows, step, count), in_step, training=False)
-
-    def _gradients_body(self, batch: Any, weights: Any, in_step: Any) -> tuple[Any, Any]:
-        with tf.GradientTape() as tape:
-            loss = self._mean_loss(batch, weights, in_step, training=True)
-        return loss, tape.gradient(loss, [variable.value for variable in self._variables])
-
-    def _batch(self, images: Any, rows: Any, step: Any, count: Any) -> tuple[Any, Any]:
-        """Return this device's share of the step's images and their weights, 0 for the rows that fill it up."""
-        start = step * self.batch_size
-        end = tf.minimum(start + self.batch_size, count)
-        start += tf.distribute.get_replica_context().replica_id_in_sync_group * self._share
-        stored = tf.gather(images, tf.slice(rows, [start], [self._share]))
-        batch = tf.cast(stored, tf.float32) * np.float32(self._scale) + np.float32(self._offset)
-        weights = tf.cast(start + tf.range(self._share) < end, tf.float32)
-        return tf.reshape(batch, (self._share, *self.format.image_shape)), weights
-
-    def _mean_loss(self, images: Any, weights: Any, in_step: Any, training: bool) -> Any:
-        """Return this device's part of the mean loss over the step's `in_step` images."""
-        latents = self.autoencoder.encoder(images, training=training)
-        reconstructions = self.autoencoder.decoder(latents, training=training)
-        per_image = tf.reduce_mean(self.loss(images, reconstructions), axis=(1, 2))
-        if self.activity_l1:
-            per_image += self.activity_l1 * tf.reduce_sum(tf.abs(tf.cast(latents, tf.float32)), axis=1)
-        penalties = sum([*self.autoencoder.encoder.losses, *self.autoencoder.decoder.losses])
-        return tf.reduce_sum(per_image * weights) / in_step + penalties / self._replicas
 
 
 class _Best:
@@ -261,19 +82,3 @@ class _Best:
         if self.weights is not None:
             self.model.set_weights(self.weights)
         return self.epoch
-
-
-def _optimizer(training: TrainingConfig, steps: int) -> Any:
-    rate: Any = training.learning_rate
-    if training.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, steps * training.epochs)
-    name = OPTIMIZERS[training.optimizer.name][0]
-    return getattr(keras.optimizers, name)(learning_rate=rate, **training.optimizer.parameters)
-
-
-def _has_random_layers(model: Any) -> bool:
-    return any(isinstance(layer, keras.layers.Dropout) for layer in model._flatten_layers())
-
-
-def _rate(optimizer: Any) -> float:
-    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
