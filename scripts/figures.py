@@ -39,12 +39,12 @@ RECIPES = [
 def pca_row() -> list[str]:
     """Return the test mse of PCA on MNIST beside the known values."""
     trained_on, measured_on = (open_images(DATA / f"mnist_{part}.npy") for part in ("train", "test"))
-    fitted = fit_baselines(lambda: (images for _, images in trained_on.chunks()), 64)
+    fitted = fit_baselines(trained_on.map, 64)
     found = []
     for count in PCA:
         leading = Baselines(fitted.mean, fitted.components[:count])
-        pairs = ((images, leading.reconstruct_pca(images)) for _, images in measured_on.chunks())
-        found.append(f"{evaluate(pairs, leading, with_baselines=False).summary['model']['mse']:.6f}")
+        summary = evaluate(leading.reconstruct_pca, measured_on, leading, with_baselines=False).summary
+        found.append(f"{summary['model']['mse']:.6f}")
     known = " ".join(f"{value:.6f}" for value in PCA.values())
     return [f"PCA on MNIST, k = {', '.join(map(str, PCA))}, test mse", known, " ".join(found)]
 

@@ -12,8 +12,8 @@ SOURCE = ROOT / "src" / "aecli"
 MODULES = sorted(SOURCE.rglob("*.py"))
 FLOORS = [
     ("errors",),
-    ("seeds", "activations", "images", "history", "package_files", "strict_yaml", "files", "machine"),
-    ("progress",),
+    ("seeds", "activations", "images", "history", "health", "package_files", "strict_yaml", "files", "machine", "kept"),
+    ("progress", "parallel"),
     ("metrics", "baselines", "stats", "data", "fields"),
     ("feed",),
     ("models", "config_problems"),

@@ -17,18 +17,18 @@ from aecli.config import load_config
 from aecli.feed import Feed
 from aecli.nn.fit import fit
 from aecli.nn.program import Program
-from aecli.prepare import prepare
+from aecli.prepare import open_data, prepare
 from aecli.progress import Silence
 
 config = load_config(None, sys.argv[1:]).config
-prepared = prepare(config, Silence())
+prepared = prepare(config, *open_data(config), Silence())
 feeds = [Feed(prepared.train, rows, 32, 50_000) for rows in (prepared.split.train, prepared.split.validation)]
 
 def trained(strategy):
     losses = []
     with strategy.scope():
         autoencoder = config.model.build(prepared.train.format.image_shape, 0)
-        fit(Program(autoencoder, config.training, config.model.activity_l1, feeds[0]), *feeds, config.training, lambda r: losses.append((r.loss, r.val_loss)))
+        fit(Program(autoencoder, config.training, config.model.activity_l1, feeds[0]), *feeds, config.training, lambda r, _: losses.append((r.loss, r.val_loss)))
     return losses, np.concatenate([w.ravel() for w in autoencoder.model.get_weights()])
 
 one_losses, one = trained(tf.distribute.get_strategy())

@@ -26,6 +26,17 @@ def test_there_and_back_is_the_same(dtype):
     np.testing.assert_allclose(back.astype(float), stored.astype(float), rtol=2e-3 if dtype == "<f2" else 1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["<f4", "<f8"])
+def test_neither_way_changes_what_it_is_given(dtype):
+    stored, image_format = sample(dtype)
+    before = stored.copy()
+    images = image_format.to_contract(stored)
+    np.testing.assert_array_equal(stored, before)
+    before = images.copy()
+    image_format.from_contract(images)
+    np.testing.assert_array_equal(images, before)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_contract_is_float32_with_channels_in_0_to_1(dtype):
     stored, image_format = sample(dtype)

@@ -8,11 +8,13 @@ import numpy as np
 import onnx
 import pytest
 
+from aecli import data, parallel
 from aecli.data import open_images
 from aecli.errors import DataError, RunError
-from aecli.infer import evaluate, load_model, open_images_like, open_latents, reconstruct_chunks
+from aecli.infer import decode_chunks, evaluate, load_model, open_images_like, open_latents
 from aecli.metrics import METRICS
 from aecli.run import find_run
+from tests.conftest import DIGITS
 
 
 def variants(digits):
@@ -37,7 +39,7 @@ def test_the_same_images_are_reconstructed_the_same_however_stored(trained, digi
     np.save("images.npy", stored)
     source = open_images_like(Path("images.npy"), trained.image_format)
     model = load_model(trained)
-    (images, reconstructions), *_ = reconstruct_chunks(model, source)
+    ((images, reconstructions),) = source.map(lambda images: (images, model.reconstruct(images)))
     np.testing.assert_allclose(
         reconstructions[..., 0],
         model.reconstruct((digits[:300, ..., None] / 255).astype(np.float32))[..., 0],
@@ -51,7 +53,7 @@ def test_the_same_images_are_reconstructed_the_same_however_stored(trained, digi
 def test_booleans_have_their_own_range(trained, digits):
     np.save("images.npy", digits > 127)
     source = open_images_like(Path("images.npy"), trained.image_format)
-    (images, _), *_ = reconstruct_chunks(load_model(trained), source)
+    ((_, images),) = source.chunks()
     assert set(np.unique(images)) == {0.0, 1.0}
 
 
@@ -88,12 +90,75 @@ def test_any_batch_size(trained, count):
 
 def test_the_evaluation_is_one_value_per_image_and_its_csv_too(trained, digits):
     source = open_images(Path(trained.environment["data"]["file"]))
-    evaluation = evaluate(reconstruct_chunks(load_model(trained), source), trained.baselines, keep=METRICS)
+    evaluation = evaluate(load_model(trained).reconstruct, source, trained.baselines, keep=METRICS)
     rows = list(csv.DictReader(evaluation.to_csv().splitlines()))
     assert len(rows) == len(digits)
     assert float(rows[5]["mse"]) == pytest.approx(evaluation.per_image["mse"][5])
     assert evaluation.summary["model"]["mse"] == pytest.approx(evaluation.per_image["mse"].mean())
     assert set(evaluation.summary) == {"model", "mean_image", "pca"}
+
+
+@pytest.fixture
+def many_chunks(monkeypatch):
+    """Chunks of 50 digits, so that there are many of them."""
+    monkeypatch.setattr(data, "CHUNK_BYTES", 50 * 8 * 8 * 4)
+
+
+def evaluate_and_write(run):
+    """Evaluate on the digits; return the evaluation, and what was written, joined."""
+    source, written = open_images(DIGITS), []
+    reconstruct = load_model(run).reconstruct
+    evaluation = evaluate(reconstruct, source, run.baselines, keep=METRICS, write=written.append)
+    return evaluation, np.concatenate(written)
+
+
+@pytest.mark.usefixtures("many_chunks")
+def test_values_and_reconstructions_are_those_of_each_chunk_to_the_last_bit(trained, digits):
+    evaluation, written = evaluate_and_write(trained)
+    image_format, model = open_images(DIGITS).format, load_model(trained)
+    for start in range(0, len(digits), 50):
+        images = image_format.to_contract(digits[start : start + 50])
+        restored = model.reconstruct(images)
+        np.testing.assert_array_equal(written[start : start + 50], image_format.from_contract(restored))
+        for name, metric in METRICS.items():
+            np.testing.assert_array_equal(evaluation.per_image[name][start : start + 50], metric(images, restored))
+
+
+@pytest.mark.usefixtures("many_chunks")
+def test_one_thread_and_several_give_the_same_means_to_the_last_bit(trained, monkeypatch):
+    several = [evaluate_and_write(trained)[0].summary for _ in range(3)]
+    monkeypatch.setattr(parallel, "MOST_THREADS", 1)
+    one = evaluate_and_write(trained)[0].summary
+    assert several == [one] * 3
+
+
+@pytest.mark.usefixtures("many_chunks")
+def test_an_error_in_a_chunk_is_the_evaluations_own(trained, digits):
+    def fail(images):
+        raise LookupError("no such reconstruction")
+
+    with pytest.raises(LookupError, match="no such reconstruction"):
+        evaluate(fail, open_images(DIGITS), trained.baselines)
+
+
+@pytest.mark.usefixtures("many_chunks")
+def test_a_file_that_shrinks_while_it_is_measured_is_named(trained, digits):
+    np.save("images.npy", digits)
+    source = open_images(Path("images.npy"))
+    with open("images.npy", "rb+") as file:
+        file.truncate(1000 * 64)
+    with pytest.raises(DataError, match=r"images\.npy: changed while it was read"):
+        evaluate(load_model(trained).reconstruct, source, trained.baselines)
+
+
+@pytest.mark.usefixtures("many_chunks")
+def test_encoding_and_decoding_by_chunks_is_that_of_all_at_once(trained, digits):
+    model, source = load_model(trained), open_images(DIGITS)
+    latents = np.concatenate([*source.map(model.encode)])
+    np.testing.assert_allclose(latents, model.encode(source.format.to_contract(digits)), atol=1e-5)
+    np.save("latents.npy", latents)
+    decoded = np.concatenate([*decode_chunks(model, open_latents(Path("latents.npy"), model.latent_dim))])
+    np.testing.assert_allclose(decoded, model.decode(latents), atol=1e-5)
 
 
 FILES = [

@@ -89,3 +89,23 @@ def test_ctrl_c_stops_a_training_and_says_what_is_kept(tmp_path):
     assert "Traceback" not in rest
     assert (Path(tmp_path) / "stopped" / "failure.json").is_file()
     assert len((Path(tmp_path) / "stopped" / "history.csv").read_text().splitlines()) > 1
+
+
+def test_ctrl_c_stops_a_reconstruction_and_leaves_nothing_half_written(run):
+    with Path("large.npy").open("wb") as file:  # sparse: seconds of work in no space
+        header = {"descr": "|u1", "fortran_order": False, "shape": (10_000_000, 8, 8)}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.truncate(file.tell() + 640_000_000)
+    restore = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen([*AE, "reconstruct", "large.npy"], stderr=subprocess.PIPE, text=True, preexec_fn=restore)
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if line.startswith("large.npy: 10,000,000 images"):
+            break
+    process.send_signal(signal.SIGINT)
+    said.append(process.stderr.read())
+    assert process.wait() == 130, said
+    assert "Traceback" not in said[-1]
+    assert {path.name for path in Path().iterdir()} == {"large.npy", "runs"}

@@ -7,7 +7,7 @@ from aecli.activations import ACTIVATIONS
 from aecli.config import load_config
 from aecli.models import FAMILIES
 from aecli.nn.door import keras
-from aecli.nn.export import export_onnx, predict
+from aecli.nn.export import OnnxExporter, predict
 
 SHAPES = [(8, 8, 1), (5, 7, 3)]
 
@@ -79,7 +79,7 @@ def test_every_activation_trains_saves_and_exports(name, tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(predict(loaded, images()), predict(autoencoder.model, images()))
 
-    export_onnx(autoencoder.model, tmp_path / "m.onnx", "images", "reconstructions", {})
+    OnnxExporter(autoencoder.model, "images", "reconstructions").write(tmp_path / "m.onnx", {})
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
     np.testing.assert_allclose(
         session.run(None, {"images": images()})[0], predict(autoencoder.model, images()), atol=1e-5
@@ -148,9 +148,9 @@ def test_a_saved_model_loads_in_keras_alone(name, tmp_path):
 
 
 def test_mixed_precision_computes_in_bfloat16_and_keeps_weights_and_output_in_float32():
-    from aecli.nn.layers import precision
+    from aecli.nn.layers import computing_in
 
-    with precision("mixed"):
+    with computing_in("mixed"):
         model = build("model.hidden=[9]", "model.latent_dim=4").model
     assert {w.dtype for w in model.trainable_variables} == {"float32"}
     encoder, decoder = (model.get_layer(name) for name in ("encoder", "decoder"))

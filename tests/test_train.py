@@ -96,13 +96,13 @@ def test_mixed_precision_on_a_cpu_says_so_and_trains_in_float32():
 def test_a_network_of_mixed_precision_learns():
     from aecli.feed import Feed
     from aecli.nn.fit import fit
-    from aecli.nn.layers import precision
+    from aecli.nn.layers import computing_in
     from aecli.nn.program import Program
-    from aecli.prepare import prepare
+    from aecli.prepare import open_data, prepare
 
     config = load_config(None, (*SMALL, "model.activity_l1=1e-4")).config
-    prepared = prepare(config, Silence())
-    with precision("mixed"):
+    prepared = prepare(config, *open_data(config), Silence())
+    with computing_in("mixed"):
         autoencoder = config.model.build(prepared.train.format.image_shape, 0)
     feeds = [Feed(prepared.train, rows, 128, 10**9) for rows in (prepared.split.train, prepared.split.validation)]
     records = []
@@ -110,7 +110,7 @@ def test_a_network_of_mixed_precision_learns():
         Program(autoencoder, config.training, config.model.activity_l1, feeds[0]),
         *feeds,
         config.training,
-        records.append,
+        lambda record, _: records.append(record),
     )
     assert records[-1].loss < 0.9 * records[0].loss
 
@@ -133,7 +133,7 @@ def test_the_run_is_complete_and_has_every_file(trained):
     assert trained.state == "complete"
     names = {str(p.relative_to(trained.path)) for p in trained.path.rglob("*") if p.is_file()}
     assert names == {
-        "config.yaml", "environment.json", "split.npz", "history.csv", "model.keras", "encoder.onnx", "decoder.onnx",
+        "config.yaml", "environment.json", "split.npz", "history.csv", "health.csv", "model.keras", "encoder.onnx", "decoder.onnx",
         "baselines.npz", "reconstructions.npy", "metrics.json", "plots/reconstructions.png", "plots/history.png",
         "plots/errors.png", "plots/filters.png",
     }  # fmt: skip

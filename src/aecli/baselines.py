@@ -1,8 +1,8 @@
 """What a reconstruction must be compared with: the mean image, and PCA with the same code length."""
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from aecli.images import Images
 
-Batches = Callable[[], Iterable[Images]]
-"""Starts one pass over the training images, in batches of the contract."""
+Pass = Callable[[Callable[[Images], Any]], Iterable[Any]]
+"""One pass over the training images: applies a function to each batch of the contract, results in order."""
 
 Matrix = NDArray[np.float32]
+Matrix64 = NDArray[np.float64]
 
 EXACT_LIMIT = 1600
 OVERSAMPLING = 16
@@ -38,7 +39,7 @@ class Baselines:
         return np.asarray(projected.reshape(images.shape) + self.mean, np.float32)
 
 
-def fit_baselines(batches: Batches, latent_dim: int) -> Baselines:
+def fit_baselines(over_batches: Pass, latent_dim: int) -> Baselines:
     """Fit the mean image and `latent_dim` principal components, in memory independent of the image count.
 
     Up to 1,600 values an image PCA is exact, from the covariance. Above that the components come from
@@ -46,52 +47,67 @@ def fit_baselines(batches: Batches, latent_dim: int) -> Baselines:
     passes over the images. There are at most as many components as an image has values, and one less
     than there are images: the others would have no variance to explain.
     """
-    size = next(iter(batches())).shape[1:]
-    fit = _fit_exactly if math.prod(size) <= EXACT_LIMIT else _fit_randomised
-    mean, components = fit(lambda: (images.reshape(len(images), -1) for images in batches()), latent_dim)
-    return Baselines(mean.reshape(size), components)
+    # Nearly the mean of all: moments about it lose no precision to a large mean.
+    first = next(iter(over_batches(lambda images: images.mean(axis=0, dtype=np.float64).astype(np.float32))))
+    fit = _fit_exactly if first.size <= EXACT_LIMIT else _fit_randomised
+
+    def over_rows(function: Callable[[Matrix], Any]) -> Iterable[Any]:
+        return over_batches(lambda images: function((images - first).reshape(len(images), -1)))
+
+    offset, components = fit(over_rows, latent_dim)
+    mean = first + offset.reshape(first.shape)
+    return Baselines(mean.astype(np.float32), np.ascontiguousarray(components.T, np.float32))
 
 
-def _fit_exactly(batches: Callable[[], Iterable[Matrix]], count: int) -> tuple[Matrix, Matrix]:
-    # One pass: the moments are taken about the mean of the first batch, so near the true mean that
-    # the correction at the end loses no precision.
-    shift = next(iter(batches())).mean(axis=0, dtype=np.float64).astype(np.float32)
-    total, products, seen = np.zeros(len(shift)), np.zeros((len(shift), len(shift))), 0
-    for rows in batches():
-        centred = rows - shift
-        total += centred.sum(axis=0, dtype=np.float64)
-        products += centred.T @ centred
-        seen += len(rows)
-    offset = total / seen
-    covariance = products / seen - np.outer(offset, offset)
-    return (shift + offset).astype(np.float32), _leading(covariance, min(count, seen - 1)).T.astype(np.float32)
+Rows = Callable[[Callable[[Matrix], Any]], Iterable[Any]]
 
 
-def _fit_randomised(batches: Callable[[], Iterable[Matrix]], count: int) -> tuple[Matrix, Matrix]:
-    total, seen = 0.0, 0
-    for rows in batches():
-        total = total + rows.sum(axis=0, dtype=np.float64)
-        seen += len(rows)
-    mean = (np.asarray(total) / seen).astype(np.float32)
-    size = len(mean)
-    width = min(count + OVERSAMPLING, size)
-    basis: NDArray[Any] = np.random.default_rng(0).standard_normal((size, width))
+def _fit_exactly(over_rows: Rows, count: int) -> tuple[Matrix64, Matrix64]:
+    """Return the mean (size,) of the rows and their components (size, k), in one pass."""
+    seen, total, products = _sums(
+        over_rows(lambda rows: (len(rows), rows.sum(axis=0, dtype=np.float64), rows.T @ rows))
+    )
+    mean = total / seen
+    return mean, _leading(products / seen - np.outer(mean, mean), min(count, seen - 1))
+
+
+def _fit_randomised(over_rows: Rows, count: int) -> tuple[Matrix64, Matrix64]:
+    seen, total = _sums(over_rows(lambda rows: (len(rows), rows.sum(axis=0, dtype=np.float64))))
+    mean = total / seen
+    shift = mean.astype(np.float32)
+    width = min(count + OVERSAMPLING, len(mean))
+    basis: Matrix64 = np.random.default_rng(0).standard_normal((len(mean), width))
     for _ in range(POWER_ITERATIONS):
-        basis = np.linalg.qr(basis)[0].astype(np.float32)
-        image = np.zeros((size, width))
-        for rows in batches():
-            centred = rows - mean
-            image += centred.T @ (centred @ basis)
-        basis = image
-    basis = np.linalg.qr(basis)[0].astype(np.float32)
-    covariance = np.zeros((width, width))
-    for rows in batches():
-        projected = (rows - mean) @ basis
-        covariance += projected.T @ projected
-    return mean, (basis @ _leading(covariance, min(count, seen - 1))).T.astype(np.float32)
+        narrow = np.linalg.qr(basis)[0].astype(np.float32)
+        (basis,) = _sums(over_rows(partial(_iterate, narrow, shift)))
+    narrow = np.linalg.qr(basis)[0].astype(np.float32)
+    (covariance,) = _sums(over_rows(partial(_project, narrow, shift)))
+    return mean, narrow @ _leading(covariance, min(count, seen - 1))
 
 
-def _leading(covariance: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+def _iterate(basis: Matrix, mean: Matrix, rows: Matrix) -> tuple[Any]:
+    centred = rows - mean
+    return (centred.T @ (centred @ basis),)
+
+
+def _project(basis: Matrix, mean: Matrix, rows: Matrix) -> tuple[Any]:
+    projected = (rows - mean) @ basis
+    return (projected.T @ projected,)
+
+
+def _sums(parts: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """Return the sums over all batches, place by place, in float64."""
+    sums: list[Any] = []
+    for part in parts:
+        sums = [a + b for a, b in zip(sums, part, strict=True)] if sums else [_wide(a) for a in part]
+    return tuple(sums)
+
+
+def _wide(value: Any) -> Any:
+    return value.astype(np.float64) if isinstance(value, np.ndarray) else value
+
+
+def _leading(covariance: Matrix64, count: int) -> Matrix64:
     """Return the eigenvectors (size, at most `count`) of the largest eigenvalues, largest first."""
     vectors = np.linalg.eigh(covariance)[1]
     return np.asarray(vectors[:, ::-1][:, :count])

@@ -219,6 +219,23 @@ def load_config(path: Path | None, overrides: Iterable[str] = ()) -> NamedConfig
     return NamedConfig(config, origin.stem if origin else DEFAULT_NAME, origin)
 
 
+def varied(config: Config, changes: Mapping[str, Any], where: str) -> Config:
+    """Return the config with these keys changed, e.g. {"model.latent_dim": 8}; ConfigError says `where: key=value`."""
+    data = config.model_dump(mode="json")
+    places: dict[Key, str] = {}
+    for name, value in changes.items():
+        key = tuple(name.split("."))
+        _put(data, key, value)
+        places |= {(*key, *inner): f"{where}: {name}={brief(value)}" for inner in _paths(value)}
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        raise ConfigError(
+            in_order([problem(Config, detail, places) for detail in details if not is_other_alternative(detail)])
+        ) from error
+
+
 def find_config(path: Path) -> Path:
     """Return the file itself, or the packaged config of that name when there is no such file."""
     if path.is_file():

@@ -6,17 +6,25 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aecli.errors import DataError, did_you_mean, one_line
 from aecli.images import ImageFormat, Images, Stored, decide_value_range, find_image_shape
+from aecli.parallel import ordered_map
 from aecli.seeds import derive
 
-CHUNK_BYTES = 8 * 2**20
-"""Contract bytes (float32) in one chunk: large enough for full speed, small against any machine."""
+T = TypeVar("T")
+Rows = NDArray[np.int64]
+"""Row numbers of a file, int64 (n,)."""
+
+SAMPLE = 256
+"""Images looked at where a few stand for all."""
+
+CHUNK_BYTES = 4 * 2**20
+"""Contract bytes (float32) in one chunk: large enough for full speed, small enough to stay in a cache."""
 
 
 @dataclass(frozen=True)
@@ -34,23 +42,29 @@ class ArrayFile:
 
     def read(self, start: int, stop: int) -> Stored:
         """Return rows [start, stop) as stored."""
-        # A map of its own for every piece: pages of a piece leave memory together with it.
         if self.order == "F":
-            return np.array(self._map(self.offset, self.shape)[start:stop])
-        rows = (max(0, stop - start), *self.shape[1:])
-        return np.array(self._map(self.offset + start * prod(self.shape[1:]) * self.dtype.itemsize, rows))
-
-    def take(self, indices: NDArray[np.int64]) -> Stored:
-        """Return these rows as stored."""
-        return np.asarray(self._map(self.offset, self.shape)[indices])
-
-    def _map(self, offset: int, shape: tuple[int, ...]) -> Stored:
+            return np.array(self._map()[start:stop])
+        count, values = max(0, stop - start), prod(self.shape[1:])
+        offset = self.offset + start * values * self.dtype.itemsize
         try:
-            return np.memmap(self.path, self.dtype, "r", offset, shape, self.order)  # type: ignore[call-overload, no-any-return]
+            # Cheaper than a map of every piece, and a file that has become shorter is an error, not a crash.
+            return np.fromfile(self.path, self.dtype, count * values, offset=offset).reshape(count, *self.shape[1:])
         except (OSError, ValueError) as error:
-            raise DataError(
-                f"{self.path}: changed while it was read ({one_line(error)}): run the command again"
-            ) from error
+            raise self._changed(error) from error
+
+    def take(self, indices: Rows) -> Stored:
+        """Return these rows as stored."""
+        return np.asarray(self._map()[indices])
+
+    def _map(self) -> Stored:
+        # A map of its own for every piece: pages of a piece leave memory together with it.
+        try:
+            return np.memmap(self.path, self.dtype, "r", self.offset, self.shape, self.order)  # type: ignore[call-overload, no-any-return]
+        except (OSError, ValueError) as error:
+            raise self._changed(error) from error
+
+    def _changed(self, error: Exception) -> DataError:
+        return DataError(f"{self.path}: changed while it was read ({one_line(error)}): run the command again")
 
 
 @dataclass(frozen=True)
@@ -148,12 +162,26 @@ class ImageSource:
             f"values from {low:g} to {high:g} stand for 0 to 1 ({self.range_reason})"
         )
 
-    def chunks(self, indices: NDArray[np.int64] | None = None) -> Iterator[tuple[slice, Images]]:
-        """Yield (positions, images) over the file, or over the rows `indices`, in order."""
-        count = len(self) if indices is None else len(indices)
-        for part in chunk_slices(count, self.format.image_shape):
-            stored = self.file.read(part.start, part.stop) if indices is None else self.file.take(indices[part])
-            yield part, self.format.to_contract(stored)
+    def map(self, function: Callable[[Images], T], rows: Rows | None = None) -> Iterator[T]:
+        """Yield function(images) for each chunk of the file, or of these rows, in order; all cores work."""
+
+        def read_and_apply(part: slice) -> T:
+            stored = self.file.read(part.start, part.stop) if rows is None else self.file.take(rows[part])
+            return function(self.format.to_contract(stored))
+
+        return ordered_map(read_and_apply, self._parts(rows))
+
+    def chunks(self, rows: Rows | None = None) -> Iterator[tuple[slice, Images]]:
+        """Yield (positions, images) over the file, or over these rows, in order."""
+        return zip(self._parts(rows), self.map(lambda images: images, rows), strict=True)
+
+    def sample(self, rows: Rows) -> Images:
+        """Return the first of these rows as images: SAMPLE, or as many as fit one chunk."""
+        count = next(chunk_slices(min(SAMPLE, len(rows)), self.format.image_shape)).stop
+        return self.format.to_contract(self.file.take(rows[:count]))
+
+    def _parts(self, rows: Rows | None) -> Iterator[slice]:
+        return chunk_slices(len(self) if rows is None else len(rows), self.format.image_shape)
 
 
 def chunk_slices(count: int, image_shape: tuple[int, ...]) -> Iterator[slice]:
@@ -189,16 +217,19 @@ def open_images(
 
 def scan(file: ArrayFile) -> Scan:
     """Read all values once: their extremes; raises DataError with the count and place of NaN and infinity."""
-    low, high, bad, first_bad = np.inf, -np.inf, 0, -1
-    for part in chunk_slices(len(file), file.shape[1:]):
+
+    def look(part: slice) -> tuple[float, float, int, int]:
         stored = file.read(part.start, part.stop)
-        chunk_low, chunk_high = float(stored.min()), float(stored.max())
-        if not (np.isfinite(chunk_low) and np.isfinite(chunk_high)):
-            broken = ~np.isfinite(stored).reshape(len(stored), -1)
-            if first_bad < 0:
-                first_bad = part.start + int(broken.any(axis=1).argmax())
-            bad += int(broken.sum())
-        low, high = min(low, chunk_low), max(high, chunk_high)
+        low, high = float(stored.min()), float(stored.max())
+        if np.isfinite(low) and np.isfinite(high):
+            return low, high, 0, -1
+        broken = ~np.isfinite(stored).reshape(len(stored), -1)
+        return low, high, int(broken.sum()), part.start + int(broken.any(axis=1).argmax())
+
+    low, high, bad, first_bad = np.inf, -np.inf, 0, -1
+    for chunk_low, chunk_high, broken, first in ordered_map(look, chunk_slices(len(file), file.shape[1:])):
+        low, high, bad = min(low, chunk_low), max(high, chunk_high), bad + broken
+        first_bad = first if first_bad < 0 else first_bad
     if bad:
         raise DataError(
             f"{file.path}: {bad} value{'s are' if bad > 1 else ' is'} NaN or infinite, "
@@ -217,9 +248,9 @@ def fingerprint(path: Path) -> str:
 class Split:
     """The rows of the training file used for training, validation and test: sorted, int64; test may have none."""
 
-    train: NDArray[np.int64]
-    validation: NDArray[np.int64]
-    test: NDArray[np.int64]
+    train: Rows
+    validation: Rows
+    test: Rows
 
 
 def split_indices(where: str, count: int, validation_split: float, seed: int, test_split: float = 0.0) -> Split:

@@ -13,17 +13,14 @@ from functools import partial
 from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
-from aecli.data import ImageSource
-from aecli.images import Stored
+from aecli.data import ImageSource, Rows
+from aecli.images import Images, Stored
 from aecli.seeds import derive
 
 WINDOW_BYTES = 128 * 2**20
 CHUNK = 64
 """Neighbouring images that stay in one window: long enough to read well, short against any window."""
-
-Rows = NDArray[np.int64]
 
 
 def _same(images: Stored) -> Stored:
@@ -67,6 +64,10 @@ class Feed:
         """Return a block to visit nothing of, which reads no more than is held in memory anyway."""
         first = partial(self.source.file.read, 0, 1)
         return Block(first if self.streamed else self._read_all, np.arange(0))
+
+    def sample(self) -> Images:
+        """Return the first images of the contract, a few hundred, or fewer large ones."""
+        return self.source.sample(self.rows)
 
     def shuffled(self, seed: int, epoch: int) -> Iterator[Block]:
         """Yield the blocks of an epoch in its own order."""

@@ -34,8 +34,9 @@ class ImageFormat:
     def to_contract(self, stored: Stored) -> Images:
         """Return stored images (N, *sample_shape) as float32 (N, H, W, C)."""
         scale, offset = self.scale_and_offset()
-        images = np.asarray(stored, np.result_type(stored.dtype, np.float32))
-        images = images * images.dtype.type(scale) + images.dtype.type(offset)
+        images = stored.astype(np.result_type(stored.dtype, np.float32))
+        images *= images.dtype.type(scale)
+        images += images.dtype.type(offset)
         return np.asarray(images, np.float32).reshape(-1, *self.image_shape)
 
     def from_contract(self, images: Images) -> Stored:
@@ -43,8 +44,7 @@ class ImageFormat:
         low, high = self.value_range
         dtype = np.dtype(self.dtype)
         wide = np.result_type(dtype, np.float32)
-        stored: Stored = images.astype(wide)
-        stored *= wide.type(high - low)
+        stored: Stored = np.multiply(images, wide.type(high - low), dtype=wide)
         stored += wide.type(low)
         if dtype.kind == "b":
             stored = stored >= 0.5

@@ -1,6 +1,6 @@
 """Using a trained model: chunk by chunk, with ONNX Runtime, never TensorFlow."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.baselines import Baselines
-from aecli.data import CHUNK_BYTES, ArrayFile, ImageSource, open_images, open_source, scan
+from aecli.data import ArrayFile, ImageSource, chunk_slices, open_images, open_source, scan
 from aecli.errors import DataError, RunError, one_line
-from aecli.images import ImageFormat, Images
-from aecli.machine import cores
-from aecli.metrics import Means, PerImage, mse, per_image
+from aecli.images import ImageFormat, Images, Stored
+from aecli.metrics import METRICS, Means, PerImage, mse, per_image
+from aecli.parallel import ordered_map
 from aecli.run import Run
 
 Latents = NDArray[np.float32]
@@ -60,7 +60,8 @@ def _session(path: Path, input_name: str) -> Any:
         raise RunError(f"{path}: is missing from the run: train it again with ae train --overwrite")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    options.intra_op_num_threads = cores()
+    # Chunks are worked on side by side: one thread for each.
+    options.intra_op_num_threads = 1
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no base class of their own
@@ -123,17 +124,11 @@ def open_latents(path: Path, latent_dim: int) -> ArrayFile:
 
 def decode_chunks(model: Model, latents: ArrayFile) -> Iterator[Images]:
     """Yield the decoded images, chunk by chunk."""
-    step = max(1, CHUNK_BYTES // (4 * prod(model.image_shape)))
-    for start in range(0, len(latents), step):
-        yield model.decode(latents.read(start, min(start + step, len(latents))).astype(np.float32))
 
+    def decode(part: slice) -> Images:
+        return model.decode(latents.read(part.start, part.stop).astype(np.float32))
 
-def reconstruct_chunks(
-    model: Model, source: ImageSource, rows: NDArray[np.int64] | None = None
-) -> Iterator[tuple[Images, Images]]:
-    """Yield (images, reconstructions) over the source, or over some of its rows."""
-    for _, images in source.chunks(rows):
-        yield images, model.reconstruct(images)
+    return ordered_map(decode, chunk_slices(len(latents), model.image_shape))
 
 
 @dataclass(frozen=True)
@@ -154,32 +149,54 @@ class Evaluation:
         return "\n".join(lines) + "\n"
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """What is kept of one chunk: the values of its images by row, and its reconstructions where they are wanted."""
+
+    rows: dict[str, dict[str, PerImage]]
+    mean_image_error: float
+    stored: Stored | None
+
+
 def evaluate(
-    pairs: Iterable[tuple[Images, Images]],
+    reconstruct: Callable[[Images], Images],
+    source: ImageSource,
     baselines: Baselines,
+    rows: NDArray[np.int64] | None = None,
     *,
+    metrics: Collection[str] = tuple(METRICS),
     with_baselines: bool = True,
     keep: Collection[str] = (),
+    write: Callable[[Stored], object] | None = None,
 ) -> Evaluation:
-    """Measure (images, reconstructions) chunks, and the baselines on the same images.
+    """Measure `reconstruct` on the images of a source or of some of its rows, and the baselines on the same.
 
+    `metrics` are names of METRICS, for the model's row; the baselines get all of them.
     Only the metrics named in `keep` are kept for each image; the rest takes no memory per image.
+    `write` receives the reconstructions as they are stored, chunk by chunk in order.
     """
-    rows = {name: Means() for name in (("model", "mean_image", "pca") if with_baselines else ("model",))}
+    others = {"mean_image": baselines.reconstruct_mean, "pca": baselines.reconstruct_pca} if with_baselines else {}
+
+    def measure(images: Images) -> _Measured:
+        reconstructions = reconstruct(images)
+        values = {"model": per_image(images, reconstructions, metrics)}
+        values |= {name: per_image(images, other(images)) for name, other in others.items()}
+        error = float(mse(images, baselines.reconstruct_mean(images)).sum())
+        return _Measured(values, error, source.format.from_contract(reconstructions) if write else None)
+
+    means = {"model": Means(metrics), **{name: Means() for name in others}}
     kept: dict[str, list[PerImage]] = {name: [] for name in keep}
     mean_image_error = 0.0
-    for images, reconstructions in pairs:
-        values = per_image(images, reconstructions)
-        rows["model"].add(values)
+    for measured in source.map(measure, rows):
+        if write is not None and measured.stored is not None:
+            write(measured.stored)
+        for name, values in measured.rows.items():
+            means[name].add(values)
         for name, parts in kept.items():
-            parts.append(values[name])
-        mean_image = baselines.reconstruct_mean(images)
-        mean_image_error += float(mse(images, mean_image).sum())
-        if with_baselines:
-            rows["mean_image"].add(per_image(images, mean_image))
-            rows["pca"].add(per_image(images, baselines.reconstruct_pca(images)))
-    mean_image_mse = mean_image_error / max(1, rows["model"].count)
+            parts.append(measured.rows["model"][name])
+        mean_image_error += measured.mean_image_error
+    mean_image_mse = mean_image_error / max(1, means["model"].count)
     return Evaluation(
-        {name: means.summary(mean_image_mse) for name, means in rows.items()},
+        {name: row.summary(mean_image_mse) for name, row in means.items()},
         {name: np.concatenate(parts) for name, parts in kept.items()},
     )

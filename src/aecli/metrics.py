@@ -5,7 +5,7 @@ distribution is the plot. All arguments are float32 (N, H, W, C) with pixels in 
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -21,6 +21,8 @@ SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
 _C1, _C2 = np.float32(0.01**2), np.float32(0.03**2)
 _CACHED_PIXELS = 100_000
+_TILE = 16
+"""Filtered positions in one product: few, since each costs the window plus the tile."""
 
 
 def mse(images: Images, reconstructions: Images) -> PerImage:
@@ -31,7 +33,9 @@ def mse(images: Images, reconstructions: Images) -> PerImage:
 
 def mae(images: Images, reconstructions: Images) -> PerImage:
     """Mean absolute error over the pixels of each image."""
-    return np.asarray(np.abs(_flat(images) - _flat(reconstructions)).mean(axis=1, dtype=np.float64))
+    difference = _flat(images) - _flat(reconstructions)
+    # NumPy adds pairwise along a row: float32 loses nothing here that the metric would show.
+    return np.asarray(np.abs(difference, out=difference).mean(axis=1), np.float64)
 
 
 def sse_per_image(images: Images, reconstructions: Images) -> PerImage:
@@ -48,37 +52,45 @@ def psnr(images: Images, reconstructions: Images) -> PerImage:
 def ssim(images: Images, reconstructions: Images) -> PerImage:
     """Structural similarity (Wang et al. 2004), mean over channels: 11 x 11 Gaussian, sigma 1.5, range 1.
 
-    Images smaller than the window get the largest odd window that fits, see `ssim_window`. The
-    Gaussian is separable: it is applied as two matrix products over many images at once, few enough
-    for their intermediate maps to stay in the processor's cache.
+    Images smaller than the window get the largest odd window that fits, see `ssim_window`. They are
+    taken a few at a time, for their intermediate maps to stay in the processor's cache.
     """
     window = ssim_window(images.shape[1], images.shape[2])
-    rows, columns = (_gaussian_band(size, window) for size in images.shape[1:3])
-    step = max(1, _CACHED_PIXELS // math.prod(images.shape[1:]))
-    parts = [
-        _ssim_maps(images[i : i + step], reconstructions[i : i + step], rows, columns)
-        for i in range(0, len(images), step)
-    ]
-    return np.concatenate([part.mean(axis=1, dtype=np.float64) for part in parts])
-
-
-def _ssim_maps(images: Images, reconstructions: Images, rows: Matrix, columns: Matrix) -> Matrix:
-    """Return the SSIM of every window position: (N, channels * positions)."""
-    count, height, width, channels = images.shape
     x, y = (np.moveaxis(a, 3, 1) for a in (images, reconstructions))
-    maps = np.stack([x, y, x * x, y * y, x * y]).reshape(-1, width) @ columns.T
-    maps = maps.reshape(5 * count * channels, height, -1).transpose(0, 2, 1).reshape(-1, height) @ rows.T
-    mean_x, mean_y, square_x, square_y, product = maps.reshape(5, count, -1)
+    step = max(1, _CACHED_PIXELS // math.prod(images.shape[1:]))
+    parts = [_ssim(x[i : i + step], y[i : i + step], window) for i in range(0, len(images), step)]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def _ssim(x: Images, y: Images, window: int) -> Matrix:
+    """Return the SSIM of images (N, C, H, W), the mean over channels and window positions.
+
+    It is written in the sum and the difference of the images instead of the images. With a and b for their
+    local means and A and B for their local variances,
+
+        4 mean_x mean_y = a^2 - b^2      2 (mean_x^2 + mean_y^2) = a^2 + b^2
+        4 covariance    = A - B          2 (variance_x + variance_y) = A + B
+
+    That takes four filtered maps where x and y take five, and rounding errors cancel in near copies.
+    """
+    maps = np.empty((4, *x.shape), np.float32)
+    np.add(x, y, out=maps[0])
+    np.subtract(x, y, out=maps[1])
+    np.multiply(maps[:2], maps[:2], out=maps[2:])
+    filtered = _filtered(maps, window)
     # In place from here on: these maps are most of the work, and fresh memory would double it.
-    mean_product = mean_x * mean_y
-    mean_x *= mean_x
-    mean_y *= mean_y
-    square_x -= mean_x
-    square_y -= mean_y
-    product -= mean_product
-    luminance = (2 * mean_product + _C1) / (mean_x + mean_y + _C1)
-    structure = (2 * product + _C2) / (square_x + square_y + _C2)
-    return np.asarray(luminance * structure)
+    means, variances = filtered.reshape(2, 2, len(x), -1)
+    means *= means
+    variances -= means
+    means[0] += 2 * _C1
+    variances[0] += 2 * _C2
+    similarity = means[0] - means[1]
+    similarity *= variances[0] - variances[1]
+    means[0] += means[1]
+    variances[0] += variances[1]
+    means[0] *= variances[0]
+    similarity /= means[0]
+    return np.asarray(similarity.mean(axis=1))
 
 
 def ssim_window(height: int, width: int) -> int:
@@ -86,13 +98,39 @@ def ssim_window(height: int, width: int) -> int:
     return min(SSIM_WINDOW, height - 1 + height % 2, width - 1 + width % 2)
 
 
+def _filtered(maps: Matrix, window: int) -> Matrix:
+    """Return maps (..., H, W) filtered with the Gaussian where all of the window is inside.
+
+    It is separable: two products with a band matrix. They are taken in tiles along the band, so that the
+    work for a pixel does not grow with the image, and no product is worth more than one thread to BLAS.
+    """
+    *outer, height, width = maps.shape
+    high, wide = height - window + 1, width - window + 1
+    along = np.empty((*outer, high, width), np.float32)
+    for part, reach, band in _tiles(high, window):
+        np.matmul(band, maps[..., reach, :], out=along[..., part, :])
+    filtered = np.empty((*outer, high, wide), np.float32)
+    for part, reach, band in _tiles(wide, window):
+        np.matmul(along[..., reach], band.T.copy(), out=filtered[..., part])
+    return filtered
+
+
+def _tiles(size: int, window: int) -> Iterator[tuple[slice, slice, Matrix]]:
+    """Yield parts of `size` filtered positions, the pixels each needs, and the matrix from these to those."""
+    band = _gaussian_band(_TILE, window)
+    step = math.ceil(size / math.ceil(size / _TILE))
+    for start in range(0, size, step):
+        stop = min(start + step, size)
+        yield slice(start, stop), slice(start, stop + window - 1), band[: stop - start, : stop - start + window - 1]
+
+
 def _gaussian_band(size: int, window: int) -> Matrix:
-    """Return (size - window + 1, size): each row is the window, normalised, one pixel further on."""
+    """Return (size, size + window - 1): each row is the window, normalised, one pixel further on."""
     offsets = np.arange(window) - window // 2
     weights = np.exp(-0.5 * (offsets / SSIM_SIGMA) ** 2)
     weights /= weights.sum()
-    band = np.zeros((size - window + 1, size), np.float32)
-    for row in range(len(band)):
+    band = np.zeros((size, size + window - 1), np.float32)
+    for row in range(size):
         band[row, row : row + window] = weights
     return band
 
@@ -108,21 +146,21 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 )
 
 
-def per_image(images: Images, reconstructions: Images) -> dict[str, PerImage]:
-    """Return every metric of METRICS for these images."""
-    return {name: metric(images, reconstructions) for name, metric in METRICS.items()}
+def per_image(images: Images, reconstructions: Images, names: Iterable[str] = METRICS) -> dict[str, PerImage]:
+    """Return these metrics of METRICS, by default all, for these images."""
+    return {name: METRICS[name](images, reconstructions) for name in names}
 
 
 class Means:
-    """Running means of the metrics, so that no value per image need be kept."""
+    """Running means of some metrics, mse among them, so that no value per image need be kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Iterable[str] = METRICS) -> None:
         self.count = self.exact_copies = 0
-        self._sums = dict.fromkeys(METRICS, 0.0)
+        self._sums = dict.fromkeys(names, 0.0)
 
     def add(self, values: Mapping[str, PerImage]) -> None:
         """Take in the values of more images."""
-        exact = np.isposinf(values["psnr"])
+        exact = values["mse"] == 0
         self.count += len(exact)
         self.exact_copies += int(exact.sum())
         for name, vector in values.items():
@@ -134,8 +172,8 @@ class Means:
         Exact copies have no finite PSNR: they are counted in `exact_copies`, not averaged. A mean over
         no image, and an `fvu` of images that are all the mean image, is None.
         """
-        counts = {name: self.count - self.exact_copies if name == "psnr" else self.count for name in METRICS}
-        means = {name: self._sums[name] / counts[name] if counts[name] else None for name in METRICS}
+        counts = {name: self.count - self.exact_copies if name == "psnr" else self.count for name in self._sums}
+        means = {name: total / counts[name] if counts[name] else None for name, total in self._sums.items()}
         error = means["mse"]
         fvu = error / mean_image_mse if error is not None and mean_image_mse > 0 else None
         return {**means, "fvu": fvu, "exact_copies": self.exact_copies}

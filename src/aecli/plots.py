@@ -18,7 +18,7 @@ from aecli.data import ImageSource, fingerprint, open_images
 from aecli.errors import AeError, RunError
 from aecli.files import written_whole
 from aecli.images import Images
-from aecli.infer import Model, load_model, open_images_like, reconstruct_chunks
+from aecli.infer import Model, load_model, open_images_like
 from aecli.metrics import PerImage, mse, psnr
 from aecli.run import Run
 
@@ -52,7 +52,8 @@ class Subject:
         """The mse of each image."""
         if self.known_errors is not None:
             return self.known_errors
-        return np.concatenate([mse(*pair) for pair in reconstruct_chunks(self.model, self.source, self.rows)])
+        reconstruct = self.model.reconstruct
+        return np.concatenate([*self.source.map(lambda images: mse(images, reconstruct(images)), self.rows)])
 
     def row_numbers(self, positions: Sequence[int]) -> NDArray[np.int64]:
         """Return the rows of the file at these positions."""

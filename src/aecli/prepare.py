@@ -5,7 +5,7 @@ from math import prod
 
 from aecli.activations import find_activation
 from aecli.config import PACKAGED_DIGITS, Config
-from aecli.data import ImageSource, Split, open_images, open_source, split_indices
+from aecli.data import ImageSource, Rows, Split, open_images, open_source, split_indices
 from aecli.errors import ConfigError
 from aecli.infer import open_images_like
 from aecli.package_files import packaged
@@ -14,11 +14,22 @@ from aecli.progress import Progress
 
 @dataclass(frozen=True)
 class Prepared:
-    """The checked data of a training."""
+    """The checked images of a training; `test` is a file of its own, None where the split has the test rows."""
 
     train: ImageSource
     test: ImageSource | None
     split: Split
+
+    @property
+    def parts(self) -> dict[str, tuple[ImageSource, Rows | None]]:
+        """The source and the rows, None for all, of every part that there is."""
+        parts: dict[str, tuple[ImageSource, Rows | None]] = {
+            "train": (self.train, self.split.train),
+            "validation": (self.train, self.split.validation),
+        }
+        if self.test is not None:
+            return {**parts, "test": (self.test, None)}
+        return {**parts, "test": (self.train, self.split.test)} if len(self.split.test) else parts
 
 
 def require_files(config: Config) -> None:
@@ -28,26 +39,30 @@ def require_files(config: Config) -> None:
             open_source(path)
 
 
-def prepare(config: Config, progress: Progress) -> Prepared:
-    """Open and check the data that a config names; raises AeError with the cure where they do not fit."""
+def open_data(config: Config) -> tuple[ImageSource, ImageSource | None]:
+    """Open the training and the test images that a config names, reading every value once."""
     data = config.data
-    path = data.train or packaged(PACKAGED_DIGITS)
     value_range = None if data.value_range == "auto" else data.value_range
-    source = open_images(path, data.image_shape, value_range)
-    test_split = 0.0 if data.test else data.test_split
-    split = split_indices(str(path), len(source), data.validation_split, config.split_seed, test_split)
-    test = open_images_like(data.test, source.format, value_range) if data.test else None
-    for each in (source, test):
+    train = open_images(data.train or packaged(PACKAGED_DIGITS), data.image_shape, value_range)
+    return train, open_images_like(data.test, train.format, value_range) if data.test else None
+
+
+def prepare(config: Config, train: ImageSource, test: ImageSource | None, progress: Progress) -> Prepared:
+    """Split the opened images and check them against the config; raises AeError with the cure where they do not fit."""
+    data = config.data
+    test_split = 0.0 if test else data.test_split
+    split = split_indices(str(train.file.path), len(train), data.validation_split, config.split_seed, test_split)
+    for each in (train, test):
         if each is not None:
             check_fit(config, each)
             progress.note(str(each))
-    size = prod(source.format.image_shape)
+    size = prod(train.format.image_shape)
     if config.model.latent_dim >= size:
         progress.note(
             f"model.latent_dim {config.model.latent_dim} is not smaller than the {size} values of an image: "
             f"nothing is compressed, and PCA reconstructs exactly"
         )
-    return Prepared(source, test, split)
+    return Prepared(train, test, split)
 
 
 def check_fit(config: Config, source: ImageSource) -> None:

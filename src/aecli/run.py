@@ -11,10 +11,12 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from aecli import health
 from aecli.baselines import Baselines
 from aecli.data import Split
 from aecli.errors import RunError, did_you_mean, one_line
 from aecli.files import write_text, written_whole
+from aecli.health import LayerHealth
 from aecli.history import EpochRecord, from_csv, to_csv
 from aecli.images import ImageFormat
 
@@ -40,6 +42,7 @@ class Run:
     environment_file = property(lambda self: self.path / "environment.json")
     split_file = property(lambda self: self.path / "split.npz")
     history_file = property(lambda self: self.path / "history.csv")
+    health_file = property(lambda self: self.path / "health.csv")
     model_file = property(lambda self: self.path / "model.keras")
     encoder_file = property(lambda self: self.path / "encoder.onnx")
     decoder_file = property(lambda self: self.path / "decoder.onnx")
@@ -53,8 +56,8 @@ class Run:
     def _own_files(self) -> list[Path]:
         return [
             self.metrics_file, self.failure_file, self.config_file, self.environment_file, self.split_file,
-            self.history_file, self.model_file, self.encoder_file, self.decoder_file, self.baselines_file,
-            self.reconstructions_file,
+            self.history_file, self.health_file, self.model_file, self.encoder_file, self.decoder_file,
+            self.baselines_file, self.reconstructions_file,
         ]  # fmt: skip
 
     # -- life ---------------------------------------------------------------------------------
@@ -98,6 +101,11 @@ class Run:
                 return "failed"
         return "incomplete"
 
+    @property
+    def failure_reason(self) -> str:
+        """Why the run failed or was interrupted."""
+        return str(self._json(self.failure_file).get("reason"))
+
     def require_complete(self) -> None:
         """Raise RunError unless training reached its end."""
         if not self.path.is_dir():
@@ -122,6 +130,10 @@ class Run:
     def write_history(self, records: Iterable[EpochRecord]) -> None:
         """Write the history."""
         write_text(self.history_file, to_csv(records))
+
+    def write_health(self, records: Iterable[LayerHealth]) -> None:
+        """Write the health of the activations."""
+        write_text(self.health_file, health.to_csv(records))
 
     def write_baselines(self, baselines: Baselines) -> None:
         """Write the mean image and the principal components."""
@@ -172,6 +184,11 @@ class Run:
     def history(self) -> list[EpochRecord]:
         """The records of the epochs trained."""
         return self._read(self.history_file, lambda path: from_csv(path.read_text(encoding="utf-8")))
+
+    @property
+    def health(self) -> list[LayerHealth]:
+        """The health of the activations, layer by layer and epoch by epoch."""
+        return self._read(self.health_file, lambda path: health.from_csv(path.read_text(encoding="utf-8")))
 
     @property
     def date(self) -> datetime:

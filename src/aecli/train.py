@@ -1,12 +1,15 @@
 """Training, from a config to a complete run."""
 
 import contextlib
+import hashlib
 import importlib
+import json
 import platform
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,26 +17,29 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from aecli import plots
-from aecli.baselines import fit_baselines
+from aecli.baselines import Baselines, fit_baselines
 from aecli.config import Config, to_yaml
-from aecli.data import ImageSource, chunk_slices, fingerprint
+from aecli.data import ImageSource, Rows, fingerprint
 from aecli.errors import TrainingError, one_line
 from aecli.feed import Feed
 from aecli.files import NpyWriter, written_whole
+from aecli.health import LayerHealth
 from aecli.history import EpochRecord
-from aecli.images import Images
-from aecli.infer import Model, evaluate, load_model, reconstruct_chunks
+from aecli.images import Images, Stored
+from aecli.infer import Model, evaluate, load_model
+from aecli.kept import Kept
 from aecli.machine import cores, memory_size
-from aecli.metrics import PerImage, ssim_window
-from aecli.prepare import Prepared, prepare, require_files
+from aecli.metrics import METRICS, PerImage, ssim_window
+from aecli.prepare import Prepared, open_data, prepare, require_files
 from aecli.progress import Progress, Silence, Stages
 from aecli.run import Run, format_fields
 
 if TYPE_CHECKING:
+    from aecli.nn.export import OnnxExporter
     from aecli.nn.layers import Autoencoder
+    from aecli.nn.program import Program
 
 EXPORT_TOLERANCE = 1e-5
-CHECKED_IMAGES = 256
 
 
 def train(
@@ -53,39 +59,131 @@ def train(
     AeError before anything is written when the config and the data do not fit, and leaves a run marked
     failed or interrupted when training does not reach its end.
     """
-    progress = progress or Silence()
-    stages = Stages(progress, started)
-    run = Run(folder)
-    run.refuse_existing(overwrite)
-    config = _with_absolute_paths(config)
-    require_files(config)
-    loading = threading.Thread(target=_load_tensorflow)
-    loading.start()
-    stages.enter("reading images")
-    prepared = prepare(config, progress)
-    data = {"data": _data_fields(prepared.train), "test": prepared.test and _data_fields(prepared.test)}
-    stages.enter("loading TensorFlow")
-    loading.join()
-    training = _Training(config, name, prepared, run, progress, stages)
+    return Trainer(device).train(config, folder, name, overwrite=overwrite, progress=progress, started=started)
 
-    from aecli.nn.devices import choose_devices, device_names
 
-    with choose_devices(device).scope():
-        stages.enter("building")
-        autoencoder = training.build()
-        run.create(to_yaml(config.alone()), overwrite)
-        environment = {**_environment(device_names()), **data}
-        run.write_environment(environment)
-        run.write_split(prepared.split)
+class Trainer:
+    """Trains runs one after the other, and keeps what the next may share with the last.
+
+    That is the images and their fingerprint, the network compiled and converted to ONNX where the next run
+    differs in its seed alone, and the baselines of every split. `brief` leaves out of the runs what a study
+    has no use for: the pictures, the reconstructions, and all metrics of the training images but the mse.
+    """
+
+    def __init__(self, device: str = "auto", *, brief: bool = False) -> None:
+        self._device, self._brief = device, brief
+        self._images: Kept[_Images] = Kept()
+        self._network: Kept[_Network] = Kept()
+        self._baselines: dict[str, _Fitted] = {}
+
+    def train(
+        self,
+        config: Config,
+        folder: Path,
+        name: str = "default",
+        *,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+        started: float | None = None,
+    ) -> Run:
+        """Train one run; see `train`."""
+        progress = progress or Silence()
+        stages = Stages(progress, started)
+        run = Run(folder)
+        run.refuse_existing(overwrite)
+        config = _with_absolute_paths(config.alone())
+        require_files(config)
+        loading = threading.Thread(target=_load_tensorflow)
+        loading.start()
+        stages.enter("reading images")
+        images = self._images.get(_files(config), lambda: _Images.open(config))
+        prepared = prepare(config, images.train, images.test, progress)
+        stages.enter("loading TensorFlow")
+        loading.join()
+
+        from aecli.nn.devices import choose_devices, device_names
+
+        training = _Training(config, name, prepared, run, progress, stages)
+        with choose_devices(self._device).scope():
+            stages.enter("building")
+            network = self._network.get(training.network_key, training.build)
+            network.program.restart(training.autoencoder())
+            run.create(to_yaml(config), overwrite)
+            environment = {**_environment(device_names()), "identity": identity(config, images.fields), **images.fields}
+            run.write_environment(environment)
+            run.write_split(prepared.split)
+            with training.marked_when_it_ends_early():
+                best_epoch = training.fit(network)
         with training.marked_when_it_ends_early():
-            best_epoch = training.fit(autoencoder)
-    with training.marked_when_it_ends_early():
-        run.write_history(training.records)
-        training.export(autoencoder)
-        metrics = training.measure(best_epoch)
-        run.write_environment({**environment, "seconds": stages.seconds()})
-        run.write_metrics(metrics)
-    return run
+            run.write_history(training.records)
+            run.write_health(training.health)
+            training.export(network)
+            stages.enter("fitting PCA")
+            baselines = self._fit_baselines(training, images)
+            stages.enter("measuring")
+            metrics = training.measure(best_epoch, baselines, self._brief)
+            run.write_environment({**environment, "seconds": stages.seconds()})
+            run.write_metrics(metrics)
+        return run
+
+    def _fit_baselines(self, training: "_Training", images: "_Images") -> "_Fitted":
+        data, model = training.config.data, training.config.model
+        key = json.dumps(
+            [images.fields, training.config.split_seed, data.validation_split, data.test_split, model.latent_dim]
+        )
+        if key not in self._baselines:
+            source, rows = training.prepared.train, training.prepared.split.train
+            fitted = fit_baselines(lambda function: source.map(function, rows), model.latent_dim)
+            self._baselines[key] = _Fitted(fitted, {})
+        training.run.write_baselines(self._baselines[key].baselines)
+        return self._baselines[key]
+
+
+def _files(config: Config) -> tuple[object, ...]:
+    data = config.data
+    return data.train, data.test, data.image_shape, data.value_range
+
+
+def identity(config: Config, data: Mapping[str, Any]) -> str:
+    """Return a hash of all that a run's result depends on beside the machine: the config and the images' values.
+
+    `data` holds the fields of the training and of the test images as in environment.json.
+    """
+    keys = config.alone().model_dump(mode="json")
+    keys["data"] = {key: value for key, value in keys["data"].items() if key not in ("train", "test", "memory_budget")}
+    images = [fields and fields["sha256"] for fields in (data["data"], data["test"])]
+    return hashlib.sha256(json.dumps([keys, images], sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class _Images:
+    """The opened images and what environment.json says of them."""
+
+    train: ImageSource
+    test: ImageSource | None
+    fields: dict[str, Any]
+
+    @classmethod
+    def open(cls, config: Config) -> "_Images":
+        train, test = open_data(config)
+        return cls(train, test, {"data": _data_fields(train), "test": test and _data_fields(test)})
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A compiled network, and its twin in float32 on one device, with the exporters of its halves, for the files."""
+
+    program: "Program"
+    twin: "Autoencoder"
+    exporters: Mapping[str, "OnnxExporter"]
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """The baselines of a split, and their means of every metric where they have been measured."""
+
+    baselines: Baselines
+    summaries: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -99,47 +197,70 @@ class _Training:
     progress: Progress
     stages: Stages
     records: list[EpochRecord] = field(default_factory=list)
+    health: list[LayerHealth] = field(default_factory=list)
 
-    def build(self) -> "Autoencoder":
-        """Build the untrained network in the precision to train in."""
-        from aecli.nn.devices import device_names
+    @property
+    def network_key(self) -> str:
+        """What a compiled network depends on: all but the seed."""
+        model, training = self.config.model.model_dump(mode="json"), self.config.training.model_dump(mode="json")
+        data = [asdict(self.prepared.train.format), self.config.data.memory_budget]
+        counts = [len(self.prepared.split.train), len(self.prepared.split.validation)]
+        return json.dumps([model, {**training, "seed": None}, data, counts])
+
+    @cached_property
+    def feeds(self) -> tuple[Feed, Feed]:
+        """The feeds of the training and of the validation images."""
+        megabytes = self.config.data.memory_budget
+        budget = megabytes * 10**6 if megabytes else memory_size() // 4
+        source, split, batch_size = self.prepared.train, self.prepared.split, self.config.training.batch_size
+        return Feed(source, split.train, batch_size, budget), Feed(source, split.validation, batch_size, budget)
+
+    def build(self) -> _Network:
+        """Build the untrained network in the precision to train in, and its twin for the files."""
+        from aecli.nn.export import OnnxExporter
+        from aecli.nn.program import Program
+
+        training, twin = self.config.training, self.autoencoder()
+        trained = self.autoencoder(self._precision())
+        program = Program(trained, training, self.config.model.activity_l1, self.feeds[0])
+        ends = {"encoder": ("images", "latents"), "decoder": ("latents", "images")}
+        return _Network(
+            program, twin, {half: OnnxExporter(getattr(twin, half), *names) for half, names in ends.items()}
+        )
+
+    def autoencoder(self, precision: Literal["float32", "mixed"] = "float32") -> "Autoencoder":
+        """Build the untrained network of the config's seed."""
         from aecli.nn.door import OUT_OF_MEMORY
-        from aecli.nn.layers import precision
+        from aecli.nn.layers import computing_in
 
-        wanted = self.config.training.precision
-        if wanted == "mixed" and device_names() == ["cpu"]:
-            self.progress.note("training.precision: mixed is for GPUs, a CPU would lose by it: training in float32")
-            wanted = "float32"
         try:
-            with precision(wanted):
-                return self._network()
+            with computing_in(precision):
+                return self.config.model.build(self.prepared.train.format.image_shape, self.config.training.seed)
         except OUT_OF_MEMORY as error:
             raise TrainingError(
                 "model: its weights do not fit in memory: set a smaller model.latent_dim or model.hidden"
             ) from error
 
-    def fit(self, autoencoder: "Autoencoder") -> int:
+    def fit(self, network: _Network) -> int:
         """Train; return the epoch whose weights were kept."""
         from aecli.nn.door import OUT_OF_MEMORY
         from aecli.nn.fit import fit
-        from aecli.nn.program import Program
 
         epochs = self.config.training.epochs
 
-        def on_epoch(record: EpochRecord) -> None:
+        def on_epoch(record: EpochRecord, health: list[LayerHealth]) -> None:
             self.records.append(record)
+            self.health.extend(health)
             self.progress.epoch(record, epochs)
 
-        feeds = self._feeds()
-        if feeds[0].streamed:
+        if self.feeds[0].streamed:
             path = self.prepared.train.file.path
             self.progress.note(f"{path}: larger than data.memory_budget: streamed from the file in every epoch")
         self.stages.enter("training")
         try:
-            program = Program(autoencoder, self.config.training, self.config.model.activity_l1, feeds[0])
             fitted = fit(
-                program,
-                *feeds,
+                network.program,
+                *self.feeds,
                 self.config.training,
                 on_epoch,
                 lambda done: self.progress.advance(done, epochs),
@@ -152,16 +273,14 @@ class _Training:
         self.stages.move("validating", fitted.validation_seconds)
         return fitted.best_epoch
 
-    def export(self, trained: "Autoencoder") -> None:
+    def export(self, network: _Network) -> None:
         """Write the Keras model and both ONNX models, and check that they reconstruct the same."""
-        from aecli.nn.export import export_onnx, predict
+        from aecli.nn.export import predict
 
         self.stages.enter("exporting")
-        # A network of its own for the files: float32 and on one device, however it was trained.
-        autoencoder = self._network()
-        autoencoder.model.set_weights(trained.model.get_weights())
+        network.twin.model.set_weights(network.program.autoencoder.model.get_weights())
         with written_whole(self.run.model_file) as temporary:
-            autoencoder.model.save(temporary)
+            network.twin.model.save(temporary)
         source = self.prepared.train
         metadata = {
             "config": self.name,
@@ -169,57 +288,40 @@ class _Training:
             "value_range": source.format.value_range,
             "latent_dim": self.config.model.latent_dim,
         }
-        for model, file, ends in (
-            (autoencoder.encoder, self.run.encoder_file, ("images", "latents")),
-            (autoencoder.decoder, self.run.decoder_file, ("latents", "images")),
-        ):
+        for half, file in (("encoder", self.run.encoder_file), ("decoder", self.run.decoder_file)):
             with written_whole(file) as temporary:
-                export_onnx(model, temporary, *ends, metadata)
-        count = min(CHECKED_IMAGES, next(chunk_slices(CHECKED_IMAGES, source.format.image_shape)).stop)
-        checked = source.format.to_contract(source.file.take(self.prepared.split.validation[:count]))
-        check_export(predict(autoencoder.model, checked), load_model(self.run).reconstruct(checked))
+                network.exporters[half].write(temporary, metadata)
+        checked = source.sample(self.prepared.split.validation)
+        check_export(predict(network.twin.model, checked), load_model(self.run).reconstruct(checked))
 
-    def measure(self, best_epoch: int) -> dict[str, Any]:
-        """Fit the baselines, measure every split, draw the plots; return the content of metrics.json."""
-        self.stages.enter("fitting PCA")
-        source, split, model = self.prepared.train, self.prepared.split, load_model(self.run)
-        baselines = fit_baselines(
-            lambda: (images for _, images in source.chunks(split.train)), self.config.model.latent_dim
-        )
-        self.run.write_baselines(baselines)
-        self.stages.enter("measuring")
-        shape = (len(split.validation), *source.format.sample_shape)
-        with NpyWriter(self.run.reconstructions_file, shape, source.format.dtype) as writer:
-
-            def kept(pairs: Iterable[tuple[Images, Images]]) -> Iterator[tuple[Images, Images]]:
-                for images, reconstructions in pairs:
-                    writer.write(source.format.from_contract(reconstructions))
-                    yield images, reconstructions
-
-            validation = evaluate(kept(reconstruct_chunks(model, source, split.validation)), baselines, keep=("mse",))
-        evaluations = {
-            "train": evaluate(reconstruct_chunks(model, source, split.train), baselines),
-            "validation": validation,
-        }
-        counts = {"train": len(split.train), "validation": len(split.validation)}
-        if self.prepared.test is not None:
-            evaluations["test"] = evaluate(reconstruct_chunks(model, self.prepared.test), baselines)
-            counts["test"] = len(self.prepared.test)
-        elif len(split.test):
-            evaluations["test"] = evaluate(reconstruct_chunks(model, source, split.test), baselines)
-            counts["test"] = len(split.test)
-        self.stages.enter("plotting")
-        self._plot(model, validation.per_image["mse"])
+    def measure(self, best_epoch: int, fitted: _Fitted, brief: bool) -> dict[str, Any]:
+        """Measure every part of the images, draw the plots; return the content of metrics.json."""
+        source, model = self.prepared.train, load_model(self.run)
+        splits: dict[str, dict[str, Any]] = {}
+        errors: dict[str, PerImage | None] = {}
+        for part, (images, rows) in self.prepared.parts.items():
+            names = ("mse",) if brief and part == "train" else tuple(METRICS)
+            with self._writer(part, rows, brief) as write:
+                evaluation = evaluate(
+                    model.reconstruct, images, fitted.baselines, rows,
+                    metrics=names, with_baselines=part not in fitted.summaries,
+                    keep=("mse",) if part == "validation" else (), write=write,
+                )  # fmt: skip
+            errors[part] = evaluation.per_image.get("mse")
+            own = {"model": evaluation.summary.pop("model")}
+            baselines = fitted.summaries.setdefault(part, evaluation.summary)
+            splits[part] = {"images": len(images) if rows is None else len(rows), **own, **baselines}
+        if not brief:
+            self.stages.enter("plotting")
+            self._plot(model, errors["validation"])
         return {
             "epochs": len(self.records),
             "best_epoch": best_epoch,
             "seconds": round(sum(record.seconds for record in self.records), 3),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "pca_components": len(baselines.components),
+            "pca_components": len(fitted.baselines.components),
             "ssim_window": ssim_window(*source.format.image_shape[:2]),
-            "splits": {
-                part: {"images": counts[part], **evaluation.summary} for part, evaluation in evaluations.items()
-            },
+            "splits": splits,
         }
 
     @contextlib.contextmanager
@@ -234,25 +336,37 @@ class _Training:
             self._mark("failed", one_line(error))
             raise
 
+    def _precision(self) -> Literal["float32", "mixed"]:
+        from aecli.nn.devices import device_names
+
+        wanted = self.config.training.precision
+        if wanted == "mixed" and device_names() == ["cpu"]:
+            self.progress.note("training.precision: mixed is for GPUs, a CPU would lose by it: training in float32")
+            return "float32"
+        return wanted
+
     def _mark(self, state: Literal["failed", "interrupted"], reason: str) -> None:
         self.run.write_history(self.records)
+        self.run.write_health(self.health)
         self.run.write_failure(state, reason, len(self.records))
 
-    def _network(self) -> "Autoencoder":
-        return self.config.model.build(self.prepared.train.format.image_shape, self.config.training.seed)
+    @contextlib.contextmanager
+    def _writer(self, part: str, rows: Rows | None, brief: bool) -> Iterator[Callable[[Stored], object] | None]:
+        """Yield what keeps the reconstructions of the validation images, None for the others."""
+        if part != "validation" or rows is None or brief:
+            yield None
+            return
+        image_format = self.prepared.train.format
+        shape = (len(rows), *image_format.sample_shape)
+        with NpyWriter(self.run.reconstructions_file, shape, image_format.dtype) as writer:
+            yield writer.write
 
-    def _feeds(self) -> tuple[Feed, Feed]:
-        """Return the feeds of the training and of the validation images."""
-        megabytes = self.config.data.memory_budget
-        budget = megabytes * 10**6 if megabytes else memory_size() // 4
-        source, split, batch_size = self.prepared.train, self.prepared.split, self.config.training.batch_size
-        return Feed(source, split.train, batch_size, budget), Feed(source, split.validation, batch_size, budget)
-
-    def _plot(self, model: Model, errors: PerImage) -> None:
+    def _plot(self, model: Model, errors: PerImage | None) -> None:
         source, rows = self.prepared.train, self.prepared.split.validation
         subject = plots.Subject(self.run, model, source, f"{source.file.path.name} (validation)", rows, errors)
         for name, kind in plots.KINDS.items():
-            plots.save(kind.draw(subject if kind.needs_images else self.run), self.run.plots_folder / f"{name}.png")
+            figure = kind.draw(subject if kind.needs_images else self.run)
+            plots.save(figure, self.run.plots_folder / f"{name}.png")
 
 
 def check_export(keras_images: Images, onnx_images: Images) -> None:

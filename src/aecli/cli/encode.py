@@ -28,6 +28,6 @@ def command(images: Path, run_folder: Path | None, output: Path | None, overwrit
     source, model = open_images_like(images, run.image_format), load_model(run)
     note(str(source), quiet)
     with NpyWriter(output, (len(source), model.latent_dim), "<f4") as writer:
-        for _, chunk in source.chunks():
-            writer.write(model.encode(chunk))
+        for latents in source.map(model.encode):
+            writer.write(latents)
     click.echo(f"{len(source):,} latents of length {model.latent_dim}: {output}")

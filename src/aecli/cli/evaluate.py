@@ -33,7 +33,7 @@ def command(
     """
     from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_json, print_table
     from aecli.files import refuse_output, write_text
-    from aecli.infer import evaluate, load_model, open_images_like, reconstruct_chunks
+    from aecli.infer import evaluate, load_model, open_images_like
     from aecli.metrics import METRICS, ssim_window
     from aecli.run import find_run
 
@@ -44,7 +44,7 @@ def command(
     source, baselines = open_images_like(images, run.image_format), run.baselines
     note(str(source), quiet)
     keep = METRICS if per_image is not None else ()
-    evaluation = evaluate(reconstruct_chunks(load_model(run), source), baselines, keep=keep)
+    evaluation = evaluate(load_model(run).reconstruct, source, baselines, keep=keep)
     if per_image is not None:
         write_text(per_image, evaluation.to_csv())
     window = ssim_window(*source.format.image_shape[:2])

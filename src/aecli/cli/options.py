@@ -35,9 +35,9 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print no progre
 
 
 def _use_threads(_: click.Context, __: click.Parameter, count: int | None) -> None:
-    # Read by NumPy's BLAS when NumPy is imported, and by `aecli.machine.cores` for everything else.
+    # Read by `aecli.machine.cores`.
     if count is not None:
-        os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), str(count))
+        os.environ["OMP_NUM_THREADS"] = str(count)
 
 
 threads_option = click.option(

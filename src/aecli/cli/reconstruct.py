@@ -1,6 +1,5 @@
 """`ae reconstruct`"""
 
-from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +41,7 @@ def command(
     from aecli import plots
     from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_json, print_table
     from aecli.files import NpyWriter, refuse_output
-    from aecli.infer import evaluate, load_model, open_images_like, reconstruct_chunks
+    from aecli.infer import evaluate, load_model, open_images_like
     from aecli.metrics import ssim_window
     from aecli.run import find_run
 
@@ -55,13 +54,9 @@ def command(
     source, model, baselines = open_images_like(images, run.image_format), load_model(run), run.baselines
     note(str(source), quiet)
     with NpyWriter(output, source.file.shape, source.format.dtype) as writer:
-
-        def written() -> Iterator[tuple[Any, Any]]:
-            for originals, reconstructions in reconstruct_chunks(model, source):
-                writer.write(source.format.from_contract(reconstructions))
-                yield originals, reconstructions
-
-        evaluation = evaluate(written(), baselines, with_baselines=False, keep=("mse",))
+        evaluation = evaluate(
+            model.reconstruct, source, baselines, with_baselines=False, keep=("mse",), write=writer.write
+        )
     subject = plots.Subject(run, model, source, images.name, known_errors=evaluation.per_image["mse"])
     plots.save(plots.reconstructions(subject), picture)
 

@@ -1,10 +1,11 @@
 """Export to ONNX, checked, with what another program needs to use the files alone."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import tf2onnx
 from tf2onnx.handler import tf_op
@@ -33,7 +34,6 @@ class _Erfc:
 
 
 def _constant(context: Any, value: float) -> str:
-    import numpy as np
     from tf2onnx import utils
 
     return str(context.make_const(utils.make_name("constant"), np.float32(value)).output[0])
@@ -45,8 +45,44 @@ def _replace(context: Any, node: Any, operator: str, inputs: list[str]) -> None:
     context.make_node(operator, inputs, name=name, outputs=outputs, shapes=shapes, dtypes=dtypes)
 
 
-def export_onnx(model: Any, path: Path, input_name: str, output_name: str, metadata: Mapping[str, object]) -> None:
-    """Write a Keras model of one input and one output as ONNX, any batch size, metadata as JSON values."""
+class OnnxExporter:
+    """Writes one network as ONNX, any batch size, again and again with other weights.
+
+    Converting takes longer than many trainings, so it is done once, with weights that tell where each
+    variable went; `write` then only fills in the numbers.
+    """
+
+    def __init__(self, model: Any, input_name: str, output_name: str) -> None:
+        self._model, self._names = model, (input_name, output_name)
+        trained = model.get_weights()
+        rng = np.random.default_rng(0)
+        probe = [rng.uniform(0.5, 1.5, weights.shape).astype(np.float32) for weights in trained]
+        model.set_weights(probe)
+        self._proto = _convert(model, *self._names)
+        self._places = _places(self._proto, probe)
+        model.set_weights(trained)
+
+    def write(self, path: Path, metadata: Mapping[str, object]) -> None:
+        """Write the network as it is now, with metadata as JSON values."""
+        proto = self._proto if self._places is not None else _convert(self._model, *self._names)
+        weights = self._model.get_weights()
+        constants = {tensor.name: tensor for tensor in proto.graph.initializer}
+        for name, (index, change) in (self._places or {}).items():
+            constants[name].CopyFrom(onnx.numpy_helper.from_array(change(weights[index]), name))
+        onnx.helper.set_model_props(proto, {key: json.dumps(value) for key, value in metadata.items()})
+        onnx.checker.check_model(proto)
+        onnx.save(proto, path)
+
+
+_CHANGES: tuple[Callable[[Any], Any], ...] = (
+    lambda weights: weights,
+    lambda weights: -weights,
+    lambda weights: np.ascontiguousarray(weights.T),
+)
+"""What the converter may do to a variable on its way into the graph."""
+
+
+def _convert(model: Any, input_name: str, output_name: str) -> Any:
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=input_name)]
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
@@ -56,9 +92,19 @@ def export_onnx(model: Any, path: Path, input_name: str, output_name: str, metad
     proto, _ = tf2onnx.convert.from_function(forward, signature, opset=OPSET)
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
-    onnx.helper.set_model_props(proto, {key: json.dumps(value) for key, value in metadata.items()})
-    onnx.checker.check_model(proto)
-    onnx.save(proto, path)
+    return proto
+
+
+def _places(proto: Any, weights: list[Any]) -> dict[str, tuple[int, Callable[[Any], Any]]] | None:
+    """Return for each constant that holds a variable which one, and how changed; None if one cannot be found."""
+    found = {}
+    for tensor in proto.graph.initializer:
+        constant = onnx.numpy_helper.to_array(tensor)
+        for index, variable in enumerate(weights):
+            for change in _CHANGES:
+                if np.array_equal(change(variable), constant):
+                    found[tensor.name] = (index, change)
+    return found if {index for index, _ in found.values()} == set(range(len(weights))) else None
 
 
 def predict(model: Any, images: Any) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aecli.config import TrainingConfig
 from aecli.errors import TrainingError
 from aecli.feed import Feed
+from aecli.health import LayerHealth
 from aecli.history import EpochRecord
 from aecli.nn.layers import Autoencoder
 from aecli.nn.program import Program
@@ -27,18 +28,20 @@ def fit(
     train: Feed,
     validation: Feed,
     training: TrainingConfig,
-    on_epoch: Callable[[EpochRecord], None],
+    on_epoch: Callable[[EpochRecord, list[LayerHealth]], None],
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> Fitted:
     """Train the program's autoencoder in place, calling `on_epoch` after each epoch.
 
+    It hears the record of the epoch and the health of every layer.
     `on_progress` hears several times a second how many epochs are done, fractions included. Losses
     are means over the images plus the penalties. With early stopping the weights end as those of the
     best epoch. Raises TrainingError when the loss becomes NaN or infinite.
     """
-    best = _Best(program.autoencoder, training)
+    best, sample = _Best(program.autoencoder, training), validation.sample()
     started = time.perf_counter()
     program.compile(train, validation)
+    program.look(0, sample)
     compile_seconds, validation_seconds = time.perf_counter() - started, 0.0
     for epoch in range(1, training.epochs + 1):
         started = time.perf_counter()
@@ -47,7 +50,8 @@ def fit(
         val_loss = program.validate(validation)
         ended = time.perf_counter()
         validation_seconds += ended - trained
-        on_epoch(EpochRecord(epoch, loss, val_loss, program.learning_rate, ended - started))
+        record = EpochRecord(epoch, loss, val_loss, program.learning_rate, ended - started)
+        on_epoch(record, program.look(epoch, sample))
         if not (math.isfinite(loss) and math.isfinite(val_loss)):
             raise TrainingError(
                 f"training: the loss became {loss if not math.isfinite(loss) else val_loss} in epoch {epoch}: "

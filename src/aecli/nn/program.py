@@ -18,6 +18,7 @@ from aecli.config import OPTIMIZERS, TrainingConfig
 from aecli.feed import Block, Feed
 from aecli.images import Stored
 from aecli.nn.door import keras, tf
+from aecli.nn.health import HealthProbe
 from aecli.nn.layers import Autoencoder
 
 SECONDS_PER_CALL = 0.25
@@ -56,6 +57,7 @@ class Program:
         self._gradients = self._gradients_body
         if self._replicas > 1:
             self._gradients = tf.function(self._gradients_body, jit_compile=jit)
+        self.look = HealthProbe(autoencoder, training.loss).measure
         self._steps_per_call = 1
         self._resident: dict[int, Any] = {}
 

@@ -1,0 +1,80 @@
+"""Measures the health of the activations of a network in training, on a fixed sample of images."""
+
+from typing import Any
+
+import numpy as np
+
+from aecli.health import SATURATED_WITHIN, LayerHealth
+from aecli.images import Images
+from aecli.nn.door import keras, tf
+from aecli.nn.layers import Autoencoder, Unit
+
+
+class HealthProbe:
+    """Looks into an autoencoder: its layers' outputs and gradients on one sample of images."""
+
+    def __init__(self, autoencoder: Autoencoder, loss: str) -> None:
+        self.units = autoencoder.units
+        self._encoder = _watched(autoencoder.encoder, self.units)
+        self._decoder = _watched(autoencoder.decoder, self.units)
+        self._strategy = tf.distribute.get_strategy()
+        self._loss = keras.losses.get(loss)
+        self._slopes = [(i, unit.activation) for i, unit in enumerate(self.units) if unit.learned_slope]
+        # Not XLA: it would compile for longer than it saves.
+        self._look = tf.function(self._look_body)
+
+    def measure(self, epoch: int, sample: Images) -> list[LayerHealth]:
+        """Return the health of every layer, encoder first, on images (N, H, W, C)."""
+        # Every device sees the same: the first one's word is enough.
+        parts = self._strategy.run(self._look, args=(tf.constant(sample),))
+        firsts = (self._strategy.experimental_local_results(part)[0] for part in parts)
+        dead, saturated, gradients, weights = map(np.asarray, firsts)
+        slopes = {i: float(np.mean(keras.ops.convert_to_numpy(layer.alpha))) for i, layer in self._slopes}
+        return [
+            LayerHealth(
+                epoch,
+                unit.dense.name,
+                unit.choice.name,
+                unit.dense.units,
+                float(dead[i]),
+                float(saturated[i]) if unit.bounded else None,
+                slopes.get(i),
+                float(gradients[i]),
+                float(weights[i]),
+            )
+            for i, unit in enumerate(self.units)
+        ]
+
+    def _look_body(self, images: Any) -> tuple[Any, ...]:
+        kernels = [unit.dense.kernel.value for unit in self.units]
+        with tf.GradientTape() as tape:
+            latents, encoded = self._encoder(images, training=False)
+            reconstructions, decoded = self._decoder(latents, training=False)
+            loss = tf.reduce_mean(self._loss(images, reconstructions))
+        outputs = [tf.cast(output, tf.float32) for output in [*encoded, *decoded]]
+        gradients = tape.gradient(loss, kernels, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return (
+            tf.stack([_dead(output) for output in outputs]),
+            tf.stack([_saturated(output, unit) for output, unit in zip(outputs, self.units, strict=True)]),
+            tf.stack([tf.norm(gradient) for gradient in gradients]),
+            tf.stack([tf.norm(kernel) for kernel in kernels]),
+        )
+
+
+def _watched(model: Any, units: tuple[Unit, ...]) -> Any:
+    """Return the model with the outputs of its activations beside its own."""
+    inside = [unit.activation.output for unit in units if unit.activation in model.layers]
+    return keras.Model(model.inputs[0], [model.outputs[0], inside])
+
+
+def _dead(output: Any) -> Any:
+    spread = tf.reduce_max(output, axis=0) - tf.reduce_min(output, axis=0)
+    return tf.reduce_mean(tf.cast(spread == 0, tf.float32))
+
+
+def _saturated(output: Any, unit: Unit) -> Any:
+    if not unit.bounded:
+        return tf.constant(0.0)
+    low, high = unit.output_range
+    slack = SATURATED_WITHIN * (high - low)
+    return tf.reduce_mean(tf.cast((output <= low + slack) | (output >= high - slack), tf.float32))
