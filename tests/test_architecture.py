@@ -23,6 +23,10 @@ FLOORS = [
     ("infer",),
     ("plots", "prepare"),
     ("train",),
+    ("workers", "study"),
+    ("summary",),
+    ("tables",),
+    ("compare",),
     ("cli",),
 ]
 

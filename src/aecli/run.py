@@ -102,9 +102,10 @@ class Run:
         return "incomplete"
 
     @property
-    def failure_reason(self) -> str:
-        """Why the run failed or was interrupted."""
-        return str(self._json(self.failure_file).get("reason"))
+    def failure(self) -> tuple[str, int]:
+        """Why the run failed or was interrupted, and at which attempt."""
+        content = self._json(self.failure_file)
+        return str(content.get("reason")), int(content.get("attempts", 1))
 
     def require_complete(self) -> None:
         """Raise RunError unless training reached its end."""
@@ -139,9 +140,9 @@ class Run:
         """Write the mean image and the principal components."""
         self._save_npz(self.baselines_file, mean=baselines.mean, components=baselines.components)
 
-    def write_failure(self, state: State, reason: str, epoch: int) -> None:
-        """Mark the run as failed or interrupted after this many epochs."""
-        write_text(self.failure_file, _dump({"state": state, "reason": reason, "epochs": epoch}))
+    def write_failure(self, state: State, reason: str, epoch: int, attempts: int = 1) -> None:
+        """Mark the run as failed or interrupted after this many epochs, at this attempt."""
+        write_text(self.failure_file, _dump({"state": state, "reason": reason, "epochs": epoch, "attempts": attempts}))
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write the metrics: from now on the run is complete."""

@@ -91,7 +91,7 @@ class Trainer:
         stages = Stages(progress, started)
         run = Run(folder)
         run.refuse_existing(overwrite)
-        config = _with_absolute_paths(config.alone())
+        config = with_absolute_paths(config.alone())
         require_files(config)
         loading = threading.Thread(target=_load_tensorflow)
         loading.start()
@@ -166,7 +166,7 @@ class _Images:
     @classmethod
     def open(cls, config: Config) -> "_Images":
         train, test = open_data(config)
-        return cls(train, test, {"data": _data_fields(train), "test": test and _data_fields(test)})
+        return cls(train, test, {"data": data_fields(train), "test": test and data_fields(test)})
 
 
 @dataclass(frozen=True)
@@ -386,7 +386,8 @@ def _load_tensorflow() -> None:
         importlib.import_module("aecli.nn.fit")
 
 
-def _with_absolute_paths(config: Config) -> Config:
+def with_absolute_paths(config: Config) -> Config:
+    """Return the config with its data files named from the root."""
     paths = {key: path.absolute() for key in ("train", "test") if (path := getattr(config.data, key)) is not None}
     return config.model_copy(update={"data": config.data.model_copy(update=paths)})
 
@@ -404,7 +405,8 @@ def _environment(devices: list[str]) -> dict[str, Any]:
     }
 
 
-def _data_fields(source: ImageSource) -> dict[str, Any]:
+def data_fields(source: ImageSource) -> dict[str, Any]:
+    """Return what environment.json says of images: file, hash, count and format."""
     return {
         "file": str(source.file.path),
         "sha256": fingerprint(source.file.path),

@@ -13,6 +13,7 @@ from aecli.errors import AeError, ConfigError
 # Command -> the line of help it has in the list. The rest of a command loads when it is used.
 COMMANDS = {
     "train": "Train an autoencoder on your images and write a run.",
+    "compare": "Compare activations, code lengths or any config key, with evidence.",
     "reconstruct": "Reconstruct images with a run; write, measure and draw them.",
     "encode": "Write the latents of images.",
     "decode": "Write the images of latents.",

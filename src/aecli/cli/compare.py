@@ -1,0 +1,106 @@
+"""`ae compare`"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aecli.cli.options import FILE, config_option, json_option, overwrite_option, quiet_option, set_option
+
+if TYPE_CHECKING:
+    from aecli.compare import Compared
+    from aecli.config import NamedConfig
+
+STUDIES = Path("studies")
+
+
+@click.command("compare")
+@click.argument("images", type=FILE, required=False)
+@config_option
+@set_option
+@click.option("--activations", metavar="A,B,...", help="Vary model.activation.  [default: eight of them]")
+@click.option("--vary", multiple=True, metavar="KEY=A,B,...", help="Vary a config key; several make a grid.")
+@click.option("--tune", multiple=True, metavar="KEY=A,B,...", help="Give each variant its own best of these values.")
+@click.option("--seeds", type=click.IntRange(1, 10_000), metavar="N", help="Runs of every variant.  [default: 5]")
+@click.option("--test", "test_file", type=FILE, metavar="FILE", help="Test images.  [default: a tenth of IMAGES]")
+@click.option(
+    "-o", "--output", type=FILE, metavar="DIR", help="Folder of the study.  [default: studies/ and the images' name]"
+)
+@click.option("--workers", type=click.IntRange(1, 256), metavar="N", help="Processes that train.  [default: all cores]")
+@click.option(
+    "--table", "table_format", type=click.Choice(["md", "latex", "csv"]), help="Print the table in this format."
+)
+@overwrite_option
+@json_option
+@quiet_option
+def command(
+    images: Path | None, config_file: Path | None, overrides: tuple[str, ...], activations: str | None,
+    vary: tuple[str, ...], tune: tuple[str, ...], seeds: int | None, test_file: Path | None, output: Path | None,
+    workers: int | None, table_format: str | None, overwrite: bool, as_json: bool, quiet: bool,
+) -> None:  # fmt: skip
+    """Compare variants of a config on IMAGES: same images, splits and seeds for all.
+
+    Without --activations and --vary it compares eight activations. Prints the table and the verdict, and
+    writes a study with every run. The same command continues a study that was stopped; more seeds or
+    variants only add what is missing.
+
+    \b
+      ae compare images.npy
+      ae compare images.npy --activations relu,prelu --seeds 11
+      ae compare images.npy --vary model.latent_dim=8,16,32 --tune learning_rate=3e-4,1e-3
+    """
+    named = _named_config(images, config_file, overrides, activations, vary, tune, seeds, test_file)
+
+    from aecli.cli.study_progress import study_progress
+    from aecli.compare import compare
+
+    folder = output or STUDIES / (named.config.data.train.stem if named.config.data.train else "digits")
+    progress = study_progress(quiet)
+    if named.config.data.train is None:
+        progress.note("no images given: comparing on the handwritten digits that come with ae")
+    try:
+        compared = compare(named.config, folder, progress, workers, overwrite)
+    except KeyboardInterrupt:
+        progress.note(f"stopped: {folder} keeps every finished run; the same command goes on from there")
+        raise SystemExit(130) from None
+    _print(compared, table_format, as_json, quiet)
+
+
+def _named_config(
+    images: Path | None, config_file: Path | None, overrides: tuple[str, ...], activations: str | None,
+    vary: tuple[str, ...], tune: tuple[str, ...], seeds: int | None, test_file: Path | None,
+) -> "NamedConfig":  # fmt: skip
+    from dataclasses import replace
+
+    from aecli.config import load_config, parse_values, varied
+
+    named = load_config(config_file, overrides).with_training_images(images)
+    changes: dict[str, Any] = {}
+    if activations is not None:
+        changes["study.vary"] = parse_values([f"model.activation={activations}"], "--activations")
+    if vary:
+        changes["study.vary"] = changes.get("study.vary", {}) | parse_values(vary, "--vary")
+    if tune:
+        changes["study.tune"] = parse_values(tune, "--tune")
+    if seeds is not None:
+        changes["study.seeds"] = seeds
+    if test_file is not None:
+        changes["data.test"] = str(test_file)
+    return replace(named, config=varied(named.config, changes, "compare"))
+
+
+def _print(compared: "Compared", table_format: str | None, as_json: bool, quiet: bool) -> None:
+    from aecli.cli.terminal import note, print_json, print_table
+    from aecli.tables import as_text, study_table
+
+    summary = compared.summary
+    if as_json:
+        print_json({"study": str(compared.study.path), **summary.to_json()})
+        return
+    table = study_table(summary)
+    if table_format:
+        click.echo(as_text(table, table_format), nl=False)
+    else:
+        print_table(table[0], table[1:])
+    click.echo(summary.verdict)
+    note(f"The study is {compared.study.path}: {compared.study.results_file.name} has every run", quiet)

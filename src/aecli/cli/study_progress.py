@@ -1,0 +1,120 @@
+"""How a study goes: a live table in a terminal, a line for every run in a file."""
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from aecli.compare import StudyProgress
+    from aecli.study import Result, Variant
+    from aecli.workers import Event
+
+
+def study_progress(quiet: bool) -> "StudyProgress":
+    """Return a live table in a terminal, plain lines in a file, nothing when quiet."""
+    if quiet:
+        return _Quiet()
+    return _LiveTable() if sys.stderr.isatty() else _Lines()
+
+
+class _Quiet:
+    def note(self, message: str) -> None: ...
+    def planned(self, variants: Sequence["Variant"], seeds: Sequence[int], results: Sequence["Result"]) -> None: ...
+    def event(self, event: "Event", result: "Result | None") -> None: ...
+    def close(self) -> None: ...
+
+
+class _Counted(_Quiet):
+    """Keeps count of the runs and of the time that the rest will take."""
+
+    def note(self, message: str) -> None:
+        click.echo(message, err=True)
+
+    def planned(self, variants: Sequence["Variant"], seeds: Sequence[int], results: Sequence["Result"]) -> None:
+        self.total, self.started = len(variants) * len(seeds), time.monotonic()
+        self.there = self.done = len(results)
+        self.names, self.each = [variant.name for variant in variants], len(seeds)
+        self.results: dict[str, list[Result]] = {name: [] for name in self.names}
+        for result in results:
+            self.results[result.variant].append(result)
+        if self.there:
+            self.note(f"{self.there} of {self.total} runs are there already")
+
+    def event(self, event: "Event", result: "Result | None") -> None:
+        if event.kind in ("done", "failed") and result is not None:
+            self.done += 1
+            self.results[result.variant].append(result)
+
+    @property
+    def time_left(self) -> str:
+        """The time that the other runs will take, as m:ss, from the mean of those done."""
+        if self.done == self.there:
+            return "-:--"
+        seconds = (time.monotonic() - self.started) / (self.done - self.there) * (self.total - self.done)
+        return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+class _Lines(_Counted):
+    def event(self, event: "Event", result: "Result | None") -> None:
+        super().event(event, result)
+        if event.kind == "retried":
+            self.note(f"{event.task.name}: {event.reason}; once more")
+        elif event.kind in ("done", "failed") and result is not None:
+            self.note(f"{self.done}/{self.total}  {_outcome(result)}  {self.time_left} left")
+
+
+def _outcome(result: "Result") -> str:
+    what = f"mse {result.mse:.5f}" if result.mse is not None else ""
+    why = f"{result.state}: {result.reason}" if result.state != "complete" else ""
+    return f"{result.variant}, seed {result.seed}: {' '.join(part for part in (what, why) if part)}"
+
+
+class _LiveTable(_Counted):
+    """Rows are variants: runs done, current mean, and what is being trained."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False, markup=False)
+        self.live = Live(console=self.console, transient=True, refresh_per_second=4)
+        self.running: dict[str, str] = {}
+
+    def note(self, message: str) -> None:
+        self.console.print(message, soft_wrap=True)
+
+    def planned(self, variants: Sequence["Variant"], seeds: Sequence[int], results: Sequence["Result"]) -> None:
+        super().planned(variants, seeds, results)
+        self.live.start()
+        self.live.update(self._table())
+
+    def event(self, event: "Event", result: "Result | None") -> None:
+        super().event(event, result)
+        if event.kind == "retried":
+            self.note(f"{event.task.name}: {event.reason}; once more")
+        if result is not None and result.state in ("collapsed", "failed"):
+            self.note(_outcome(result))
+        epochs = event.task.config.training.epochs
+        seed = event.task.config.training.seed
+        if event.record is not None:
+            self.running[event.task.name] = f"seed {seed}: epoch {event.record.epoch}/{epochs}"
+        elif event.kind != "started":
+            self.running.pop(event.task.name, None)
+        self.live.update(self._table())
+
+    def close(self) -> None:
+        self.live.stop()
+
+    def _table(self) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for title in ("variant", "runs", "mean mse"):
+            table.add_column(title, justify="left" if title == "variant" else "right", no_wrap=True)
+        table.add_column(f"{self.done}/{self.total}, {self.time_left} left", no_wrap=True)
+        for name in self.names:
+            values = [r.mse for r in self.results[name] if r.mse is not None and r.state == "complete"]
+            mean = f"{sum(values) / len(values):.5f}" if values else "-"
+            table.add_row(name, f"{len(self.results[name])}/{self.each}", mean, self.running.get(name, ""))
+        return table

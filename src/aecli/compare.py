@@ -1,0 +1,108 @@
+"""Comparing: trains what a study lacks, and sums up what it has."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from aecli.config import Config
+from aecli.errors import AeError
+from aecli.files import write_text
+from aecli.machine import cores
+from aecli.prepare import check_fit, open_data
+from aecli.run import FORMAT_VERSION, Run
+from aecli.study import Result, Study, Variant, plan, seeds
+from aecli.summary import Summary, summarise
+from aecli.train import data_fields, identity, with_absolute_paths
+from aecli.workers import ATTEMPTS, Event, Task, train_all
+
+
+class StudyProgress(Protocol):
+    """Who is told how a study goes."""
+
+    def note(self, message: str) -> None:
+        """Something the user should know."""
+
+    def planned(self, variants: Sequence[Variant], seeds: Sequence[int], results: Sequence[Result]) -> None:
+        """The runs to come, and the results that are there already."""
+
+    def event(self, event: Event, result: Result | None) -> None:
+        """Something happened to a run; `result` comes with its end."""
+
+    def close(self) -> None:
+        """No more runs will come."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A finished study: its folder, every run's result, and what they say together."""
+
+    study: Study
+    results: tuple[Result, ...]
+    summary: Summary
+
+
+def compare(
+    config: Config, folder: Path, progress: StudyProgress, workers: int | None = None, overwrite: bool = False
+) -> Compared:
+    """Train the runs that the study in `folder` lacks, and write its table and summary.
+
+    A run that is complete, or has failed twice, is never trained again; one of another config or of other
+    images is refused, or with `overwrite` trained anew. `workers` is by default the number of cores; the cores
+    are shared among them. Raises AeError before anything is trained when config and images do not fit.
+    """
+    config = with_absolute_paths(config)
+    variants, its_seeds = plan(config), seeds(config)
+    train, test = open_data(config)
+    for each in (train, test):
+        if each is not None:
+            progress.note(str(each))
+            for variant in variants:
+                check_fit(variant.config, each)
+    data = {"data": data_fields(train), "test": test and data_fields(test)}
+    study = Study(folder)
+    study.create(config)
+    missing = [
+        Task(variant.name, variant.at(seed), study.run(variant, seed).path, variant.name)
+        for variant in variants
+        for seed in its_seeds
+        if not _finished(study.run(variant, seed), identity(variant.at(seed), data), overwrite)
+    ]
+    todo = {task.folder for task in missing}
+    runs = {study.run(variant, seed).path: (variant, seed) for variant in variants for seed in its_seeds}
+    results = {path: study.result(*runs[path]) for path in runs if path not in todo}
+    progress.planned(variants, its_seeds, list(results.values()))
+    workers = min(workers or cores(), max(1, len(missing)))
+    try:
+        for event in train_all(missing, workers, max(1, cores() // workers)):
+            path = event.task.folder
+            if event.kind == "failed":
+                Run(path).write_failure("failed", event.reason or "", 0, ATTEMPTS)
+            if event.kind in ("done", "failed"):
+                results[path] = study.result(*runs[path])
+            progress.event(event, results.get(path))
+    finally:
+        progress.close()
+        study.write_results([results.get(path) or study.result(*runs[path]) for path in runs])
+    finished = tuple(results[path] for path in runs)
+    summary = summarise(finished, config.study.metric)
+    about = {"format_version": FORMAT_VERSION, "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **data}
+    write_text(study.summary_file, json.dumps({**about, **summary.to_json()}, indent=2, allow_nan=False) + "\n")
+    return Compared(study, finished, summary)
+
+
+def _finished(run: Run, wanted: str, overwrite: bool) -> bool:
+    """Whether a run needs no training; AeError where it is one of another config or other images."""
+    if not run.path.is_dir() or run.state in ("incomplete", "interrupted"):
+        return False
+    if run.state == "failed":
+        return run.failure[1] >= ATTEMPTS and not overwrite
+    if run.environment.get("identity") == wanted:
+        return True
+    if overwrite:
+        return False
+    raise AeError(
+        f"{run.path}: was trained with another config or on other images: give another --output or add --overwrite"
+    )

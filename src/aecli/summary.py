@@ -1,0 +1,247 @@
+"""What the runs of a study say together: the table's rows, the verdict, and the curve over the code length."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecli.stats import AgainstBest, Comparison, Interval, compare, mean_interval
+from aecli.study import Result
+
+HIGHER_IS_BETTER = frozenset({"psnr", "ssim"})
+BASELINES = {"pca": "PCA", "mean_image": "mean image"}
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One row of the table: a variant, with its own best of the tuned values.
+
+    `counts` are its runs by state; the means are over its complete runs. `against_best` is None for the best one.
+    """
+
+    name: str
+    variant: str
+    counts: dict[str, int]
+    mean: Interval
+    mean_rank: float
+    against_best: AgainstBest | None
+    tied: bool
+    means: dict[str, float | None]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A row below the line: what the variants are to be measured by."""
+
+    name: str
+    mean: Interval
+
+
+@dataclass(frozen=True)
+class Point:
+    """One code length of the bottleneck curve: the best variant's mean and PCA's."""
+
+    latent_dim: int
+    variant: str
+    mean: float
+    pca: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a study found; `verdict` says it in two sentences."""
+
+    metric: str
+    seeds: tuple[int, ...]
+    best: str | None
+    tied: tuple[str, ...]
+    seeds_needed: int | None
+    verdict: str
+    rows: tuple[SummaryRow, ...]
+    baselines: tuple[Baseline, ...]
+    curve: tuple[Point, ...]
+    knee: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values; what is not a number is None."""
+        plain: dict[str, Any] = _without_nan(asdict(self))
+        return plain
+
+
+_MEANS = (
+    "mse", "mae", "sse_per_image", "psnr", "ssim", "fvu", "train_mse", "validation_mse", "gap", "epochs", "settled",
+    "seconds", "dead", "saturated", "gradient_norm",
+)  # fmt: skip
+
+
+def summarise(results: Sequence[Result], metric: str = "mse") -> Summary:
+    """Compare the variants of a study by a metric on the test images.
+
+    Collapsed, failed and missing runs are counted in their row and left out of every mean.
+    """
+    seeds = tuple(sorted({result.seed for result in results}))
+    groups = _by_row(results)
+    chosen = {row: _own_best(group) for row, group in groups.items()}
+    scores = {row: _scores(runs, seeds, metric) for row, runs in chosen.items()}
+    comparison = compare(scores, higher_is_better=metric in HIGHER_IS_BETTER)
+    rows = tuple(
+        SummaryRow(
+            name=row.name,
+            variant=chosen[row.name][0].variant,
+            counts=dict(Counter(result.state for result in chosen[row.name])),
+            mean=row.mean,
+            mean_rank=row.mean_rank,
+            against_best=row.against_best,
+            tied=row.name in comparison.tied,
+            means={name: _mean(chosen[row.name], name) for name in _MEANS},
+            reasons=tuple(dict.fromkeys(r.reason for r in chosen[row.name] if r.reason)),
+        )
+        for row in comparison.rows
+    )
+    baselines = _baselines(results, metric)
+    curve = _curve(chosen, metric)
+    verdict = _verdict(comparison, rows, baselines, metric, len(seeds))
+    return Summary(
+        metric, seeds, comparison.best, comparison.tied, comparison.seeds_needed, verdict, rows, baselines, curve,
+        _knee(curve),
+    )  # fmt: skip
+
+
+def _by_row(results: Sequence[Result]) -> dict[str, list[Result]]:
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        groups.setdefault(result.row, []).append(result)
+    return groups
+
+
+def _own_best(results: Sequence[Result]) -> list[Result]:
+    """Return the runs of the tuned values whose mean validation mse is lowest; the test images have no say."""
+    variants: dict[str, list[Result]] = {}
+    for result in results:
+        variants.setdefault(result.variant, []).append(result)
+
+    def validation_mse(runs: list[Result]) -> float:
+        # Values that fail with some seeds must not win by the seeds they survive.
+        survived = [r.validation_mse for r in runs if r.state == "complete" and r.validation_mse is not None]
+        return float(np.mean(survived)) if len(survived) == len(runs) else math.inf
+
+    return min(variants.values(), key=validation_mse)
+
+
+def _scores(runs: Sequence[Result], seeds: Sequence[int], metric: str) -> NDArray[np.float64]:
+    known = {run.seed: getattr(run, metric) for run in runs if run.state == "complete"}
+    return np.array([math.nan if known.get(seed) is None else known[seed] for seed in seeds])
+
+
+def _mean(runs: Sequence[Result], name: str) -> float | None:
+    values = [getattr(run, name) for run in runs if run.state == "complete" and getattr(run, name) is not None]
+    return float(np.mean(values)) if values else None
+
+
+def _baselines(results: Sequence[Result], metric: str) -> tuple[Baseline, ...]:
+    """Return the mean image, and PCA for every code length, each over the seeds."""
+    found: dict[str, dict[int, float]] = {}
+    for result in results:
+        for key, title in BASELINES.items():
+            value = getattr(result, f"{key}_{metric}")
+            if value is not None:
+                name = f"{title}-{result.latent_dim}" if key == "pca" else title
+                found.setdefault(name, {})[result.seed] = value
+    return tuple(Baseline(name, mean_interval(np.array(list(values.values())))) for name, values in found.items())
+
+
+def _curve(chosen: Mapping[str, Sequence[Result]], metric: str) -> tuple[Point, ...]:
+    """Return the best variant and PCA at every code length, where the study has several."""
+    better = max if metric in HIGHER_IS_BETTER else min
+    points: dict[int, list[Point]] = {}
+    for row, runs in chosen.items():
+        mean, pca = _mean(runs, metric), _mean(runs, f"pca_{metric}")
+        if mean is not None and pca is not None and runs[0].latent_dim is not None:
+            points.setdefault(runs[0].latent_dim, []).append(Point(runs[0].latent_dim, row, mean, pca))
+    if len(points) < 2:
+        return ()
+    return tuple(better(points[length], key=lambda point: point.mean) for length in sorted(points))
+
+
+def _knee(curve: Sequence[Point]) -> int | None:
+    """Return the code length beyond which more of it gains least: the point farthest from the curve's chord.
+
+    Satopaa et al. 2011 ("Kneedle"), over the logarithm of the code length; None for fewer than three points.
+    """
+    if len(curve) < 3:
+        return None
+    x = np.log([point.latent_dim for point in curve])
+    y = np.array([point.mean for point in curve])
+    if y[0] == y[-1]:
+        return None
+    distance = np.abs((x - x[0]) / (x[-1] - x[0]) - (y - y[0]) / (y[-1] - y[0]))
+    return curve[int(distance.argmax())].latent_dim
+
+
+def _verdict(
+    comparison: Comparison, rows: Sequence[SummaryRow], baselines: Sequence[Baseline], metric: str, seeds: int
+) -> str:
+    if comparison.best is None:
+        reasons = "; ".join(dict.fromkeys(reason for row in rows for reason in row.reasons))
+        return f"No variant has a complete run{': ' + reasons if reasons else ''}."
+    first = _first_sentence(comparison, rows, metric, seeds)
+    worse = [row for row in rows if row.against_best and row.against_best.distinguishable]
+    ends = []
+    if worse:
+        last = worse[-1]
+        assert last.against_best is not None
+        verb = "is worse" if len(worse) == 1 else "is worst,"
+        ends.append(f"{last.name} {verb} by {_with_interval(last.against_best.worse_by)} {metric}")
+    pca = [baseline for baseline in baselines if baseline.name.startswith(BASELINES["pca"])]
+    if len(pca) == 1:
+        ends.append(f"PCA with the same code length: {_number(pca[0].mean.estimate)}")
+    lost = [row for row in rows if row.counts.get("collapsed", 0) + row.counts.get("failed", 0)]
+    if lost:
+        ends.append("collapsed or failed runs: " + ", ".join(row.name for row in lost))
+    return f"{first} {_capital('; '.join(ends))}." if ends else first
+
+
+def _first_sentence(comparison: Comparison, rows: Sequence[SummaryRow], metric: str, seeds: int) -> str:
+    tied, best = comparison.tied, rows[0]
+    if len(rows) == 1:
+        return f"{best.name} reconstructs these images with {metric} {_with_interval(best.mean)}."
+    these = "this seed" if seeds == 1 else f"these {seeds} seeds"
+    if len(tied) == 1:
+        return f"{best.name} reconstructs these images best, with {metric} {_with_interval(best.mean)}."
+    more = f" (about {comparison.seeds_needed} would)" if comparison.seeds_needed else ""
+    if len(tied) == len(rows):
+        cannot = "cannot" if seeds > 1 else "can not"
+        return f"{_capital(these)} {cannot} tell {_listed(tied)} apart{more}; {best.name} has the best mean."
+    return f"{_listed(tied)} reconstruct these images best; {these} cannot tell them apart{more}."
+
+
+def _with_interval(interval: Interval) -> str:
+    if math.isnan(interval.low):
+        return _number(interval.estimate)
+    return f"{_number(interval.estimate)} [{_number(interval.low)}, {_number(interval.high)}]"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:.4g}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _capital(text: str) -> str:
+    # A variant keeps the name it has in the config.
+    return text[0].upper() + text[1:] if text.startswith(("these", "this", "collapsed")) else text
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

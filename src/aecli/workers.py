@@ -1,0 +1,212 @@
+"""Worker processes that train the runs of a study, each with one TensorFlow and the images mapped, not copied.
+
+A worker keeps to one group of tasks while it can: what it has compiled serves the whole group. A run that fails,
+or whose worker dies, is tried once more, and its second failure is final; the others go on.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Literal
+
+from aecli.config import Config
+from aecli.errors import AeError, one_line
+from aecli.history import EpochRecord
+from aecli.progress import Silence
+from aecli.train import Trainer
+
+ATTEMPTS = 2
+RUNS_PER_WORKER = 200
+"""Runs after which a worker is replaced: TensorFlow keeps some megabytes of every network it has built."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run to train. The tasks of a `group` differ in their seeds alone and share what is compiled."""
+
+    group: str
+    config: Config
+    folder: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to a task; `record` belongs to "epoch", `reason` to "retried" and "failed"."""
+
+    kind: Literal["started", "epoch", "done", "retried", "failed"]
+    task: Task
+    record: EpochRecord | None = None
+    reason: str | None = None
+
+
+def train_all(tasks: Iterable[Task], workers: int, threads: int) -> Iterator[Event]:
+    """Train every task in worker processes of some threads each; yield what happens, as it happens.
+
+    Closing the iterator ends the workers and loses the runs in flight.
+    """
+    pool = _Pool(threads)
+    for task in tasks:
+        pool.add(task)
+    try:
+        pool.start(workers)
+        while pool.workers:
+            yield from pool.wait()
+    finally:
+        pool.end()
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A process, what it works on, and how many runs it has been given."""
+
+    process: Any
+    connection: Connection
+    task: Task | None = None
+    group: str | None = None
+    runs: int = 0
+
+
+@dataclass
+class _Pool:
+    """The waiting tasks by group, and the workers that take them."""
+
+    threads: int
+    waiting: dict[str, deque[Task]] = field(default_factory=dict)
+    workers: list[_Worker] = field(default_factory=list)
+    failures: Counter[Path] = field(default_factory=Counter)
+
+    def add(self, task: Task) -> None:
+        """Put a task at the end of its group."""
+        self.waiting.setdefault(task.group, deque()).append(task)
+
+    def start(self, count: int) -> None:
+        """Start workers, no more than there are tasks; each takes its first task when it is ready."""
+        for _ in range(min(count, sum(map(len, self.waiting.values())))):
+            self._hire()
+
+    def wait(self) -> Iterator[Event]:
+        """Wait until workers report, and give the free ones their next task."""
+        ready = wait([item for w in self.workers for item in (w.connection, w.process.sentinel)])
+        for worker in list(self.workers):
+            if worker.connection in ready:
+                yield from self._hear(worker)
+            elif worker.process.sentinel in ready:
+                yield from self._bury(worker)
+
+    def end(self) -> None:
+        """End all workers at once."""
+        for worker in self.workers:
+            worker.process.kill()
+            worker.process.join()
+        self.workers.clear()
+
+    def _hire(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(theirs, self.threads), daemon=True)
+        process.start()
+        theirs.close()
+        self.workers.append(_Worker(process, ours))
+
+    def _hear(self, worker: _Worker) -> Iterator[Event]:
+        try:
+            kind, value = worker.connection.recv()
+        except (EOFError, OSError):
+            yield from self._bury(worker)
+            return
+        if kind == "epoch" and worker.task:
+            yield Event("epoch", worker.task, record=value)
+            return
+        if worker.task:
+            yield Event("done", worker.task) if kind == "done" else self._failed(worker.task, value)
+            worker.task = None
+        if worker.runs >= RUNS_PER_WORKER:
+            self._dismiss(worker)
+            self._hire()
+        elif task := self._next_for(worker):
+            worker.task, worker.group, worker.runs = task, task.group, worker.runs + 1
+            with suppress(OSError):  # a worker that has just died is met by its sentinel
+                worker.connection.send(task)
+            yield Event("started", task)
+        else:
+            self._dismiss(worker)
+
+    def _next_for(self, worker: _Worker) -> Task | None:
+        """Take a task of the worker's own group, else of one that nobody works on, else of the fullest."""
+        groups = [name for name, tasks in self.waiting.items() if tasks]
+        if not groups:
+            return None
+        taken = {other.group for other in self.workers if other is not worker}
+        free = [name for name in groups if name not in taken]
+        fullest = max(groups, key=lambda name: len(self.waiting[name]))
+        return self.waiting[worker.group if worker.group in groups else free[0] if free else fullest].popleft()
+
+    def _failed(self, task: Task, reason: str) -> Event:
+        self.failures[task.folder] += 1
+        if self.failures[task.folder] >= ATTEMPTS:
+            return Event("failed", task, reason=reason)
+        self.add(task)
+        return Event("retried", task, reason=reason)
+
+    def _bury(self, worker: _Worker) -> Iterator[Event]:
+        """Take leave of a worker that has died, and put another in its place."""
+        worker.process.join()
+        self.workers.remove(worker)
+        code = worker.process.exitcode
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        if worker.task:
+            yield self._failed(worker.task, f"its worker died ({how})")
+        elif not worker.runs:
+            raise AeError(f"workers: a worker process could not start ({how}): see whether ae train works")
+        if any(self.waiting.values()):
+            self._hire()
+
+    def _dismiss(self, worker: _Worker) -> None:
+        with suppress(OSError):
+            worker.connection.send(None)
+        worker.process.join()
+        worker.connection.close()
+        self.workers.remove(worker)
+
+
+class _Relay(Silence):
+    """Tells the study of every epoch."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def epoch(self, record: EpochRecord, epochs: int) -> None:
+        self._connection.send(("epoch", record))
+
+
+def _work(connection: Connection, threads: int) -> None:
+    """Train what comes through the connection until None does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the study ends its workers itself
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    # What native libraries print would tear the study's table; errors travel through the connection.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    trainer = Trainer("cpu", brief=True)
+    connection.send(("ready", None))
+    while (task := connection.recv()) is not None:
+        try:
+            trainer.train(task.config, task.folder, task.name, overwrite=True, progress=_Relay(connection))
+            connection.send(("done", None))
+        except Exception as error:
+            reason = one_line(error) if isinstance(error, AeError) else f"{type(error).__name__}: {one_line(error)}"
+            connection.send(("failed", reason))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
