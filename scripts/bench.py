@@ -51,7 +51,7 @@ def widths(hidden: list[int]) -> list[int]:
 
 def train_ae(path: Path, hidden: list[int], epochs: int) -> list[float]:
     from aecli.config import load_config
-    from aecli.train import train
+    from aecli.training import train
 
     *outer, code = hidden
     keys = [f"data.train={path}", "data.validation_split=0.1", f"model.hidden={outer}", f"model.latent_dim={code}"]

@@ -16,7 +16,7 @@ from aecli.config import load_config
 from aecli.data import open_images
 from aecli.infer import evaluate
 from aecli.nn.quiet import native_stderr_silenced
-from aecli.train import train
+from aecli.training import train
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 PCA = {2: 0.055669, 4: 0.047903, 8: 0.037441, 16: 0.026860, 32: 0.016828, 64: 0.009047}

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from aecli.cli.main import cli
 from aecli.config import load_config
 from aecli.run import Run
-from aecli.train import train
+from aecli.training import train
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"

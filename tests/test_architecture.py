@@ -22,11 +22,12 @@ FLOORS = [
     ("run",),
     ("infer",),
     ("plots", "prepare"),
-    ("train",),
+    ("training",),
     ("workers", "study"),
     ("summary",),
     ("tables",),
-    ("compare",),
+    ("comparing",),
+    ("api",),
     ("cli",),
 ]
 

@@ -10,7 +10,7 @@ from aecli import plots
 from aecli.config import load_config
 from aecli.errors import AeError, RunError
 from aecli.metrics import psnr
-from aecli.train import train
+from aecli.training import train
 
 
 def axes_text(figure):

@@ -13,7 +13,7 @@ from aecli.errors import AeError, ConfigError, TrainingError
 from aecli.prepare import check_fit
 from aecli.progress import Silence
 from aecli.run import Run
-from aecli.train import check_export, train
+from aecli.training import check_export, train
 from tests.conftest import SMALL
 
 

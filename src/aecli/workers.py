@@ -10,7 +10,7 @@ import signal
 import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -20,7 +20,7 @@ from aecli.config import Config
 from aecli.errors import AeError, one_line
 from aecli.history import EpochRecord
 from aecli.progress import Silence
-from aecli.train import Trainer
+from aecli.training import Trainer
 
 ATTEMPTS = 2
 RUNS_PER_WORKER = 200
@@ -111,8 +111,9 @@ class _Pool:
     def _hire(self) -> None:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, self.threads), daemon=True)
-        process.start()
+        process = context.Process(target=_work, args=(theirs,), daemon=True)
+        with _inherited(OMP_NUM_THREADS=str(self.threads), OPENBLAS_NUM_THREADS="1"):
+            process.start()
         theirs.close()
         self.workers.append(_Worker(process, ours))
 
@@ -187,11 +188,10 @@ class _Relay(Silence):
         self._connection.send(("epoch", record))
 
 
-def _work(connection: Connection, threads: int) -> None:
+def _work(connection: Connection) -> None:
     """Train what comes through the connection until None does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the study ends its workers itself
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ["OMP_NUM_THREADS"] = str(threads)
     # What native libraries print would tear the study's table; errors travel through the connection.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     trainer = Trainer("cpu", brief=True)
@@ -203,6 +203,20 @@ def _work(connection: Connection, threads: int) -> None:
         except Exception as error:
             reason = one_line(error) if isinstance(error, AeError) else f"{type(error).__name__}: {one_line(error)}"
             connection.send(("failed", reason))
+
+
+@contextmanager
+def _inherited(**variables: str) -> Iterator[None]:
+    """Give processes started in the block these environment variables: NumPy reads its own when it is imported."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ |= variables
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _end_with_parent() -> None:

@@ -8,7 +8,7 @@ import click
 from aecli.cli.options import FILE, config_option, json_option, overwrite_option, quiet_option, set_option
 
 if TYPE_CHECKING:
-    from aecli.compare import Compared
+    from aecli.comparing import Compared
     from aecli.config import NamedConfig
 
 STUDIES = Path("studies")
@@ -52,7 +52,7 @@ def command(
     named = _named_config(images, config_file, overrides, activations, vary, tune, seeds, test_file)
 
     from aecli.cli.study_progress import study_progress
-    from aecli.compare import compare
+    from aecli.comparing import compare
 
     folder = output or STUDIES / (named.config.data.train.stem if named.config.data.train else "digits")
     progress = study_progress(quiet)

@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from aecli.comparing import Unseen
+
 if TYPE_CHECKING:
-    from aecli.compare import StudyProgress
+    from aecli.comparing import StudyProgress
     from aecli.study import Result, Variant
     from aecli.workers import Event
 
@@ -19,18 +21,11 @@ if TYPE_CHECKING:
 def study_progress(quiet: bool) -> "StudyProgress":
     """Return a live table in a terminal, plain lines in a file, nothing when quiet."""
     if quiet:
-        return _Quiet()
+        return Unseen()
     return _LiveTable() if sys.stderr.isatty() else _Lines()
 
 
-class _Quiet:
-    def note(self, message: str) -> None: ...
-    def planned(self, variants: Sequence["Variant"], seeds: Sequence[int], results: Sequence["Result"]) -> None: ...
-    def event(self, event: "Event", result: "Result | None") -> None: ...
-    def close(self) -> None: ...
-
-
-class _Counted(_Quiet):
+class _Counted(Unseen):
     """Keeps count of the runs and of the time that the rest will take."""
 
     def note(self, message: str) -> None:

@@ -93,7 +93,7 @@ def _train(
     from aecli.cli.terminal import training_progress
     from aecli.nn.quiet import native_stderr_silenced
     from aecli.run import Run
-    from aecli.train import train
+    from aecli.training import train
 
     with native_stderr_silenced():
         progress = training_progress(quiet)

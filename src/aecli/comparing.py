@@ -15,7 +15,7 @@ from aecli.prepare import check_fit, open_data
 from aecli.run import FORMAT_VERSION, Run
 from aecli.study import Result, Study, Variant, plan, seeds
 from aecli.summary import Summary, summarise
-from aecli.train import data_fields, identity, with_absolute_paths
+from aecli.training import data_fields, identity, with_absolute_paths
 from aecli.workers import ATTEMPTS, Event, Task, train_all
 
 
@@ -33,6 +33,15 @@ class StudyProgress(Protocol):
 
     def close(self) -> None:
         """No more runs will come."""
+
+
+class Unseen:
+    """Progress that nobody sees."""
+
+    def note(self, message: str) -> None: ...
+    def planned(self, variants: Sequence[Variant], seeds: Sequence[int], results: Sequence[Result]) -> None: ...
+    def event(self, event: Event, result: Result | None) -> None: ...
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)

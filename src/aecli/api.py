@@ -1,0 +1,105 @@
+"""The Python door: the commands as functions, with the same results.
+
+import aecli
+run = aecli.train("images.npy", set={"training.epochs": 20})
+compared = aecli.compare(images, activations=["relu", "prelu"], seeds=5)
+print(compared.summary.verdict)
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecli.comparing import Compared, Unseen
+from aecli.comparing import compare as compare_config
+from aecli.config import NamedConfig, load_config, varied
+from aecli.run import RUNS, Run, find_run
+from aecli.training import train as train_config
+
+STUDIES = Path("studies")
+
+ImagesOrFile = NDArray[Any] | str | Path
+"""Images as an array, (N, H, W), (N, H, W, C) or (N, D) in any units, or the path of a file of them."""
+
+
+def train(
+    images: ImagesOrFile,
+    *,
+    config: str | Path | None = None,
+    set: Mapping[str, Any] | None = None,
+    folder: str | Path | None = None,
+    overwrite: bool = False,
+    device: str = "auto",
+) -> Run:
+    """Train an autoencoder on images; return its complete run, as `ae train` does.
+
+    `config` is a YAML file or the name of a packaged config, `set` maps config keys to values,
+    e.g. {"model.latent_dim": 16}. The run goes into `folder`, by default runs/ and the config's name. An
+    array is kept beside it as .npy. Raises aecli.errors.AeError with the place and the cure.
+    """
+    named = _named(config, set or {})
+    path = Path(folder) if folder else RUNS / named.name
+    named = named.with_training_images(_file_of(images, path))
+    return train_config(named.config, path, name=named.name, overwrite=overwrite, device=device)
+
+
+def compare(
+    images: ImagesOrFile,
+    *,
+    activations: Sequence[str] | None = None,
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    tune: Mapping[str, Sequence[Any]] | None = None,
+    seeds: int = 5,
+    config: str | Path | None = None,
+    set: Mapping[str, Any] | None = None,
+    folder: str | Path | None = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> Compared:
+    """Compare variants of a config on images, as `ae compare` does; return the study with its results and summary.
+
+    `vary` maps config keys to the values to compare, `activations` is short for its "model.activation"; with
+    neither, eight activations. `tune` maps keys to values of which each variant takes its own best. Calling it
+    again continues the study in `folder`, by default studies/ and the images' name. Called from a script, it
+    belongs under `if __name__ == "__main__":`, since its workers are processes. Raises aecli.errors.AeError.
+    """
+    named = _named(config, set or {})
+    name = Path(images).stem if isinstance(images, str | Path) else "images"
+    path = Path(folder) if folder else STUDIES / name
+    study = {"study.vary": {"model.activation": list(activations)} if activations else {}, "study.seeds": seeds}
+    study["study.vary"] |= {key: list(values) for key, values in (vary or {}).items()}
+    study["study.tune"] = {key: list(values) for key, values in (tune or {}).items()}
+    named = named.with_training_images(_file_of(images, path))
+    return compare_config(varied(named.config, study, "compare"), path, Unseen(), workers, overwrite)
+
+
+def load_run(folder: str | Path | None = None) -> Run:
+    """Return the complete run in a folder, by default the newest one in runs/.
+
+    `run.metrics`, `run.history` and `run.health` hold what was measured; `aecli.infer.load_model(run)` gives
+    `encode`, `decode` and `reconstruct` of images (N, H, W, C) in [0, 1]. Raises aecli.errors.RunError.
+    """
+    return find_run(Path(folder) if folder else None)
+
+
+def _named(config: str | Path | None, keys: Mapping[str, Any]) -> NamedConfig:
+    named = load_config(Path(config) if config else None)
+    return replace(named, config=varied(named.config, keys, "set"))
+
+
+def _file_of(images: ImagesOrFile, folder: Path) -> Path:
+    """Return the file of the images; an array is written beside the folder, under the hash of its values."""
+    if isinstance(images, str | Path):
+        return Path(images)
+    array = np.ascontiguousarray(images)
+    name = hashlib.sha256(array.dtype.str.encode() + str(array.shape).encode() + array.tobytes()).hexdigest()[:12]
+    path = folder.absolute().with_name(f"{folder.name}_images_{name}.npy")
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, array, allow_pickle=False)
+    return path

@@ -1,0 +1,46 @@
+"""The Python door gives what the commands give."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import aecli
+from aecli.errors import ConfigError
+
+KEYS = {"model.latent_dim": 4, "training.epochs": 2, "training.batch_size": 256}
+
+
+def test_images_from_memory_train_like_those_of_a_file(digits):
+    from_memory = aecli.train(digits, set=KEYS, folder="a")
+    np.save("digits.npy", digits)
+    from_file = aecli.train("digits.npy", set=KEYS, folder="b")
+    assert from_memory.metrics["splits"] == from_file.metrics["splits"]
+    assert aecli.load_run("a").metrics == from_memory.metrics
+
+
+def test_a_packaged_config_goes_by_its_name(digits):
+    run = aecli.train(digits, config="prelu", set=KEYS)
+    assert run.path == Path("runs/prelu")
+    assert aecli.load_run().path == run.path
+
+
+def test_compare_returns_the_study(digits):
+    compared = aecli.compare(digits, activations=["relu", "linear"], seeds=2, set=KEYS, workers=1)
+    assert [result.variant for result in compared.results] == ["relu", "relu", "linear", "linear"]
+    assert compared.summary.best in ("relu", "linear")
+    assert compared.study.path == Path("studies/images")
+    again = aecli.compare(digits, activations=["relu", "linear"], seeds=2, set=KEYS)
+    assert again.results == compared.results
+
+
+def test_a_wrong_key_is_named(digits):
+    with pytest.raises(ConfigError, match="set: model.latent_dm=4: unknown key; did you mean 'latent_dim'"):
+        aecli.train(digits, set={"model.latent_dm": 4})
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    from tests.conftest import python
+
+    done = python("import sys, aecli; print(*{n.split('.')[0] for n in sys.modules})")
+    assert not set(done.stdout.split()) & {"numpy", "tensorflow", "keras", "pydantic"}

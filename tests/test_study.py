@@ -1,0 +1,395 @@
+"""Studies: a fair grid, runs that are trained once, failures that are counted, and a summary with known answers."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aecli.comparing import Unseen, compare
+from aecli.config import load_config
+from aecli.errors import AeError, ConfigError
+from aecli.run import Run
+from aecli.study import Result, Study, plan, read_results, seeds
+from aecli.summary import summarise
+from aecli.tables import as_text, study_table
+from aecli.training import train
+from aecli.workers import Task, train_all
+
+TINY = ("model.latent_dim=4", "training.epochs=2", "training.batch_size=256")
+VARY = "study.vary={model.activation: [relu, linear]}"
+
+
+class Quiet(Unseen):
+    def __init__(self):
+        self.events, self.there = [], None
+
+    def planned(self, variants, its_seeds, results):
+        self.there = len(results)
+
+    def event(self, event, result):
+        self.events.append((event.kind, event.task.folder.parent.name, event.task.config.training.seed))
+
+    @property
+    def trained(self):
+        return sorted(event[1:] for event in self.events if event[0] == "done")
+
+
+def config_of(*overrides):
+    return load_config(None, (*TINY, *overrides)).config
+
+
+def compared(*overrides, folder="study", **options):
+    progress = Quiet()
+    return compare(config_of(*overrides), Path(folder), progress, **options), progress
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A complete study of two activations and two seeds; read it, never write to it."""
+    folder = tmp_path_factory.mktemp("studied") / "study"
+    return compare(config_of(VARY, "study.seeds=2"), folder, Quiet())
+
+
+@pytest.fixture
+def copied(study, tmp_path):
+    import shutil
+
+    shutil.copytree(study.study.path, tmp_path / "study")
+    return Study(tmp_path / "study")
+
+
+# -- the grid ------------------------------------------------------------------------------------
+
+
+def test_without_anything_eight_activations_vary():
+    names = [variant.name for variant in plan(config_of())]
+    assert names == ["relu", "leaky_relu", "prelu", "sigmoid", "tanh", "elu", "gelu", "linear"]
+
+
+def test_several_keys_make_a_grid_with_names_that_tell_them_apart():
+    grid = "study.vary={model.latent_dim: [2, 4], model.hidden: [[], [9]], training.learning_rate: [1e-3]}"
+    variants = plan(config_of(grid))
+    assert [variant.name for variant in variants] == [
+        "latent_dim=2, hidden=none, learning_rate=0.001",
+        "latent_dim=2, hidden=9, learning_rate=0.001",
+        "latent_dim=4, hidden=none, learning_rate=0.001",
+        "latent_dim=4, hidden=9, learning_rate=0.001",
+    ]
+    assert [(v.config.model.latent_dim, v.config.model.hidden) for v in variants] == [
+        (2, ()),
+        (2, (9,)),
+        (4, ()),
+        (4, (9,)),
+    ]
+
+
+def test_an_activation_with_parameters_is_named_with_them():
+    (variant,) = plan(config_of("study.vary={model.activation: [{name: leaky_relu, negative_slope: 0.3}]}"))
+    assert variant.name == "leaky_relu(negative_slope=0.3)"
+    assert variant.config.model.activation.parameters == {"negative_slope": 0.3}
+
+
+def test_tuned_values_are_variants_of_one_row():
+    variants = plan(config_of(VARY, "study.tune={learning_rate: [1e-3, 1e-2]}"))
+    assert [(v.row, v.name) for v in variants[:2]] == [
+        ("relu", "relu, learning_rate=0.001"),
+        ("relu", "relu, learning_rate=0.01"),
+    ]
+    assert {v.config.training.learning_rate for v in variants} == {1e-3, 1e-2}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("study.vary={model.activaton: [relu]}", "unknown key 'model.activaton'; did you mean 'model.activation'"),
+        ("study.vary={training.seed: [1, 2]}", "cannot vary"),
+        ("study.vary={model.latent_dim: []}", "at least 1"),
+        ("study.seeds=0", "> 0"),
+        ("study.metric=speed", "expected one of"),
+    ],
+)
+def test_a_wrong_study_is_refused_by_the_config(override, message):
+    with pytest.raises(ConfigError, match=message.replace("(", r"\(")):
+        config_of(override)
+
+
+def test_a_value_that_the_key_cannot_have_is_named():
+    with pytest.raises(ConfigError, match=r"study: model.latent_dim=0: expected a number > 0"):
+        plan(config_of("study.vary={model.latent_dim: [4, 0]}"))
+
+
+def test_a_variant_named_twice_is_refused():
+    with pytest.raises(AeError, match="relu is there twice"):
+        plan(config_of("study.vary={model.activation: [relu, relu]}"))
+
+
+def test_the_seed_decides_split_weights_and_order_unless_the_split_is_fixed():
+    (variant, _) = plan(config_of(VARY, "training.seed=7"))
+    assert list(seeds(config_of("study.seeds=3", "training.seed=7"))) == [7, 8, 9]
+    assert variant.at(9).training.seed == variant.at(9).split_seed == 9
+    (fixed, _) = plan(config_of(VARY, "training.seed=7", "study.split=fixed"))
+    assert (fixed.at(9).training.seed, fixed.at(9).split_seed) == (9, 7)
+
+
+# -- the runs ------------------------------------------------------------------------------------
+
+
+def test_every_run_is_what_training_its_config_alone_gives(study):
+    """Also for the seeds that took over a compiled network."""
+    for variant in plan(config_of(VARY, "study.seeds=2")):
+        run = study.study.run(variant, 1)
+        alone = train(load_config(run.config_file).config, Path("alone"), overwrite=True)
+        assert alone.metrics["splits"]["test"] == run.metrics["splits"]["test"]
+        assert [r.loss for r in alone.history] == [r.loss for r in run.history]
+        assert alone.environment["identity"] == run.environment["identity"]
+
+
+def test_variants_share_the_split_of_a_seed_and_seeds_do_not(study):
+    relu, linear = plan(config_of(VARY))
+    splits = {(v.name, s): study.study.run(v, s).split for v in (relu, linear) for s in (0, 1)}
+    for part in ("train", "validation", "test"):
+        same = [getattr(splits[name, 0], part) for name in ("relu", "linear")]
+        np.testing.assert_array_equal(*same)
+        assert not np.array_equal(getattr(splits["relu", 0], part), getattr(splits["relu", 1], part))
+    parts = [getattr(splits["relu", 0], part) for part in ("train", "validation", "test")]
+    assert sorted(np.concatenate(parts)) == list(range(1797))
+
+
+def test_the_folder_holds_the_table_the_summary_and_the_config(study):
+    assert read_results(study.study.results_file) == list(study.results)
+    assert len(study.results) == 4
+    summary = json.loads(study.study.summary_file.read_text())
+    assert summary["verdict"] == study.summary.verdict
+    assert load_config(study.study.config_file).config.study.vary == {"model.activation": ("relu", "linear")}
+
+
+def test_nothing_complete_is_trained_twice_and_more_seeds_only_add(copied):
+    (_, progress) = compared(VARY, "study.seeds=2")
+    assert (progress.trained, progress.there) == ([], 4)
+    (more, progress) = compared(VARY, "study.seeds=3")
+    assert progress.trained == [("linear", 2), ("relu", 2)]
+    assert len(more.results) == 6
+    (fewer, progress) = compared("study.vary={model.activation: [tanh, relu]}", "study.seeds=1")
+    assert progress.trained == [("tanh", 0)]
+    assert [r.variant for r in fewer.results] == ["tanh", "relu"]
+
+
+def test_a_run_cut_short_is_trained_again(copied):
+    relu, _ = plan(config_of(VARY))
+    copied.run(relu, 1).metrics_file.unlink()
+    _, progress = compared(VARY, "study.seeds=2")
+    assert progress.trained == [("relu", 1)]
+
+
+def test_runs_of_another_config_or_other_images_are_refused(copied, digits):
+    with pytest.raises(AeError, match="another config"):
+        compared(VARY, "study.seeds=2", "training.epochs=3")
+    np.save("other.npy", digits[:500])
+    with pytest.raises(AeError, match="other images"):
+        compared(VARY, "study.seeds=2", "data.train=other.npy")
+    _, progress = compared(VARY, "study.seeds=2", "training.epochs=3", overwrite=True)
+    assert len(progress.trained) == 4
+
+
+def test_a_folder_of_other_files_is_not_taken_for_a_study():
+    Path("mine").mkdir()
+    Path("mine/thesis.txt").write_text("years of work")
+    with pytest.raises(AeError, match="not a study"):
+        compared(folder="mine")
+    assert Path("mine/thesis.txt").read_text() == "years of work"
+
+
+def test_a_run_that_fails_does_not_stop_the_others_and_its_second_failure_is_final():
+    vary = "study.vary={training.optimizer: [{name: sgd, momentum: 0.9}], training.learning_rate: [1e-2, 1e5]}"
+    (result, progress) = compared(vary, "study.seeds=1", "model.output_activation=linear")
+    states = {r.variant.rpartition("=")[2]: r.state for r in result.results}
+    assert states == {"0.01": "complete", "100000": "failed"}
+    assert [kind for kind, _, _ in progress.events].count("retried") == 1
+    failed = next(r for r in result.results if r.state == "failed")
+    assert "the loss became" in failed.reason
+    assert "failed" in result.summary.verdict
+    _, again = compared(vary, "study.seeds=1", "model.output_activation=linear")
+    assert again.events == []
+
+
+def test_a_network_that_learned_nothing_is_counted_as_collapsed():
+    result, _ = compared("study.vary={training.learning_rate: [1e-9]}", "study.seeds=1")
+    (run,) = result.results
+    assert (run.state, run.fvu > 0.95) == ("collapsed", True)
+    assert run.reason
+    assert result.summary.best is None
+
+
+def task(name, *overrides):
+    config = load_config(None, (*TINY, "data.test_split=0.1", *overrides)).config.alone()
+    return Task(name, config, Path(name).absolute(), name)
+
+
+def test_a_worker_that_dies_is_replaced_and_its_run_tried_once_more():
+    killed, kinds = 0, []
+    for event in train_all([task("victim", "training.epochs=100000"), task("bystander")], workers=1, threads=1):
+        kinds.append((event.kind, event.task.name))
+        if event.kind == "epoch" and event.task.name == "victim" and kinds[-2][0] == "started":
+            (child,) = [c for c in multiprocessing.active_children() if c.is_alive()]
+            os.kill(child.pid, signal.SIGKILL)
+            killed += 1
+        reason = event.reason
+        if event.kind == "failed":
+            assert "signal 9" in reason
+    assert killed == 2
+    kinds = [kind for kind in kinds if kind[0] != "epoch"]
+    assert kinds.count(("retried", "victim")) == kinds.count(("failed", "victim")) == 1
+    assert ("done", "bystander") in kinds
+    assert Run(Path("bystander")).state == "complete"
+
+
+def test_a_killed_study_leaves_no_process_and_goes_on_where_it_was():
+    arguments = ["compare", "--output", "study", "--seeds", "3", "--activations", "relu,linear", "--workers", "1"]
+    command = [sys.executable, "-m", "aecli.cli.main", *arguments, *(f"--set={key}" for key in TINY)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    first = next(line for line in process.stderr if line.startswith("1/6"))
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    workers = children.read_text().split() if children.is_file() else []
+    process.kill()
+    process.wait()
+    assert "relu, seed 0" in first
+    while any(Path(f"/proc/{pid}").is_dir() and "Z" not in state_of(pid) for pid in workers):
+        time.sleep(0.1)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    there = int(next(line for line in done.stderr.splitlines() if "are there already" in line).split()[0])
+    assert 1 <= there < 6
+    assert len(read_results(Path("study/results.csv"))) == 6
+
+
+def state_of(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+# -- the summary ---------------------------------------------------------------------------------
+
+
+def results_of(table, **more):
+    """Results with these test mse's: {row: [mse by seed]}, None for a failed run."""
+    rows = []
+    for row, values in table.items():
+        for seed, value in enumerate(values):
+            known = dict(row=row, variant=row, seed=seed, latent_dim=8, pca_mse=0.5, mean_image_mse=1.0, **more)
+            if value is None:
+                rows.append(Result(**known, state="failed", reason="out of luck"))
+            else:
+                rows.append(Result(**known, state="complete", mse=value, validation_mse=value))
+    return rows
+
+
+NOISE = np.array([0.0, 0.1, -0.1, 0.05, -0.05, 0.02]) / 100
+
+
+def test_the_verdict_names_who_is_best_who_is_worse_and_pca():
+    summary = summarise(results_of({"worse": 0.3 + NOISE, "best": 0.1 + NOISE, "middle": 0.2 - NOISE}))
+    assert (summary.best, summary.tied) == ("best", ("best",))
+    assert summary.verdict.startswith("best reconstructs these images best, with mse 0.1 [")
+    assert "worse is worst, by 0.2" in summary.verdict
+    assert "PCA with the same code length: 0.5." in summary.verdict
+
+
+def test_variants_that_the_seeds_cannot_tell_apart_are_named_together():
+    twin = 0.1 + np.roll(NOISE, 1)
+    summary = summarise(results_of({"one": 0.1 + NOISE, "other": twin, "worse": 0.3 + NOISE}))
+    assert set(summary.tied) == {"one", "other"}
+    assert "reconstruct these images best; these 6 seeds cannot tell them apart" in summary.verdict
+    assert "worse is worse by 0.2" in summary.verdict
+
+
+def test_failed_runs_are_counted_and_left_out_of_the_mean():
+    summary = summarise(results_of({"a": [0.1, 0.2, None], "b": [0.3, 0.3, 0.3]}))
+    row = next(row for row in summary.rows if row.name == "a")
+    assert row.counts == {"complete": 2, "failed": 1}
+    assert row.mean.estimate == pytest.approx(0.15)
+    assert row.reasons == ("out of luck",)
+    assert "collapsed or failed runs: a" in summary.verdict.lower()
+
+
+def test_nothing_complete_is_a_verdict_too():
+    summary = summarise(results_of({"a": [None, None]}))
+    assert summary.verdict == "No variant has a complete run: out of luck."
+    json.dumps(summary.to_json(), allow_nan=False)
+
+
+def test_a_variant_takes_the_tuned_value_that_its_validation_images_prefer():
+    liked = [replace(r, row="a", validation_mse=0.1) for r in results_of({"a, slow": [0.9, 0.9]})]
+    lucky = [replace(r, row="a", validation_mse=0.2) for r in results_of({"a, fast": [0.1, 0.1]})]
+    (row,) = summarise(lucky + liked).rows
+    assert (row.name, row.variant, row.mean.estimate) == ("a", "a, slow", pytest.approx(0.9))
+
+
+def test_a_higher_psnr_is_better():
+    results = [replace(r, psnr=100 * r.mse, pca_psnr=3.0) for r in results_of({"a": 0.1 + NOISE, "b": 0.3 + NOISE})]
+    assert summarise(results, "psnr").best == "b"
+
+
+def test_the_curve_over_the_code_length_has_pca_under_it_and_a_knee():
+    lengths = {2: 0.9, 4: 0.3, 8: 0.25, 16: 0.2}
+    results = [
+        replace(r, latent_dim=k, pca_mse=mse + 0.05)
+        for k, mse in lengths.items()
+        for r in results_of({f"latent_dim={k}": mse + NOISE})
+    ]
+    summary = summarise(results)
+    assert [point.latent_dim for point in summary.curve] == [2, 4, 8, 16]
+    assert all(point.pca == pytest.approx(point.mean + 0.05, abs=1e-3) for point in summary.curve)
+    assert summary.knee == 4
+    assert len(summary.baselines) == 5
+
+
+@pytest.mark.parametrize("table_format", ["md", "latex", "csv"])
+def test_tables_hold_every_variant_and_baseline(table_format):
+    table = study_table(summarise(results_of({"a_b": 0.1 + NOISE, "c|d": [0.3, 0.2, None]})))
+    text = as_text(table, table_format)
+    for name in ("a_b", "c|d", "PCA-8", "mean image", "1 failed"):
+        wanted = {"md": name.replace("|", r"\|"), "latex": name.replace("_", r"\_"), "csv": name}[table_format]
+        assert wanted in text
+    assert len({len(row) for row in table}) == 1
+
+
+# -- the command ---------------------------------------------------------------------------------
+
+
+def test_ae_compare_prints_the_table_and_the_verdict(ae):
+    sets = [part for key in TINY for part in ("--set", key)]
+    done = ae("compare", "--activations", "relu,linear", "--seeds", "2", *sets)
+    assert done.exit_code == 0, done.output
+    assert "PCA-4" in done.stdout
+    assert "mean image" in done.stdout
+    assert Path("studies/digits/results.csv").is_file()
+    again = ae("compare", "--activations", "relu,linear", "--seeds", "2", *sets, "--json")
+    assert json.loads(again.stdout)["verdict"] in done.stdout
+    table = ae("compare", "--activations", "relu,linear", "--seeds", "2", *sets, "--table", "md", "--quiet")
+    assert table.stdout.startswith("| variant |")
+    assert table.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--vary", "model.latent_dim"], "--vary model.latent_dim: expected KEY=A,B"),
+        (["--vary", "model.latent_dm=8"], "unknown key 'model.latent_dm'; did you mean 'model.latent_dim'"),
+        (["--activations", "relu,rellu"], "rellu"),
+        (["missing.npy"], "missing.npy: no such file"),
+    ],
+)
+def test_ae_compare_refuses_in_one_line_before_training(ae, arguments, message):
+    done = ae("compare", *arguments)
+    assert done.exit_code == 1
+    assert message in done.stderr
+    assert not Path("studies").exists()
