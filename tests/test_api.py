@@ -35,7 +35,7 @@ def test_compare_returns_the_study(digits):
 
 
 def test_a_wrong_key_is_named(digits):
-    with pytest.raises(ConfigError, match="set: model.latent_dm=4: unknown key; did you mean 'latent_dim'"):
+    with pytest.raises(ConfigError, match=r"set: model.latent_dm=4: unknown key; did you mean 'latent_dim'"):
         aecli.train(digits, set={"model.latent_dm": 4})
 
 

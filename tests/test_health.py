@@ -1,5 +1,7 @@
 """The health of activations: known answers on networks made sick on purpose."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -63,8 +65,8 @@ def test_looking_changes_nothing():
 
 
 def record(**changes):
-    known = dict(epoch=1, layer="encoder_0", activation="relu", units=8, dead=0.25, saturated=None, slope=None)
-    return LayerHealth(**{**known, "gradient_norm": 0.125, "weight_norm": 2.5, **changes})
+    well = LayerHealth(1, "encoder_0", "relu", 8, 0.25, None, None, gradient_norm=0.125, weight_norm=2.5)
+    return replace(well, **changes)
 
 
 def test_records_survive_csv():

@@ -279,16 +279,14 @@ def state_of(pid):
 # -- the summary ---------------------------------------------------------------------------------
 
 
-def results_of(table, **more):
+def results_of(table):
     """Results with these test mse's: {row: [mse by seed]}, None for a failed run."""
     rows = []
     for row, values in table.items():
         for seed, value in enumerate(values):
-            known = dict(row=row, variant=row, seed=seed, latent_dim=8, pca_mse=0.5, mean_image_mse=1.0, **more)
-            if value is None:
-                rows.append(Result(**known, state="failed", reason="out of luck"))
-            else:
-                rows.append(Result(**known, state="complete", mse=value, validation_mse=value))
+            failed = Result(row, row, seed, "failed", "out of luck", latent_dim=8, pca_mse=0.5, mean_image_mse=1.0)
+            well = replace(failed, state="complete", reason=None, mse=value, validation_mse=value)
+            rows.append(failed if value is None else well)
     return rows
 
 

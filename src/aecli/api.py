@@ -71,9 +71,10 @@ def compare(
     named = _named(config, set or {})
     name = Path(images).stem if isinstance(images, str | Path) else "images"
     path = Path(folder) if folder else STUDIES / name
-    study = {"study.vary": {"model.activation": list(activations)} if activations else {}, "study.seeds": seeds}
-    study["study.vary"] |= {key: list(values) for key, values in (vary or {}).items()}
-    study["study.tune"] = {key: list(values) for key, values in (tune or {}).items()}
+    grid = {"model.activation": list(activations)} if activations else {}
+    grid |= {key: list(values) for key, values in (vary or {}).items()}
+    tuned = {key: list(values) for key, values in (tune or {}).items()}
+    study: dict[str, Any] = {"study.vary": grid, "study.tune": tuned, "study.seeds": seeds}
     named = named.with_training_images(_file_of(images, path))
     return compare_config(varied(named.config, study, "compare"), path, Unseen(), workers, overwrite)
 
