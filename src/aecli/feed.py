@@ -1,7 +1,7 @@
 """What an epoch reads: blocks of images as stored, and the order to visit them in.
 
 Images that fit the memory budget are one block, loaded once. A larger file is streamed from its memory
-map: each epoch cuts it into small chunks of neighbours, shuffles the chunks, fills a window of
+map: each epoch cuts it into small chunks of neighbours, shuffles the chunks, fills windows of
 WINDOW_BYTES with them, and visits the images of each window in shuffled order while the next window is
 read. Both orders are pure functions of (seed, epoch), and every image comes once in each epoch.
 """
@@ -18,9 +18,12 @@ from aecli.data import ImageSource, Rows
 from aecli.images import Images, Stored
 from aecli.seeds import derive
 
-WINDOW_BYTES = 128 * 2**20
+WINDOW_BYTES = 64 * 2**20
 CHUNK = 64
-"""Neighbouring images that stay in one window: long enough to read well, short against any window."""
+"""Neighbouring images that stay in one window: long enough to read well. A window holds at least as many chunks."""
+
+PIECE = 8 * 2**20
+"""Bytes read at once: a map counts as memory of the process until it is closed."""
 
 
 def _same(images: Stored) -> Stored:
@@ -29,7 +32,7 @@ def _same(images: Stored) -> Stored:
 
 @dataclass(frozen=True)
 class Block:
-    """Reads images as stored, and the positions among them to visit."""
+    """Reads images as stored, filled up to the feed's capacity, and the positions among them to visit."""
 
     read: Callable[[], Stored]
     order: Rows
@@ -62,8 +65,8 @@ class Feed:
 
     def specimen(self) -> Block:
         """Return a block to visit nothing of, which reads no more than is held in memory anyway."""
-        first = partial(self.source.file.read, 0, 1)
-        return Block(first if self.streamed else self._read_all, np.arange(0))
+        few = self.rows[:1] if self.streamed else self.rows
+        return Block(partial(self._read, few, self.capacity), np.arange(0))
 
     def sample(self) -> Images:
         """Return the first images of the contract, a few hundred, or fewer large ones."""
@@ -75,36 +78,49 @@ class Feed:
         if not self.streamed:
             yield Block(self._read_all, rng.permutation(len(self)))
             return
-        starts = rng.permutation(np.arange(0, len(self), CHUNK))
-        positions = (starts[:, None] + np.arange(CHUNK)).ravel()
-        windows = self._windows(positions[positions < len(self)])
-        for images in windows:
-            yield Block(partial(_same, images), rng.permutation(len(images)))
+        chunk = max(1, min(CHUNK, self.capacity // CHUNK))
+        starts = rng.permutation(np.arange(0, len(self), chunk))
+        positions = (starts[:, None] + np.arange(chunk)).ravel()
+        positions = positions[positions < len(self)]
+        for images, count in self._windows(positions):
+            yield Block(partial(_same, images), rng.permutation(count))
 
     def in_order(self) -> Iterator[Block]:
         """Yield the blocks one after the other as they lie in the file."""
         if not self.streamed:
             yield Block(self._read_all, np.arange(len(self)))
             return
-        for images in self._windows(np.arange(len(self))):
-            yield Block(partial(_same, images), np.arange(len(images)))
+        for images, count in self._windows(np.arange(len(self))):
+            yield Block(partial(_same, images), np.arange(count))
 
     def _read_all(self) -> Stored:
-        return self.source.file.take(self.rows)
+        return self._read(self.rows, len(self))
 
-    def _windows(self, positions: Rows) -> Iterator[Stored]:
-        """Yield the images at these positions, a window at a time, while the next one is read."""
+    def _windows(self, positions: Rows) -> Iterator[tuple[Stored, int]]:
+        """Yield the images at these positions and their number, a window at a time, while the next one is read."""
         parts = [positions[i : i + self.capacity] for i in range(0, len(positions), self.capacity)]
         with ThreadPoolExecutor(1) as reader:
             following = reader.submit(self._window, parts[0])
-            for part in parts[1:]:
-                images, following = following.result(), reader.submit(self._window, part)
-                yield images
-            yield following.result()
+            for part, after in zip(parts, [*parts[1:], None], strict=True):
+                images = following.result()
+                if after is not None:
+                    following = reader.submit(self._window, after)
+                yield images, len(part)
+                del images
 
     def _window(self, positions: Rows) -> Stored:
         # In the order of the file: the disk reads forward, and the order of visits is drawn anyway.
-        return self.source.file.take(self.rows[np.sort(positions)])
+        return self._read(self.rows[np.sort(positions)], self.capacity)
+
+    def _read(self, rows: Rows, capacity: int) -> Stored:
+        """Return these rows as stored, filled up with zeros."""
+        file = self.source.file
+        images = np.zeros((capacity, *file.shape[1:]), file.dtype)
+        step = max(1, PIECE // (prod(file.shape[1:]) * file.dtype.itemsize))
+        for start in range(0, len(rows), step):
+            piece = file.take(rows[start : start + step])
+            images[start : start + len(piece)] = piece
+        return images
 
     @property
     def _image_bytes(self) -> int:

@@ -97,6 +97,7 @@ class Program:
                 seen = done + min(step * self.batch_size, len(block.order))
                 on_progress(epoch - 1 + seen / len(feed))
             done += len(block.order)
+            del block, images, rows  # before the next one comes
         return float(total) / len(feed)
 
     def validate(self, feed: Feed) -> float:
@@ -106,13 +107,14 @@ class Program:
             images, rows = self._tensors(feed, block)
             steps = math.ceil(len(block.order) / self.batch_size)
             total = self._validate_steps(images, rows, *map(tf.constant, (steps, len(block.order))), total)
+            del block, images, rows
         return float(total) / len(feed)
 
     def _tensors(self, feed: Feed, block: Block) -> tuple[Any, Any]:
         """Return a block's images (capacity, H * W * C) and its order, filled up with zeros to full batches."""
         images = self._resident.get(id(feed))
         if images is None:
-            images = self._on_every_device(self._load(block.read(), feed.capacity))
+            images = self._on_every_device(self._load(block.read()))
             if not feed.streamed:
                 self._resident[id(feed)] = images
         unused = self._replicas * self._share - self.batch_size
@@ -120,12 +122,9 @@ class Program:
         order[: len(block.order)] = block.order
         return images, self._on_every_device(order)
 
-    def _load(self, stored: Stored, capacity: int) -> Stored:
+    def _load(self, stored: Stored) -> Stored:
         images = stored if self._kept_as_stored else self.format.to_contract(stored)
-        rows = images.reshape(len(images), -1)
-        if len(rows) < capacity:
-            rows = np.concatenate([rows, np.zeros((capacity - len(rows), rows.shape[1]), rows.dtype)])
-        return rows
+        return images.reshape(len(images), -1)
 
     def _on_every_device(self, array: Stored) -> Any:
         if self._replicas == 1:
