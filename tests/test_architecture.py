@@ -13,7 +13,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 FLOORS = [
     ("errors",),
     ("seeds", "activations", "images", "history", "health", "package_files", "strict_yaml", "files", "machine", "kept"),
-    ("progress", "parallel"),
+    ("progress", "parallel", "sheet"),
     ("metrics", "baselines", "stats", "data", "fields"),
     ("feed",),
     ("models", "config_problems"),

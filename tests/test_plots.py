@@ -10,19 +10,42 @@ from aecli import plots
 from aecli.config import load_config
 from aecli.errors import AeError, RunError
 from aecli.metrics import psnr
+from aecli.sheet import Sheet
 from aecli.training import train
 
 
-def axes_text(figure):
-    return [t for axis in figure.axes for t in (axis.get_title(), axis.get_xlabel())]
+def texts(figure):
+    return [text.get_text() for text in figure.axes[0].texts]
 
 
 def test_reconstructions_show_each_image_with_its_psnr(trained):
     subject = plots.subject_of(trained, None)
     figure = plots.reconstructions(subject, [0, 5])
     for value, row in zip(psnr(*subject.show([0, 5])), subject.row_numbers([0, 5]), strict=True):
-        assert f"{value:.1f} dB" in axes_text(figure)
-        assert f"#{row}" in axes_text(figure)
+        assert f"{value:.1f} dB" in texts(figure)
+        assert f"#{row}" in texts(figure)
+
+
+def test_an_image_its_reconstruction_and_its_errors_stand_one_below_the_other(trained):
+    subject = plots.subject_of(trained, None)
+    drawn = plots.reconstructions(subject, range(12)).axes[0].images
+    image, restored = (pair[3, :, :, 0] for pair in subject.show(range(12)))
+    for axes_image, expected in zip(drawn[9:12], (image, restored, abs(image - restored)), strict=True):
+        np.testing.assert_allclose(axes_image.get_array(), expected, atol=1e-6)
+    left, _, bottom, top = zip(*(axes_image.get_extent() for axes_image in drawn[9:12]), strict=True)
+    assert left[0] == left[1] == left[2]
+    assert bottom[0] > top[1] > bottom[1] > top[2]
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (64, 8, 3), (8, 64, 1)])
+@pytest.mark.parametrize("count", [1, 10, 23])
+def test_every_image_has_its_place_on_the_sheet_and_its_own_proportions(shape, count):
+    sheet = Sheet(count, shape)
+    width, height = sheet.figure.get_size_inches()
+    for left, right, bottom, top in (sheet.box(i, row) for i in range(count) for row in range(3)):
+        assert 0 < left < right < width
+        assert 0 < bottom < top < height
+        assert (top - bottom) / (right - left) == pytest.approx(shape[0] / shape[1])
 
 
 def test_the_caption_names_the_run_the_data_and_the_metric(trained):
@@ -35,8 +58,9 @@ def test_labels_of_one_band_stay_clear_of_the_next(trained):
     figure = plots.reconstructions(plots.subject_of(trained, None), list(range(23)))
     renderer = FigureCanvasAgg(figure).get_renderer()
     figure.draw(renderer)
-    titles = [a.title.get_window_extent(renderer) for a in figure.axes if a.get_title()]
-    labels = [a.xaxis.label.get_window_extent(renderer) for a in figure.axes if a.get_xlabel()]
+    written = [(text.get_text(), text.get_window_extent(renderer)) for text in figure.axes[0].texts]
+    titles = [extent for text, extent in written if text.startswith("#")]
+    labels = [extent for text, extent in written if text.endswith(" dB")]
     assert len(titles) == len(labels) == 23
     assert not any(label.overlaps(title) for label in labels for title in titles)
 
@@ -85,7 +109,7 @@ def test_filters_are_the_weights_of_the_first_and_the_last_layer(trained):
     )
     panels = plots.filters(trained).subfigs
     for panel, weights in zip(panels, (first.kernel.numpy().T, last.kernel.numpy()), strict=True):
-        drawn = [a.images[0].get_array().ravel() for a in panel.axes if a.images]
+        drawn = [image.get_array().ravel() for image in panel.axes[0].images]
         np.testing.assert_allclose(drawn, weights, atol=1e-6)
 
 

@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,12 +20,12 @@ from aecli.images import Images
 from aecli.infer import Model, load_model, open_images_like
 from aecli.metrics import PerImage, mse, psnr
 from aecli.run import Run
+from aecli.sheet import COLUMNS, FRAME, INK, Sheet, draw_weights, image_pixels
 
 SUFFIXES = (".png", ".svg", ".pdf")
-COLUMNS = 10
 FILTERS = 64
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
-_CELL, _TITLES, _MARGIN, _INK, _BLUE, _ORANGE = 0.95, 0.45, 0.95, "#444444", "#2166ac", "#d6604d"
+_BLUE, _ORANGE = "#2166ac", "#d6604d"
 
 
 @dataclass(frozen=True)
@@ -115,28 +114,21 @@ def reconstructions(subject: Subject, positions: Sequence[int] | None = None) ->
     values, rows = psnr(images, restored), subject.row_numbers(positions)
     error_maps = np.abs(images - restored).mean(axis=3)
     brightest = max(float(error_maps.max()), 1e-6)
-    bands, columns = ceil(len(images) / COLUMNS), min(COLUMNS, len(images))
-    figure, axes = _grid(bands, columns, subject.source.format.image_shape)
+    sheet = Sheet(len(images), subject.source.format.image_shape)
     for i in range(len(images)):
-        band, column = divmod(i, COLUMNS)
-        above, middle, below = (axes[3 * band + k][column] for k in range(3))
-        _show(above, images[i])
-        above.set_title(f"#{rows[i]}", fontsize=8, color=_INK, pad=3)
-        _show(middle, restored[i])
-        below.set_axis_on()
-        below.imshow(error_maps[i], cmap="magma", vmin=0, vmax=brightest, interpolation="nearest")
-        _frame(below)
-        below.set_xlabel("exact" if np.isinf(values[i]) else f"{values[i]:.1f} dB", fontsize=8, color=_INK, labelpad=3)
-        if column == 0:
-            for axis, label in ((above, "original"), (middle, "reconstructed"), (below, "error")):
-                axis.set_ylabel(label, fontsize=8, color=_INK, rotation=0, ha="right", va="center")
+        sheet.show(i, 0, image_pixels(images[i]))
+        sheet.show(i, 1, image_pixels(restored[i]))
+        sheet.show(i, 2, {"X": error_maps[i], "cmap": "magma", "vmin": 0, "vmax": brightest})
+        sheet.write(i, f"#{rows[i]}", "exact" if np.isinf(values[i]) else f"{values[i]:.1f} dB")
+        if i % COLUMNS == 0:
+            sheet.name_rows(i, ("original", "reconstructed", "error"))
     _caption(
-        figure,
+        sheet.figure,
         subject,
         f"Shown: {len(images)}. Under each its PSNR. "
         f"Error maps: |difference| of pixels in [0, 1], black 0, white {brightest:.2g}.",
     )
-    return figure
+    return sheet.figure
 
 
 def history(run: Run) -> Figure:
@@ -189,11 +181,11 @@ def errors(subject: Subject) -> Figure:
     axes = bottom.subplots(2, len(QUANTILES), squeeze=False)
     for i, position in enumerate(positions):
         _show(axes[0][i], images[i])
-        axes[0][i].set_title(f"{names[i]}, #{rows[i]}", fontsize=8, color=_INK)
+        axes[0][i].set_title(f"{names[i]}, #{rows[i]}", fontsize=8, color=INK)
         _show(axes[1][i], restored[i])
-        axes[1][i].set_xlabel(f"mse {values[position]:.2g}", fontsize=8, color=_INK)
+        axes[1][i].set_xlabel(f"mse {values[position]:.2g}", fontsize=8, color=INK)
     for axis, label in zip(axes[:, 0], ("original", "reconstructed"), strict=True):
-        axis.set_ylabel(label, fontsize=8, color=_INK, rotation=0, ha="right", va="center")
+        axis.set_ylabel(label, fontsize=8, color=INK, rotation=0, ha="right", va="center")
     return figure
 
 
@@ -212,13 +204,8 @@ def filters(run: Run) -> Figure:
     panels: Any = figure.subfigures(1, 2, wspace=0.04)
     for panel, rows, name in zip(panels, (looks.T, paints), ("first layer", "last layer"), strict=True):
         shown = rows[:FILTERS]
-        side = ceil(len(shown) ** 0.5)
-        axes = panel.subplots(ceil(len(shown) / side), side, squeeze=False)
-        panel.suptitle(f"{name}: {len(shown)} of {len(rows)} units", fontsize=9, color=_INK)
-        for axis in axes.flat:
-            axis.set_axis_off()
-        for axis, weights in zip(axes.flat, shown, strict=False):
-            _show_weights(axis, weights.reshape(shape))
+        panel.suptitle(f"{name}: {len(shown)} of {len(rows)} units", fontsize=9, color=INK)
+        draw_weights(panel.subplots(), shown.reshape(-1, *shape))
     return figure
 
 
@@ -271,41 +258,8 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, dpi=130)
 
 
-def _grid(bands: int, columns: int, image_shape: tuple[int, int, int]) -> tuple[Figure, list[list[Any]]]:
-    """Return a figure and its axes, three rows a band; cells have the shape of the images."""
-    aspect = min(max(image_shape[0] / image_shape[1], 0.2), 3.0)
-    cell = _CELL / max(1.0, aspect**0.5)
-    cells, room = 3 * cell * aspect, _TITLES / (cell * aspect)
-    # A caption needs its width even under few images.
-    width = max(_MARGIN + columns * cell * 1.06 + 0.1, 7.5)
-    height = bands * (cells + _TITLES) + 0.45
-    figure = Figure(figsize=(width, height))
-    grid = figure.add_gridspec(
-        4 * bands,
-        columns,
-        height_ratios=[1, 1, 1, room] * bands,
-        left=_MARGIN / width,
-        right=(_MARGIN + columns * cell * 1.06) / width,
-        top=1 - 0.22 / height,
-        bottom=0.2 / height,
-        wspace=0.06,
-        hspace=0.1,
-    )
-    rows = [row for row in range(4 * bands) if row % 4 < 3]
-    axes = [[figure.add_subplot(grid[row, column]) for column in range(columns)] for row in rows]
-    for row_of_axes in axes:
-        for axis in row_of_axes:
-            axis.set_axis_off()
-    return figure, axes
-
-
 def _show(axis: Any, image: NDArray[np.float32]) -> None:
-    channels = image.shape[2]
-    axis.set_axis_on()
-    if channels >= 3:
-        axis.imshow(np.clip(image[:, :, :3], 0, 1), interpolation="nearest")
-    else:
-        axis.imshow(image.mean(axis=2), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axis.imshow(**image_pixels(image), interpolation="nearest")
     _frame(axis)
 
 
@@ -313,15 +267,7 @@ def _frame(axis: Any) -> None:
     axis.set_xticks([])
     axis.set_yticks([])
     for spine in axis.spines.values():
-        spine.set(color="#cccccc", linewidth=0.5)
-
-
-def _show_weights(axis: Any, weights: NDArray[np.float32]) -> None:
-    largest = float(np.abs(weights).max()) or 1.0
-    if weights.shape[2] == 3:
-        axis.imshow(0.5 + weights / (2 * largest), interpolation="nearest")
-    else:
-        axis.imshow(weights.mean(axis=2), cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
+        spine.set(color=FRAME, linewidth=0.5)
 
 
 def _plain(name: str) -> str:
@@ -342,7 +288,7 @@ def _caption(figure: Figure, subject: Subject, text: str) -> None:
         0.2 / height,
         f"{_line(subject)}\n{text}",
         fontsize=7.5,
-        color=_INK,
+        color=INK,
         va="center",
         linespacing=1.4,
     )
