@@ -6,6 +6,7 @@ distribution is the plot. All arguments are float32 (N, H, W, C) with pixels in 
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -38,15 +39,27 @@ def mae(images: Images, reconstructions: Images) -> PerImage:
     return np.asarray(np.abs(difference, out=difference).mean(axis=1), np.float64)
 
 
-def sse_per_image(images: Images, reconstructions: Images) -> PerImage:
+@dataclass(frozen=True)
+class OfMse:
+    """A metric that follows from the mse and the number of values of each image, which `per_image` has at hand."""
+
+    formula: Callable[[PerImage, int], PerImage]
+
+    def __call__(self, images: Images, reconstructions: Images) -> PerImage:
+        return self.formula(mse(images, reconstructions), math.prod(images.shape[1:]))
+
+
+@OfMse
+def sse_per_image(error: PerImage, size: int) -> PerImage:
     """Sum of squared errors over the pixels of each image: mse times the number of values."""
-    return mse(images, reconstructions) * np.prod(images.shape[1:])
+    return error * size
 
 
-def psnr(images: Images, reconstructions: Images) -> PerImage:
+@OfMse
+def psnr(error: PerImage, size: int) -> PerImage:
     """Peak signal-to-noise ratio in dB, 10 log10(1 / mse); infinite for an exact copy."""
     with np.errstate(divide="ignore"):
-        return -10.0 * np.log10(mse(images, reconstructions))
+        return -10.0 * np.log10(error)
 
 
 def ssim(images: Images, reconstructions: Images) -> PerImage:
@@ -148,7 +161,11 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 
 def per_image(images: Images, reconstructions: Images, names: Iterable[str] = METRICS) -> dict[str, PerImage]:
     """Return these metrics of METRICS, by default all, for these images."""
-    return {name: METRICS[name](images, reconstructions) for name in names}
+    error, size = mse(images, reconstructions), math.prod(images.shape[1:])
+    values = {"mse": error}
+    for name, metric in ((name, METRICS[name]) for name in names if name != "mse"):
+        values[name] = metric.formula(error, size) if isinstance(metric, OfMse) else metric(images, reconstructions)
+    return values
 
 
 class Means:
