@@ -6,8 +6,9 @@ WINDOW_BYTES with them, and visits the images of each window in shuffled order w
 read. Both orders are pure functions of (seed, epoch), and every image comes once in each epoch.
 """
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -78,39 +79,51 @@ class Feed:
         if not self.streamed:
             yield Block(self._read_all, rng.permutation(len(self)))
             return
-        chunk = max(1, min(CHUNK, self.capacity // CHUNK))
-        starts = rng.permutation(np.arange(0, len(self), chunk))
-        positions = (starts[:, None] + np.arange(chunk)).ravel()
-        positions = positions[positions < len(self)]
-        for images, count in self._windows(positions):
+        for images, count in self._windows(self._shuffled_positions(rng)):
             yield Block(partial(_same, images), rng.permutation(count))
+            del images  # before the next window comes
 
     def in_order(self) -> Iterator[Block]:
         """Yield the blocks one after the other as they lie in the file."""
         if not self.streamed:
             yield Block(self._read_all, np.arange(len(self)))
             return
-        for images, count in self._windows(np.arange(len(self))):
+        starts = range(0, len(self), self.capacity)
+        for images, count in self._windows(np.arange(i, min(i + self.capacity, len(self))) for i in starts):
             yield Block(partial(_same, images), np.arange(count))
+            del images
 
     def _read_all(self) -> Stored:
         return self._read(self.rows, len(self))
 
-    def _windows(self, positions: Rows) -> Iterator[tuple[Stored, int]]:
-        """Yield the images at these positions and their number, a window at a time, while the next one is read."""
-        parts = [positions[i : i + self.capacity] for i in range(0, len(positions), self.capacity)]
-        with ThreadPoolExecutor(1) as reader:
-            following = reader.submit(self._window, parts[0])
-            for part, after in zip(parts, [*parts[1:], None], strict=True):
-                images = following.result()
-                if after is not None:
-                    following = reader.submit(self._window, after)
-                yield images, len(part)
-                del images
+    def _shuffled_positions(self, rng: np.random.Generator) -> Iterator[Rows]:
+        """Yield the positions of each window, whole chunks in shuffled order; all at once they would fill memory."""
+        chunk = max(1, min(CHUNK, self.capacity // CHUNK))
+        starts = rng.permutation(np.arange(0, len(self), chunk))
+        waiting = np.arange(0)
+        for group in np.array_split(starts, max(1, len(starts) * chunk // self.capacity)):
+            positions = (group[:, None] + np.arange(chunk)).ravel()
+            waiting = np.concatenate([waiting, positions[positions < len(self)]])
+            while len(waiting) >= self.capacity:
+                yield waiting[: self.capacity]
+                waiting = waiting[self.capacity :]
+        if len(waiting):
+            yield waiting
 
-    def _window(self, positions: Rows) -> Stored:
+    def _windows(self, parts: Iterable[Rows]) -> Iterator[tuple[Stored, int]]:
+        """Yield the images at these positions and their number, a window at a time, while the next one is read."""
+        with ThreadPoolExecutor(1) as reader:
+            ahead: deque[Future[tuple[Stored, int]]] = deque()
+            for part in parts:
+                ahead.append(reader.submit(self._window, part))
+                if len(ahead) > 1:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+
+    def _window(self, positions: Rows) -> tuple[Stored, int]:
         # In the order of the file: the disk reads forward, and the order of visits is drawn anyway.
-        return self._read(self.rows[np.sort(positions)], self.capacity)
+        return self._read(self.rows[np.sort(positions)], self.capacity), len(positions)
 
     def _read(self, rows: Rows, capacity: int) -> Stored:
         """Return these rows as stored, filled up with zeros."""
