@@ -21,7 +21,7 @@ FLOORS = [
     ("nn",),
     ("run",),
     ("infer",),
-    ("plots", "prepare"),
+    ("plots", "prepare", "provenance"),
     ("training",),
     ("workers", "study"),
     ("summary",),

@@ -12,10 +12,10 @@ from aecli.errors import AeError
 from aecli.files import write_text
 from aecli.machine import cores
 from aecli.prepare import check_fit, open_data
+from aecli.provenance import data_fields, identity, with_absolute_paths
 from aecli.run import FORMAT_VERSION, Run
 from aecli.study import Result, Study, Variant, plan, seeds
 from aecli.summary import Summary, summarise
-from aecli.training import data_fields, identity, with_absolute_paths
 from aecli.workers import ATTEMPTS, Event, Task, train_all
 
 

@@ -1,16 +1,13 @@
 """Training, from a config to a complete run."""
 
 import contextlib
-import hashlib
 import importlib
 import json
-import platform
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +16,7 @@ import numpy as np
 from aecli import plots
 from aecli.baselines import Baselines, fit_baselines
 from aecli.config import Config, to_yaml
-from aecli.data import ImageSource, Rows, fingerprint
+from aecli.data import ImageSource, Rows
 from aecli.errors import TrainingError, one_line
 from aecli.feed import Feed
 from aecli.files import NpyWriter, written_whole
@@ -28,11 +25,12 @@ from aecli.history import EpochRecord
 from aecli.images import Images, Stored
 from aecli.infer import Model, evaluate, load_model
 from aecli.kept import Kept
-from aecli.machine import cores, memory_size
+from aecli.machine import memory_size
 from aecli.metrics import METRICS, PerImage, ssim_window
 from aecli.prepare import Prepared, open_data, prepare, require_files
 from aecli.progress import Progress, Silence, Stages
-from aecli.run import Run, format_fields
+from aecli.provenance import data_fields, environment, identity, with_absolute_paths
+from aecli.run import Run
 
 if TYPE_CHECKING:
     from aecli.nn.export import OnnxExporter
@@ -109,8 +107,8 @@ class Trainer:
             network = self._network.get(training.network_key, training.build)
             network.program.restart(training.autoencoder())
             run.create(to_yaml(config), overwrite)
-            environment = {**_environment(device_names()), "identity": identity(config, images.fields), **images.fields}
-            run.write_environment(environment)
+            about = {**environment(device_names()), "identity": identity(config, images.fields), **images.fields}
+            run.write_environment(about)
             run.write_split(prepared.split)
             with training.marked_when_it_ends_early():
                 best_epoch = training.fit(network)
@@ -122,7 +120,7 @@ class Trainer:
             baselines = self._fit_baselines(training, images)
             stages.enter("measuring")
             metrics = training.measure(best_epoch, baselines, self._brief)
-            run.write_environment({**environment, "seconds": stages.seconds()})
+            run.write_environment({**about, "seconds": stages.seconds()})
             run.write_metrics(metrics)
         return run
 
@@ -142,17 +140,6 @@ class Trainer:
 def _files(config: Config) -> tuple[object, ...]:
     data = config.data
     return data.train, data.test, data.image_shape, data.value_range
-
-
-def identity(config: Config, data: Mapping[str, Any]) -> str:
-    """Return a hash of all that a run's result depends on beside the machine: the config and the images' values.
-
-    `data` holds the fields of the training and of the test images as in environment.json.
-    """
-    keys = config.alone().model_dump(mode="json")
-    keys["data"] = {key: value for key, value in keys["data"].items() if key not in ("train", "test", "memory_budget")}
-    images = [fields and fields["sha256"] for fields in (data["data"], data["test"])]
-    return hashlib.sha256(json.dumps([keys, images], sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -384,32 +371,3 @@ def _load_tensorflow() -> None:
     # What goes wrong here is met again, and reported, by the import that needs it.
     with contextlib.suppress(Exception):
         importlib.import_module("aecli.nn.fit")
-
-
-def with_absolute_paths(config: Config) -> Config:
-    """Return the config with its data files named from the root."""
-    paths = {key: path.absolute() for key in ("train", "test") if (path := getattr(config.data, key)) is not None}
-    return config.model_copy(update={"data": config.data.model_copy(update=paths)})
-
-
-def _environment(devices: list[str]) -> dict[str, Any]:
-    packages = ("aecli", "keras", "tensorflow", "numpy", "onnx", "onnxruntime", "tf2onnx")
-    return {
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-        "machine": {
-            "system": platform.platform(),
-            "processor": platform.machine(),
-            "threads": cores(),
-            "devices": devices,
-        },
-    }
-
-
-def data_fields(source: ImageSource) -> dict[str, Any]:
-    """Return what environment.json says of images: file, hash, count and format."""
-    return {
-        "file": str(source.file.path),
-        "sha256": fingerprint(source.file.path),
-        "images": len(source),
-        "format": format_fields(source.format),
-    }

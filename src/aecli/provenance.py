@@ -1,0 +1,54 @@
+"""What a run came from: its images, versions and machine, and one hash of all that its result depends on."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from aecli.config import Config
+from aecli.data import ImageSource, fingerprint
+from aecli.machine import cores
+from aecli.run import format_fields
+
+
+def identity(config: Config, data: Mapping[str, Any]) -> str:
+    """Return a hash of all that a run's result depends on beside the machine: the config and the images' values.
+
+    `data` holds the fields of the training and of the test images as in environment.json.
+    """
+    keys = config.alone().model_dump(mode="json")
+    keys["data"] = {key: value for key, value in keys["data"].items() if key not in ("train", "test", "memory_budget")}
+    images = [fields and fields["sha256"] for fields in (data["data"], data["test"])]
+    return hashlib.sha256(json.dumps([keys, images], sort_keys=True).encode()).hexdigest()
+
+
+def with_absolute_paths(config: Config) -> Config:
+    """Return the config with its data files named from the root."""
+    paths = {key: path.absolute() for key in ("train", "test") if (path := getattr(config.data, key)) is not None}
+    return config.model_copy(update={"data": config.data.model_copy(update=paths)})
+
+
+def environment(devices: list[str]) -> dict[str, Any]:
+    """Return the versions and the machine as environment.json has them."""
+    packages = ("aecli", "keras", "tensorflow", "numpy", "onnx", "onnxruntime", "tf2onnx")
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        "machine": {
+            "system": platform.platform(),
+            "processor": platform.machine(),
+            "threads": cores(),
+            "devices": devices,
+        },
+    }
+
+
+def data_fields(source: ImageSource) -> dict[str, Any]:
+    """Return what environment.json says of images: file, hash, count and format."""
+    return {
+        "file": str(source.file.path),
+        "sha256": fingerprint(source.file.path),
+        "images": len(source),
+        "format": format_fields(source.format),
+    }
