@@ -52,9 +52,14 @@ class Feed:
         return len(self.rows)
 
     @property
+    def size(self) -> int:
+        """Bytes that the images take in memory."""
+        return len(self) * self._image_bytes
+
+    @property
     def streamed(self) -> bool:
         """Whether the images are read again in every epoch."""
-        return len(self) * self._image_bytes > self.budget
+        return self.size > self.budget
 
     @property
     def capacity(self) -> int:

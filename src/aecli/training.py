@@ -18,7 +18,7 @@ from aecli.baselines import Baselines, fit_baselines
 from aecli.config import Config, to_yaml
 from aecli.data import ImageSource, Rows
 from aecli.errors import TrainingError, one_line
-from aecli.feed import Feed
+from aecli.feed import WINDOW_BYTES, Feed
 from aecli.files import NpyWriter, written_whole
 from aecli.health import LayerHealth
 from aecli.history import EpochRecord
@@ -196,11 +196,13 @@ class _Training:
 
     @cached_property
     def feeds(self) -> tuple[Feed, Feed]:
-        """The feeds of the training and of the validation images."""
+        """The feeds of the training and of the validation images, which share the memory budget."""
         megabytes = self.config.data.memory_budget
         budget = megabytes * 10**6 if megabytes else memory_size() // 4
         source, split, batch_size = self.prepared.train, self.prepared.split, self.config.training.batch_size
-        return Feed(source, split.train, batch_size, budget), Feed(source, split.validation, batch_size, budget)
+        train = Feed(source, split.train, batch_size, budget)
+        left = WINDOW_BYTES if train.streamed else budget - train.size
+        return train, Feed(source, split.validation, batch_size, left)
 
     def build(self) -> _Network:
         """Build the untrained network in the precision to train in, and its twin for the files."""

@@ -60,6 +60,7 @@ def fit(
             )
         if best.should_stop(epoch, val_loss):
             break
+    program.release()
     return Fitted(best.restore(), compile_seconds, validation_seconds)
 
 

@@ -72,6 +72,10 @@ class Program:
             variable.assign(source)
         for variable, value in zip(self.optimizer.variables, self._untrained, strict=True):
             variable.assign(value)
+        self.release()
+
+    def release(self) -> None:
+        """Let go of the images held for training."""
         self._resident.clear()
 
     def compile(self, train: Feed, validation: Feed) -> None:
