@@ -87,7 +87,7 @@ def linear_cost() -> list[dict[str, Any]]:
     rows = []
     for count in COUNTS:
         in_its_own_process(count, "images.npy")
-        rows.append({"images": count, **train("images.npy", 5, STREAMED)})
+        rows.append({"images": count, **train("images.npy", 4, STREAMED)})
         print(rows[-1], file=sys.stderr, flush=True)
     slope = statistics.mean(row["seconds_per_epoch"] / row["images"] for row in rows)
     return [{**row, "off_the_line": row["seconds_per_epoch"] / (slope * row["images"]) - 1} for row in rows]
@@ -99,7 +99,7 @@ def larger_than_memory(gigabytes: float) -> dict[str, Any]:
     megabytes = Path("large.npy").stat().st_size / 1e6
     results: dict[str, Any] = {"megabytes": megabytes}
     for name, budget in (("streamed", 1000), ("in_memory", 10**6)):
-        results[name] = train("large.npy", 2, f"data.memory_budget={budget}")
+        results[name] = train("large.npy", 1, f"data.memory_budget={budget}")
         print(name, results[name], file=sys.stderr, flush=True)
     cost = run("reconstruct", "large.npy", "--run", "run", "--output", "out.npy", "--overwrite")
     results["reconstruct"] = {**cost, "mb_per_second": megabytes / cost["wall_seconds"]}
