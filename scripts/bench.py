@@ -226,12 +226,12 @@ def picture(results: dict[str, Any], path: Path) -> None:
         colours = ["#d6604d" if name == "ae" else "#92c5de" for name in names]
         bars = axis.barh([TITLES[name] for name in names], seconds, color=colours)
         axis.bar_label(bars, fmt=" %.2f s", fontsize=8)
-        axis.margins(x=0.15)
+        axis.margins(x=0.2)
         axis.axvline(rows["gemm_bound"]["seconds_per_epoch"], color="#444444", ls="--", lw=1)
         axis.invert_yaxis()
-        axis.set_title(f"{network}, seconds an epoch of {IMAGES:,} images", fontsize=9)
-        axis.set_xlabel("dashed: the matrix products alone", fontsize=8)
+        axis.set_title(network, fontsize=9)
         axis.tick_params(labelsize=8)
+    figure.supxlabel(f"seconds an epoch of {IMAGES:,} images; dashed: the GEMM bound", fontsize=8)
     figure.savefig(path, dpi=130)
 
 

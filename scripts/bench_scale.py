@@ -87,7 +87,7 @@ def linear_cost() -> list[dict[str, Any]]:
     rows = []
     for count in COUNTS:
         in_its_own_process(count, "images.npy")
-        rows.append({"images": count, **train("images.npy", 4, STREAMED)})
+        rows.append({"images": count, **train("images.npy", 6, STREAMED)})
         print(rows[-1], file=sys.stderr, flush=True)
     slope = statistics.mean(row["seconds_per_epoch"] / row["images"] for row in rows)
     return [{**row, "off_the_line": row["seconds_per_epoch"] / (slope * row["images"]) - 1} for row in rows]
