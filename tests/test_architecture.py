@@ -27,6 +27,7 @@ FLOORS = [
     ("summary",),
     ("tables",),
     ("compare",),
+    ("report",),
     ("cli",),
 ]
 

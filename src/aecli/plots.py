@@ -120,9 +120,9 @@ def reconstructions(subject: Subject, positions: Sequence[int] | None = None) ->
     for i in range(len(images)):
         band, column = divmod(i, COLUMNS)
         above, middle, below = (axes[3 * band + k][column] for k in range(3))
-        _show(above, images[i])
+        show_image(above, images[i])
         above.set_title(f"#{rows[i]}", fontsize=8, color=_INK, pad=3)
-        _show(middle, restored[i])
+        show_image(middle, restored[i])
         below.set_axis_on()
         below.imshow(error_maps[i], cmap="magma", vmin=0, vmax=brightest, interpolation="nearest")
         _frame(below)
@@ -188,9 +188,9 @@ def errors(subject: Subject) -> Figure:
     names = ("best", "25 %", "median", "75 %", "worst")
     axes = bottom.subplots(2, len(QUANTILES), squeeze=False)
     for i, position in enumerate(positions):
-        _show(axes[0][i], images[i])
+        show_image(axes[0][i], images[i])
         axes[0][i].set_title(f"{names[i]}, #{rows[i]}", fontsize=8, color=_INK)
-        _show(axes[1][i], restored[i])
+        show_image(axes[1][i], restored[i])
         axes[1][i].set_xlabel(f"mse {values[position]:.2g}", fontsize=8, color=_INK)
     for axis, label in zip(axes[:, 0], ("original", "reconstructed"), strict=True):
         axis.set_ylabel(label, fontsize=8, color=_INK, rotation=0, ha="right", va="center")
@@ -206,9 +206,9 @@ def filters(run: Run) -> Figure:
     if looks.shape[0] != size or paints.shape[1] != size:
         raise RunError(f"{run.path}: its first and last layer are not dense, so their filters are no images")
     figure = Figure(figsize=(9.2, 5.2), layout="constrained")
-    figure.suptitle(f"run {_plain(run.name)}: weights of each unit, blue negative, white 0, red positive", fontsize=10)
+    figure.suptitle(f"run {plain(run.name)}: weights of each unit, blue negative, white 0, red positive", fontsize=10)
     if shape[2] == 3:
-        figure.suptitle(f"run {_plain(run.name)}: weights of each unit, mid-grey 0", fontsize=10)
+        figure.suptitle(f"run {plain(run.name)}: weights of each unit, mid-grey 0", fontsize=10)
     panels: Any = figure.subfigures(1, 2, wspace=0.04)
     for panel, rows, name in zip(panels, (looks.T, paints), ("first layer", "last layer"), strict=True):
         shown = rows[:FILTERS]
@@ -299,7 +299,7 @@ def _grid(bands: int, columns: int, image_shape: tuple[int, int, int]) -> tuple[
     return figure, axes
 
 
-def _show(axis: Any, image: NDArray[np.float32]) -> None:
+def show_image(axis: Any, image: NDArray[np.float32]) -> None:
     channels = image.shape[2]
     axis.set_axis_on()
     if channels >= 3:
@@ -324,7 +324,7 @@ def _show_weights(axis: Any, weights: NDArray[np.float32]) -> None:
         axis.imshow(weights.mean(axis=2), cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """Return a name as a caption can show it: not too long, and no dollar taken for mathematics."""
     short = name if len(name) <= 40 else f"{name[:24]}...{name[-13:]}"
     return short.replace("$", r"\$")
@@ -332,7 +332,7 @@ def _plain(name: str) -> str:
 
 def _line(subject: Subject) -> str:
     images = "image" if len(subject) == 1 else "images"
-    return f"run {_plain(subject.run.name)} on {_plain(subject.data)}, {len(subject):,} {images}"
+    return f"run {plain(subject.run.name)} on {plain(subject.data)}, {len(subject):,} {images}"
 
 
 def _caption(figure: Figure, subject: Subject, text: str) -> None:

@@ -210,7 +210,7 @@ def _measured(run: Run, base: Mapping[str, Any]) -> Result:
 
 def read_results(path: Path) -> list[Result]:
     """Read what `Study.write_results` wrote; RunError when it is something else."""
-    kinds = {f.name: str(f.type) for f in fields(Result)}
+    kinds = {f.name: getattr(f.type, "__name__", str(f.type)) for f in fields(Result)}
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return [Result(**{k: _value(v, kinds[k]) for k, v in row.items()}) for row in csv.DictReader(file)]

@@ -19,6 +19,7 @@ COMMANDS = {
     "decode": "Write the images of latents.",
     "evaluate": "Measure a run on images, beside the mean image and PCA.",
     "plot": "Draw reconstructions, history, errors or filters of a run.",
+    "report": "Make the HTML page of a study or a run.",
     "config": "Show, start or describe a config.",
     "runs": "List the runs here.",
 }
