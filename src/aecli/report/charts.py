@@ -29,7 +29,7 @@ MOST_POINTS = 150
 _GUTTER, _LETTERS, _ROW, _LINE = 150.0, 21, 29.0, 13.0
 _ASIDE = 5.0
 """How far the seeds lie below their interval and this above the middle of its row, for both to be seen."""
-_SIZES = {"bar": 5.5, "cross": 4.0}
+_SIZES = {"bar": 5.5, "cross": 4.0, "diamond": 5.0}
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,15 @@ class Axes:
 
 @dataclass(frozen=True)
 class Place:
-    """A named dot, with an interval on either axis where it has one."""
+    """A named dot, with an interval on either axis."""
 
     name: str
     x: float
     y: float
     title: str
-    style: str = "best"
-    x_interval: Interval | None = None
-    y_interval: Interval | None = None
+    style: str
+    x_interval: Interval
+    y_interval: Interval
 
 
 def row_chart(
@@ -135,7 +135,7 @@ def _row(row: Row, scale: Scale, y: float) -> list[Shape]:
         if math.isfinite(v.value)
     ]
     if row.interval is not None and math.isfinite(row.interval.estimate):
-        low, high = (_ends(row.interval) or [row.interval.estimate] * 2)[:2]
+        low, high = _reach(row.interval)
         shapes.append(Line(((scale(low), y - aside), (scale(high), y - aside)), f"interval {row.style}"))
         shapes.append(Dot(scale(row.interval.estimate), y - aside, f"mean {row.style}", row.title, "diamond", 5.0))
     if row.note:
@@ -147,6 +147,13 @@ def _ends(interval: Interval | None) -> list[float]:
     if interval is None:
         return []
     return [value for value in (interval.low, interval.high, interval.estimate) if math.isfinite(value)]
+
+
+def _reach(interval: Interval) -> tuple[float, float]:
+    """Return the ends of an interval, the estimate where it has none."""
+    if math.isfinite(interval.low):
+        return interval.low, interval.high
+    return interval.estimate, interval.estimate
 
 
 def _legend(legend: Mapping[str, tuple[str, Mark]], left: float) -> tuple[list[Shape], float]:
@@ -241,7 +248,7 @@ def places_chart(places: Sequence[Place], x_label: str, y_label: str, about: str
     ticks = y_scale.ticks(5)
     texts = tick_texts(ticks, y_scale.log)
     left = max((text_width(text, "tick") for text in texts), default=0.0) + 10
-    x_scale = fitted(xs, left, WIDTH - 12, log=None)
+    x_scale = fitted(xs, left, WIDTH - 12, log=None, floor=0.0)
     words = f"{y_label} (log scale)" if y_scale.log else y_label
     shapes: list[Shape] = [Text(0, 11.5, words, "axis")]
     shapes += [Line(((left, y_scale(t)), (WIDTH - 12, y_scale(t))), "grid") for t in ticks]
@@ -249,10 +256,9 @@ def places_chart(places: Sequence[Place], x_label: str, y_label: str, about: str
     shapes += _x_axis(x_scale, 22, height - 38, x_label)
     for p in places:
         x, y = x_scale(p.x), y_scale(p.y)
-        if across := _ends(p.x_interval):
-            shapes.append(Line(((x_scale(across[0]), y), (x_scale(across[1]), y)), f"whisker {p.style}"))
-        if along := _ends(p.y_interval):
-            shapes.append(Line(((x, y_scale(along[0])), (x, y_scale(along[1]))), f"whisker {p.style}"))
+        (left_end, right_end), (lower, upper) = _reach(p.x_interval), _reach(p.y_interval)
+        shapes.append(Line(((x_scale(left_end), y), (x_scale(right_end), y)), f"whisker {p.style}"))
+        shapes.append(Line(((x, y_scale(lower)), (x, y_scale(upper))), f"whisker {p.style}"))
         shapes.append(Dot(x, y, f"mean {p.style}", p.title, "diamond", 5.5))
     centres = [(x_scale(p.x), y_scale(p.y)) for p in places]
     return Drawing(WIDTH, height, (*shapes, *_names(places, centres, left)), about)

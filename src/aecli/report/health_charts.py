@@ -12,6 +12,14 @@ from aecli.tables import number
 LAYER_STYLES = 6
 """Looks of layers that the style sheet tells apart; deeper networks begin again."""
 
+GRADIENTS = (
+    "Frobenius norm of the loss's gradient with respect to each layer's weights. The number is the smallest at the end."
+)
+SILENT = (
+    "Solid: share of dead units, which give the same output for every image. Dashed: share of saturated outputs, "
+    "within 1 % of a bound of the activation's range. The number is the largest at the end."
+)
+
 Health = Sequence[Sequence[LayerHealth]]
 """The records of some runs of one variant."""
 
@@ -72,4 +80,4 @@ def _note(curves: Sequence[Curve], measure: str) -> str:
     lasts = [curve.y[-1] for curve in curves if math.isfinite(curve.y[-1])]
     if not lasts:
         return ""
-    return f"min {number(min(lasts))}" if measure == "gradient_norm" else f"max {max(lasts):.0%}"
+    return number(min(lasts)) if measure == "gradient_norm" else f"{max(lasts):.0%}"

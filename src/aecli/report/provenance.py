@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from aecli.report.page import Facts
 
 
@@ -19,7 +21,7 @@ def data_facts(title: str, fields: Mapping[str, Any]) -> Facts:
             ("file", Path(str(fields["file"])).name),
             ("SHA-256", str(fields["sha256"])),
             ("images", f"{fields['images']:,} of {height} × {width} × {channels}"),
-            ("stored as", f"{stored['dtype']}, {low:g} to {high:g} stand for 0 to 1"),
+            ("stored as", f"{np.dtype(stored['dtype']).name}, {low:g} to {high:g} stand for 0 to 1"),
         ),
     )
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from aecli.errors import AeError
 from aecli.report.charts import Axes, Curve, panel
-from aecli.report.health_charts import keys_of, layer_panels
+from aecli.report.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
 from aecli.report.page import Cell, Column, Figure, Page, Section, Table
 from aecli.report.pictures import Gallery, gallery_of
 from aecli.report.provenance import data_facts, environment_facts
@@ -14,7 +14,7 @@ from aecli.run import Run
 METRICS = {
     "mse": ("mse", ".6f", "mean squared error, pixels in [0, 1]"),
     "mae": ("mae", ".5f", "mean absolute error"),
-    "sse_per_image": ("sse/image", ".4g", "sum of squared errors over the pixels of an image"),
+    "sse_per_image": ("sse/image", ".3f", "sum of squared errors over the pixels of an image"),
     "psnr": ("psnr dB", ".2f", "10 log10(1 / mse), mean over the images"),
     "ssim": ("ssim", ".4f", "structural similarity, Wang et al. 2004"),
     "fvu": ("fvu", ".4f", "mse by that of the mean image: 1 means nothing was learned"),
@@ -26,13 +26,13 @@ def run_page(run: Run) -> Page:
     run.require_complete()
     images, note = _gallery(run)
     environment = run.environment
-    health = {run.name: [run.health]} if _has_health(run) else {}
+    health = {name_of(run): [run.health]} if _has_health(run) else {}
     figures = [
         Figure(name, title, caption, panels, keys_of(health))
         for name, title, caption, panels in (
-            ("silent_units", "Dead and saturated units", "Solid: dead units; dashed: saturated outputs.",
+            ("silent_units", "Dead and saturated units", SILENT,
              layer_panels(health, "silent", "share")),
-            ("gradients", "Gradient norm per layer", "Frobenius norm of the loss's gradient by a layer's weights.",
+            ("gradients", "Gradient norm per layer", GRADIENTS,
              layer_panels(health, "gradient_norm", "gradient norm")),
         )
         if panels
@@ -41,7 +41,7 @@ def run_page(run: Run) -> Page:
     if environment.get("test"):
         facts.append(data_facts("Test images", environment["test"]))
     return Page(
-        title=f"Run {run.path.absolute().name}",
+        title=f"Run {name_of(run)}",
         subtitle=_subtitle(run),
         verdict=_verdict(run),
         warnings=(),
@@ -55,6 +55,12 @@ def run_page(run: Run) -> Page:
         config=run.config_file.read_text(encoding="utf-8"),
         facts=(*facts, *environment_facts([environment])),
     )
+
+
+def name_of(run: Run) -> str:
+    """Return a run's name; the runs of a study are named after their seeds, which says too little."""
+    folder = run.path.absolute()
+    return f"{folder.parent.name}, seed {folder.name}" if folder.name.isdecimal() else folder.name
 
 
 def _has_health(run: Run) -> bool:
@@ -88,9 +94,9 @@ def _verdict(run: Run) -> str:
 
 def _table(run: Run) -> Table:
     metrics = run.metrics
-    names = {"model": run.name, "pca": f"PCA-{metrics['pca_components']}", "mean_image": "mean image"}
+    names = {"model": name_of(run), "pca": f"PCA-{metrics['pca_components']}", "mean_image": "mean image"}
     rows: dict[str, list[tuple[Cell, ...]]] = {"model": [], "below": []}
-    for part, values in metrics["splits"].items():
+    for part, values in reversed(metrics["splits"].items()):  # what counts most comes first
         for by, name in names.items():
             cells = [Cell(name, key=name), Cell(f"{part}, {values['images']:,}", key=part)]
             for metric, (_, spec, _) in METRICS.items():
@@ -118,12 +124,12 @@ def _history(run: Run) -> Figure:
     axes = Axes(epochs, [v for values in losses.values() for v in values], "epoch", "loss")
     best = min(records, key=lambda record: record.val_loss)
     caption = f"Lowest validation loss {best.val_loss:.4g}, in epoch {best.epoch}."
-    drawing = panel(run.name, curves, axes, (420.0, 260.0))
+    drawing = panel("", curves, axes, (420.0, 260.0))
     return Figure("history", "Loss", caption, (drawing,), (("s0", "training"), ("s1", "validation")))
 
 
 def _gallery(run: Run) -> tuple[Gallery | None, str]:
     try:
-        return gallery_of([(run.name, run)]), "Chosen by the error of the run."
+        return gallery_of([(name_of(run), run)]), "Chosen by the error of the run."
     except (AeError, KeyError) as error:
         return None, f"There are no pictures: {error}."

@@ -20,7 +20,7 @@ from aecli.report.charts import (
     row_chart,
 )
 from aecli.report.drawing import Dot, Drawing, Mark
-from aecli.report.health_charts import keys_of, layer_panels
+from aecli.report.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
 from aecli.report.page import Figure
 from aecli.report.study_data import StudyData
 from aecli.stats import Interval, mean_interval
@@ -81,7 +81,8 @@ def differences(data: StudyData) -> Figure | None:
     metric, best = data.summary.metric, data.rows[0]
     sign = -1 if metric in HIGHER_IS_BETTER else 1
     base = {r.seed: getattr(r, metric) for r in data.complete(best)}
-    rows = []
+    # The best one has a row too: the rows then stand beside those of the chart of seeds.
+    rows = [Row(best.variant, (Value(0.0, f"{best.variant}: the best mean", "mean best", "diamond"),))]
     for row in data.rows[1:]:
         pairs = [(r.seed, sign * (getattr(r, metric) - base[r.seed])) for r in data.complete(row) if r.seed in base]
         values = tuple(Value(d, f"{row.variant}, seed {seed}: worse by {d:.4g}") for seed, d in pairs)
@@ -91,7 +92,7 @@ def differences(data: StudyData) -> Figure | None:
             if against
             else ""
         )
-        note = "" if values else "no seed in common"
+        note = "" if values else "no seed in common" if data.complete(row) else "no complete run"
         rows.append(Row(row.variant, values, against.worse_by if against else None, title, style_of(row), note))
     legend: dict[str, tuple[str, Mark]] = {
         "seed": ("seed", "circle"),
@@ -130,17 +131,14 @@ def learning_curves(data: StudyData) -> Figure | None:
 def gradients(data: StudyData) -> Figure | None:
     """Draw the gradient norm of every layer."""
     panels = layer_panels(_healths(data), "gradient_norm", "gradient norm")
-    caption = "Frobenius norm of the loss's gradient with respect to each layer's weights, mean over the seeds."
+    caption = GRADIENTS + " Mean over the seeds."
     return Figure("gradients", "Gradient norm per layer", caption, panels, keys_of(_healths(data))) if panels else None
 
 
 def silent_units(data: StudyData) -> Figure | None:
     """Draw the shares of dead and of saturated units of every layer."""
     panels = layer_panels(_healths(data), "silent", "share")
-    caption = (
-        "Share of dead units (solid: the same output for every image) and of saturated outputs (dashed: within 1 % "
-        "of a bound of the activation's range), mean over the seeds."
-    )
+    caption = SILENT + " Mean over the seeds."
     return (
         Figure("silent_units", "Dead and saturated units", caption, panels, keys_of(_healths(data))) if panels else None
     )
@@ -198,6 +196,7 @@ def curve(data: StudyData) -> Figure | None:
     best = Curve(lengths, tuple(point.mean for point in points), "best")
     pca = Curve(lengths, tuple(point.pca for point in points), "pca")
     dots = [_length_dot(data, row) for row in data.rows if math.isfinite(row.mean.estimate)]
+    dots.sort(key=lambda dot: dot.style == "best")  # those on the line above the others
     marks = [Dot(p.latent_dim, p.pca, "pca", f"PCA-{p.latent_dim}: {metric} {p.pca:.6g}", size=3.0) for p in points]
     drawing: Drawing = knee_chart(
         [pca, best], [*dots, *marks], data.summary.knee, lengths, f"{metric} on the test images",
@@ -213,7 +212,8 @@ def curve(data: StudyData) -> Figure | None:
 def _length_dot(data: StudyData, row: SummaryRow) -> Dot:
     length = data.complete(row)[0].latent_dim or 0
     title = f"{row.variant}: {data.summary.metric} {number(row.mean.estimate)} {interval(row.mean)}"
-    return Dot(length, row.mean.estimate, "best", title, size=3.4)
+    on_the_line = any(point.variant == row.name for point in data.summary.curve)
+    return Dot(length, row.mean.estimate, "best" if on_the_line else "worse", title, size=3.4)
 
 
 def _epochs(values: Sequence[float]) -> tuple[float, ...]:
