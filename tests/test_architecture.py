@@ -27,6 +27,7 @@ FLOORS = [
     ("summary",),
     ("tables",),
     ("comparing",),
+    ("report",),
     ("api",),
     ("cli",),
 ]

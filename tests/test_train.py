@@ -135,7 +135,7 @@ def test_the_run_is_complete_and_has_every_file(trained):
     assert names == {
         "config.yaml", "environment.json", "split.npz", "history.csv", "health.csv", "model.keras", "encoder.onnx", "decoder.onnx",
         "baselines.npz", "reconstructions.npy", "metrics.json", "plots/reconstructions.png", "plots/history.png",
-        "plots/errors.png", "plots/filters.png",
+        "plots/errors.png", "plots/filters.png", "plots/health.png",
     }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from aecli.comparing import Compared, Unseen
 from aecli.comparing import compare as compare_config
 from aecli.config import NamedConfig, load_config, varied
+from aecli.report import write_study_report
 from aecli.run import RUNS, Run, find_run
 from aecli.training import train as train_config
 
@@ -76,7 +77,9 @@ def compare(
     tuned = {key: list(values) for key, values in (tune or {}).items()}
     study: dict[str, Any] = {"study.vary": grid, "study.tune": tuned, "study.seeds": seeds}
     named = named.with_training_images(_file_of(images, path))
-    return compare_config(varied(named.config, study, "compare"), path, Unseen(), workers, overwrite)
+    compared = compare_config(varied(named.config, study, "compare"), path, Unseen(), workers, overwrite)
+    write_study_report(compared.study)
+    return compared
 
 
 def load_run(folder: str | Path | None = None) -> Run:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from aecli.data import ImageSource, fingerprint, open_images
+from aecli.data import SAMPLE, ImageSource, fingerprint, open_images
 from aecli.errors import AeError, RunError
 from aecli.files import written_whole
 from aecli.images import Images
@@ -180,9 +180,9 @@ def errors(subject: Subject) -> Figure:
     names = ("best", "25 %", "median", "75 %", "worst")
     axes = bottom.subplots(2, len(QUANTILES), squeeze=False)
     for i, position in enumerate(positions):
-        _show(axes[0][i], images[i])
+        show_image(axes[0][i], images[i])
         axes[0][i].set_title(f"{names[i]}, #{rows[i]}", fontsize=8, color=INK)
-        _show(axes[1][i], restored[i])
+        show_image(axes[1][i], restored[i])
         axes[1][i].set_xlabel(f"mse {values[position]:.2g}", fontsize=8, color=INK)
     for axis, label in zip(axes[:, 0], ("original", "reconstructed"), strict=True):
         axis.set_ylabel(label, fontsize=8, color=INK, rotation=0, ha="right", va="center")
@@ -198,14 +198,42 @@ def filters(run: Run) -> Figure:
     if looks.shape[0] != size or paints.shape[1] != size:
         raise RunError(f"{run.path}: its first and last layer are not dense, so their filters are no images")
     figure = Figure(figsize=(9.2, 5.2), layout="constrained")
-    figure.suptitle(f"run {_plain(run.name)}: weights of each unit, blue negative, white 0, red positive", fontsize=10)
+    figure.suptitle(f"run {plain(run.name)}: weights of each unit, blue negative, white 0, red positive", fontsize=10)
     if shape[2] == 3:
-        figure.suptitle(f"run {_plain(run.name)}: weights of each unit, mid-grey 0", fontsize=10)
+        figure.suptitle(f"run {plain(run.name)}: weights of each unit, mid-grey 0", fontsize=10)
     panels: Any = figure.subfigures(1, 2, wspace=0.04)
     for panel, rows, name in zip(panels, (looks.T, paints), ("first layer", "last layer"), strict=True):
         shown = rows[:FILTERS]
         panel.suptitle(f"{name}: {len(shown)} of {len(rows)} units", fontsize=9, color=INK)
         draw_weights(panel.subplots(), shown.reshape(-1, *shape))
+    return figure
+
+
+def health(run: Run) -> Figure:
+    """Draw the dead units, saturated outputs and gradient norm of every layer over the epochs."""
+    records = run.health
+    if not records:
+        raise RunError(f"{run.health_file}: holds no epochs: train the run again")
+    figure = Figure(figsize=(10.5, 3.4), layout="constrained")
+    figure.suptitle(f"run {plain(run.name)}: health of the layers on {SAMPLE} validation images", fontsize=10)
+    panels = (("dead", "share of dead units"), ("saturated", "share of saturated outputs"))
+    axes = figure.subplots(1, 3)
+    for axis, (name, title) in zip(axes, (*panels, ("gradient_norm", "gradient norm")), strict=True):
+        for layer in dict.fromkeys(record.layer for record in records):
+            mine = [record for record in records if record.layer == layer and getattr(record, name) is not None]
+            if mine:
+                label = f"{layer}, {mine[0].activation}"
+                axis.plot([r.epoch for r in mine], [getattr(r, name) for r in mine], label=label, lw=1.2)
+        axis.set_title(title, fontsize=9)
+        axis.set_xlabel("epoch", fontsize=8)
+        axis.tick_params(labelsize=8)
+        axis.grid(alpha=0.25, which="both")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if name != "gradient_norm":
+            axis.set_ylim(-0.02, 1.02)
+    if all(record.gradient_norm > 0 for record in records):
+        axes[2].set_yscale("log")
+    axes[2].legend(frameon=False, fontsize=8)
     return figure
 
 
@@ -239,6 +267,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "history": Kind(history, needs_images=False),
         "errors": Kind(errors, needs_images=True),
         "filters": Kind(filters, needs_images=False),
+        "health": Kind(health, needs_images=False),
     }
 )
 
@@ -258,7 +287,8 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, dpi=130)
 
 
-def _show(axis: Any, image: NDArray[np.float32]) -> None:
+def show_image(axis: Any, image: NDArray[np.float32]) -> None:
+    """Draw one image of the contract, pixels as they are."""
     axis.imshow(**image_pixels(image), interpolation="nearest")
     _frame(axis)
 
@@ -270,7 +300,7 @@ def _frame(axis: Any) -> None:
         spine.set(color=FRAME, linewidth=0.5)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """Return a name as a caption can show it: not too long, and no dollar taken for mathematics."""
     short = name if len(name) <= 40 else f"{name[:24]}...{name[-13:]}"
     return short.replace("$", r"\$")
@@ -278,7 +308,7 @@ def _plain(name: str) -> str:
 
 def _line(subject: Subject) -> str:
     images = "image" if len(subject) == 1 else "images"
-    return f"run {_plain(subject.run.name)} on {_plain(subject.data)}, {len(subject):,} {images}"
+    return f"run {plain(subject.run.name)} on {plain(subject.data)}, {len(subject):,} {images}"
 
 
 def _caption(figure: Figure, subject: Subject, text: str) -> None:

@@ -50,6 +50,7 @@ class Run:
     reconstructions_file = property(lambda self: self.path / "reconstructions.npy")
     metrics_file = property(lambda self: self.path / "metrics.json")
     failure_file = property(lambda self: self.path / "failure.json")
+    report_file = property(lambda self: self.path / "report.html")
     plots_folder = property(lambda self: self.path / "plots")
 
     @property
@@ -57,7 +58,7 @@ class Run:
         return [
             self.metrics_file, self.failure_file, self.config_file, self.environment_file, self.split_file,
             self.history_file, self.health_file, self.model_file, self.encoder_file, self.decoder_file,
-            self.baselines_file, self.reconstructions_file,
+            self.baselines_file, self.reconstructions_file, self.report_file,
         ]  # fmt: skip
 
     # -- life ---------------------------------------------------------------------------------

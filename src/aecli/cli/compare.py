@@ -52,6 +52,7 @@ def command(
     named = _named_config(images, config_file, overrides, activations, vary, tune, seeds, test_file)
 
     from aecli.cli.study_progress import study_progress
+    from aecli.cli.terminal import note
     from aecli.comparing import compare
 
     folder = output or STUDIES / (named.config.data.train.stem if named.config.data.train else "digits")
@@ -63,7 +64,11 @@ def command(
     except KeyboardInterrupt:
         progress.note(f"stopped: {folder} keeps every finished run; the same command goes on from there")
         raise SystemExit(130) from None
-    _print(compared, table_format, as_json, quiet)
+    from aecli.report import write_study_report
+
+    report = write_study_report(compared.study)
+    _print(compared, table_format, as_json)
+    note(f"The report is {report}; {compared.study.results_file.name} beside it has every run", quiet)
 
 
 def _named_config(
@@ -89,8 +94,8 @@ def _named_config(
     return replace(named, config=varied(named.config, changes, "compare"))
 
 
-def _print(compared: "Compared", table_format: str | None, as_json: bool, quiet: bool) -> None:
-    from aecli.cli.terminal import note, print_json, print_table
+def _print(compared: "Compared", table_format: str | None, as_json: bool) -> None:
+    from aecli.cli.terminal import print_json, print_table
     from aecli.tables import as_text, study_table
 
     summary = compared.summary
@@ -103,4 +108,3 @@ def _print(compared: "Compared", table_format: str | None, as_json: bool, quiet:
     else:
         print_table(table[0], table[1:])
     click.echo(summary.verdict)
-    note(f"The study is {compared.study.path}: {compared.study.results_file.name} has every run", quiet)

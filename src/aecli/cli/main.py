@@ -18,7 +18,8 @@ COMMANDS = {
     "encode": "Write the latents of images.",
     "decode": "Write the images of latents.",
     "evaluate": "Measure a run on images, beside the mean image and PCA.",
-    "plot": "Draw reconstructions, history, errors or filters of a run.",
+    "plot": "Draw reconstructions, history, errors, filters or health of a run.",
+    "report": "Make the HTML page of a study or a run.",
     "config": "Show, start or describe a config.",
     "runs": "List the runs here.",
 }

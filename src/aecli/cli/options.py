@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | IMAGES | a file of images | reconstruct, encode, evaluate |
 | --run | the run to use, by default the newest complete one | reconstruct, encode, decode, evaluate, plot |
-| --output | the file to write | reconstruct, encode, decode, plot, config init |
+| --output | the file to write | reconstruct, encode, decode, plot, report, config init |
 | --overwrite | allow it to replace a file | the same |
 | --config, --set | where the config comes from | train, config show |
 | --json | the result as JSON | train, reconstruct, evaluate, config show, runs |

@@ -24,7 +24,7 @@ class Indices(click.ParamType):  # type: ignore[type-arg]  # generic in newer re
 
 @click.command("plot")
 @click.argument(
-    "kind", type=click.Choice(["reconstructions", "history", "errors", "filters"]), default="reconstructions"
+    "kind", type=click.Choice(["reconstructions", "history", "errors", "filters", "health"]), default="reconstructions"
 )
 @run_option
 @click.option("--images", type=FILE, metavar="FILE", help="Images to draw.  [default: the run's validation images]")
@@ -46,6 +46,7 @@ def command(
     history          training and validation loss
     errors           distribution of the error, with examples
     filters          what the first and the last layer learned
+    health           dead units, saturated outputs and gradients, layer by layer
     """
     chosen = {"--index": index, "--worst": worst, "--best": best, "--count": count}
     given = [name for name, value in chosen.items() if value is not None]

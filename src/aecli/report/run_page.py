@@ -1,0 +1,135 @@
+"""The page of a single run, of the same pieces as that of a study."""
+
+from pathlib import Path
+from typing import Any
+
+from aecli.errors import AeError
+from aecli.report.charts import Axes, Curve, panel
+from aecli.report.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
+from aecli.report.page import Cell, Column, Figure, Page, Section, Table
+from aecli.report.pictures import Gallery, gallery_of
+from aecli.report.provenance import data_facts, environment_facts
+from aecli.run import Run
+
+METRICS = {
+    "mse": ("mse", ".6f", "mean squared error, pixels in [0, 1]"),
+    "mae": ("mae", ".5f", "mean absolute error"),
+    "sse_per_image": ("sse/image", ".3f", "sum of squared errors over the pixels of an image"),
+    "psnr": ("psnr dB", ".2f", "10 log10(1 / mse), mean over the images"),
+    "ssim": ("ssim", ".4f", "structural similarity, Wang et al. 2004"),
+    "fvu": ("fvu", ".4f", "mse by that of the mean image: 1 means nothing was learned"),
+}
+
+
+def run_page(run: Run) -> Page:
+    """Return what the page of a complete run shows."""
+    run.require_complete()
+    images, note = _gallery(run)
+    environment = run.environment
+    health = {name_of(run): [run.health]} if _has_health(run) else {}
+    figures = [
+        Figure(name, title, caption, panels, keys_of(health))
+        for name, title, caption, panels in (
+            ("silent_units", "Dead and saturated units", SILENT,
+             layer_panels(health, "silent", "share")),
+            ("gradients", "Gradient norm per layer", GRADIENTS,
+             layer_panels(health, "gradient_norm", "gradient norm")),
+        )
+        if panels
+    ]  # fmt: skip
+    facts = [data_facts("Training images", environment["data"])]
+    if environment.get("test"):
+        facts.append(data_facts("Test images", environment["test"]))
+    return Page(
+        title=f"Run {name_of(run)}",
+        subtitle=_subtitle(run),
+        verdict=_verdict(run),
+        warnings=(),
+        table=_table(run),
+        before=(Section("learning", "Learning curve", figures=(_history(run),)),),
+        gallery=images,
+        gallery_note=note,
+        after=(Section("health", "Health of the activations", figures=tuple(figures)),) if figures else (),
+        command=f"ae train --config {run.config_file.name} --run reproduced",
+        config_name=run.config_file.name,
+        config=run.config_file.read_text(encoding="utf-8"),
+        facts=(*facts, *environment_facts([environment])),
+    )
+
+
+def name_of(run: Run) -> str:
+    """Return a run's name; the runs of a study are named after their seeds, which says too little."""
+    folder = run.path.absolute()
+    return f"{folder.parent.name}, seed {folder.name}" if folder.name.isdecimal() else folder.name
+
+
+def _has_health(run: Run) -> bool:
+    return run.health_file.is_file() and bool(run.health)
+
+
+def _subtitle(run: Run) -> str:
+    fields, metrics = run.environment["data"], run.metrics
+    height, width, channels = fields["format"]["image_shape"]
+    images = f"{Path(str(fields['file'])).name}: {fields['images']:,} images of {height} × {width} × {channels}"
+    epochs = f"{metrics['epochs']} epochs, best {metrics['best_epoch']}"
+    parts = [images, epochs, f"{metrics['seconds']:.1f} s", str(metrics.get("finished", ""))[:16].replace("T", " ")]
+    return " · ".join(part for part in parts if part)
+
+
+def _last_part(splits: dict[str, Any]) -> str:
+    return "test" if "test" in splits else "validation"
+
+
+def _verdict(run: Run) -> str:
+    splits = run.metrics["splits"]
+    part = _last_part(splits)
+    model, pca = splits[part]["model"], splits[part]["pca"]
+    if model["mse"] is None or not pca["mse"]:
+        return f"Measured on {splits[part]['images']:,} {part} images."
+    name = f"PCA-{run.metrics['pca_components']}"
+    ratio = model["mse"] / pca["mse"]
+    beside = f"{abs(1 - ratio):.0%} {'below' if ratio < 1 else 'above'} that of {name} ({pca['mse']:.3g})"
+    return f"On {splits[part]['images']:,} {part} images the mse is {model['mse']:.3g}, {beside}."
+
+
+def _table(run: Run) -> Table:
+    metrics = run.metrics
+    names = {"model": name_of(run), "pca": f"PCA-{metrics['pca_components']}", "mean_image": "mean image"}
+    rows: dict[str, list[tuple[Cell, ...]]] = {"model": [], "below": []}
+    for part, values in reversed(metrics["splits"].items()):  # what counts most comes first
+        for by, name in names.items():
+            cells = [Cell(name, key=name), Cell(f"{part}, {values['images']:,}", key=part)]
+            for metric, (_, spec, _) in METRICS.items():
+                value = values[by].get(metric)
+                cells.append(Cell("-" if value is None else format(value, spec), key=value))
+            rows["model" if by == "model" else "below"].append(tuple(cells))
+    columns = (
+        Column("by"),
+        Column("images", words=True),
+        *(Column(title, about) for title, _, about in METRICS.values()),
+    )
+    exact = sum(values["model"]["exact_copies"] for values in metrics["splits"].values())
+    notes = (f"{exact:,} exact copies are not in the mean of psnr, theirs is infinite.",) if exact else ()
+    return Table(columns, tuple(rows["model"]), tuple(rows["below"]), notes=notes)
+
+
+def _history(run: Run) -> Figure:
+    records = run.history
+    epochs = tuple(float(record.epoch) for record in records)
+    losses = {"training": tuple(r.loss for r in records), "validation": tuple(r.val_loss for r in records)}
+    curves = [
+        Curve(epochs, values, style, title=f"{name} loss, epoch {len(values)}: {values[-1]:.6g}")
+        for (name, values), style in zip(losses.items(), ("s0", "s1"), strict=True)
+    ]
+    axes = Axes(epochs, [v for values in losses.values() for v in values], "epoch", "loss")
+    best = min(records, key=lambda record: record.val_loss)
+    caption = f"Lowest validation loss {best.val_loss:.4g}, in epoch {best.epoch}."
+    drawing = panel("", curves, axes, (420.0, 260.0))
+    return Figure("history", "Loss", caption, (drawing,), (("s0", "training"), ("s1", "validation")))
+
+
+def _gallery(run: Run) -> tuple[Gallery | None, str]:
+    try:
+        return gallery_of([(name_of(run), run)]), "Chosen by the error of the run."
+    except (AeError, KeyError) as error:
+        return None, f"There are no pictures: {error}."

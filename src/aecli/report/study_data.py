@@ -1,0 +1,99 @@
+"""What the folder of a study holds, read once for its page."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from aecli.config import Config, load_config
+from aecli.errors import AeError, RunError
+from aecli.health import LayerHealth
+from aecli.history import EpochRecord
+from aecli.run import Run
+from aecli.study import Result, Study, read_results
+from aecli.summary import Summary, SummaryRow, summarise
+
+TRAINED = ("complete", "collapsed")
+"""The states of a run that has a model and a history."""
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """A study's config, its results and what they say together."""
+
+    study: Study
+    config: Config
+    results: tuple[Result, ...]
+    summary: Summary
+
+    def of(self, row: SummaryRow) -> list[Result]:
+        """Return the results of a row of the table, by seed."""
+        return sorted((r for r in self.results if r.variant == row.variant), key=lambda r: r.seed)
+
+    def complete(self, row: SummaryRow) -> list[Result]:
+        """Return the results of a row that count."""
+        return [result for result in self.of(row) if result.state == "complete"]
+
+    def run(self, result: Result) -> Run:
+        """Return the run of a result."""
+        return Run(self.study.path / result.run)
+
+    @cached_property
+    def histories(self) -> dict[str, list[list[EpochRecord]]]:
+        """The histories of every variant's runs that count, as far as they are still there."""
+        return {row.variant: _read_all([self.run(r) for r in self.complete(row)], "history") for row in self.rows}
+
+    @cached_property
+    def healths(self) -> dict[str, list[list[LayerHealth]]]:
+        """The same of their health; collapsed runs too, whose health tells why."""
+        return {
+            row.variant: _read_all([self.run(r) for r in self.of(row) if r.state in TRAINED], "health")
+            for row in self.rows
+        }
+
+    @property
+    def rows(self) -> tuple[SummaryRow, ...]:
+        """The rows of the table, best first."""
+        return self.summary.rows
+
+    @cached_property
+    def lost(self) -> list[Result]:
+        """The runs that do not count."""
+        return [result for result in self.results if result.state != "complete"]
+
+    @cached_property
+    def environments(self) -> list[dict[str, Any]]:
+        """What environment.json of every run with one says."""
+        return _read_all([self.run(result) for result in self.results if result.state in TRAINED], "environment")
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """What summary.json says beside the summary: when the study ended, and on which images."""
+        try:
+            return dict(json.loads(self.study.summary_file.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {}
+
+
+def load_study(study: Study) -> StudyData:
+    """Read a study's folder; RunError where it is none."""
+    if not study.config_file.is_file():
+        raise RunError(f"{study.path}: is not the folder of a study: it has no {study.config_file.name}")
+    config = load_config(study.config_file).config
+    results = tuple(read_results(study.results_file))
+    if not results:
+        raise RunError(f"{study.results_file}: has no run: run ae compare again")
+    return StudyData(study, config, results, summarise(results, config.study.metric))
+
+
+def _read_all(runs: list[Run], name: str) -> list[Any]:
+    """Return one property of the runs; a run that has it no more is left out, a page can do without."""
+    found = []
+    for run in runs:
+        try:
+            content = getattr(run, name)
+        except AeError:
+            continue
+        if content:
+            found.append(content)
+    return found

@@ -1,0 +1,263 @@
+"""The page of a study."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from aecli.errors import AeError
+from aecli.report.page import Cell, Column, Facts, Page, Section, Table, counted, decimals_for, measured
+from aecli.report.pictures import Gallery, gallery_of
+from aecli.report.provenance import data_facts, environment_facts
+from aecli.report.study_charts import figures, style_of
+from aecli.report.study_data import TRAINED, StudyData
+from aecli.run import Run
+from aecli.stats import Interval, mean_interval
+from aecli.study import Result
+from aecli.summary import BASELINES, HIGHER_IS_BETTER, SummaryRow
+from aecli.tables import number
+
+OTHER_METRICS = ("mse", "psnr", "ssim")
+
+
+def study_page(data: StudyData) -> Page:
+    """Return what the page of a study shows."""
+    found, warnings = figures(data), _warnings(data)
+    images, note = _gallery(data)
+
+    def only(*names: str) -> tuple:  # type: ignore[type-arg]
+        return tuple(found[name] for name in names if name in found)
+
+    before = [
+        Section("seeds", "Every seed, and the differences", figures=only("dots", "differences"),
+                table=_seed_table(data), fold="Every seed as a table"),
+        Section("length", "Code length", figures=only("curve")),
+        Section("learning", "Learning curves", figures=only("learning_curves")),
+    ]  # fmt: skip
+    after = [
+        Section("health", "Health of the activations", figures=only("silent_units", "gradients"),
+                table=_health_table(data), fold="The last epoch as a table"),
+        Section("cost", "Overfitting, and time against quality", figures=only("gap", "time_and_quality")),
+        Section("lost", "Runs that do not count", _lost_text(data), table=_lost_table(data)),
+    ]  # fmt: skip
+    environments = data.environments
+    return Page(
+        title=f"Study {data.study.path.absolute().name}",
+        subtitle=_subtitle(data),
+        verdict=data.summary.verdict,
+        warnings=tuple(warnings),
+        table=_table(data),
+        before=tuple(section for section in before if section.figures),
+        gallery=images,
+        gallery_note=note,
+        after=tuple(section for section in after if section.figures or (section.table and section.table.rows)),
+        command=f"ae compare --config {data.study.config_file.name} --output reproduced",
+        config_name=data.study.config_file.name,
+        config=data.study.config_file.read_text(encoding="utf-8"),
+        facts=(*_data_facts(data), *environment_facts(environments)),
+    )
+
+
+def _subtitle(data: StudyData) -> str:
+    seeds, variants = len(data.summary.seeds), len(data.rows)
+    parts = [f"{variants} variant{'s' * (variants != 1)} × {seeds} seed{'s' * (seeds != 1)}"]
+    fields = data.about.get("data") or (data.environments[0]["data"] if data.environments else None)
+    if fields:
+        height, width, channels = fields["format"]["image_shape"]
+        parts.append(f"{Path(fields['file']).name}: {fields['images']:,} images of {height} × {width} × {channels}")
+    parts.append(f"{data.config.training.epochs} epochs, {data.config.training.loss} loss")
+    if "finished" in data.about:
+        parts.append(f"finished {str(data.about['finished'])[:16].replace('T', ' ')}")
+    return " · ".join(parts)
+
+
+def _warnings(data: StudyData) -> list[str]:
+    counts = {state: sum(r.state == state for r in data.results) for state in ("collapsed", "failed", "missing")}
+    named = [f"{count} {state}" for state, count in counts.items() if count]
+    if not named:
+        return []
+    runs = f"{len(data.results)} run{'s' * (len(data.results) != 1)}"
+    return [f"Of {runs} {' and '.join(named)}: not in any mean, see the end of the page."]
+
+
+# -- tables ---------------------------------------------------------------------------------------
+
+
+def _table(data: StudyData) -> Table:
+    metric = data.summary.metric
+    others = [name for name in OTHER_METRICS if name != metric]
+    columns = (
+        Column("variant"),
+        Column("verdict", "best; tied: these seeds do not show it to be worse; worse: they do", words=True),
+        Column("runs", "complete runs of all that were planned"),
+        Column(metric, f"mean over the seeds of the {metric} on the test images, with its 95 % bootstrap interval"),
+        Column("worse by", "mean paired difference to the best, with an interval that holds for all pairs at once"),
+        Column("P(best wins)", "how often the best variant does better on the same seed, with its 95 % interval"),
+        Column("p (Holm)", "Wilcoxon's signed-rank test against the best, corrected for all pairs"),
+        Column("rank", "mean rank over the seeds, 1 the best"),
+        *(
+            Column(name if name != "psnr" else "psnr dB", "mean over the seeds, with its 95 % interval")
+            for name in others
+        ),
+        Column("gap", "validation mse less training mse"),
+        Column("settled", "first epoch whose validation loss is within 5 % of the kept one"),
+        Column("seconds", "of training alone"),
+    )
+    digits = _digits(data, metric)
+    rows = tuple(_row(data, row, others, digits) for row in data.rows)
+    below = []
+    for baseline in sorted(data.summary.baselines, key=lambda b: b.name == BASELINES["mean_image"]):
+        blank = [Cell("")] * (len(columns) - 4)
+        below.append(
+            (Cell(baseline.name), Cell("baseline", style="quiet"), Cell(""), measured(baseline.mean, digits), *blank)
+        )
+    notes = ["[ ] are 95 % intervals over the seeds."]
+    if data.summary.seeds and len(data.summary.seeds) < 6 and len(data.rows) > 1:
+        notes.append(f"With {len(data.summary.seeds)} seeds Wilcoxon's p cannot fall below 0.05: read the intervals.")
+    return Table(columns, rows, tuple(below), sorted_by=3, notes=tuple(notes))
+
+
+DECIMALS = {"psnr": 2, "ssim": 4, "settled": 1, "seconds": 2}
+
+
+def _digits(data: StudyData, metric: str) -> int:
+    """Return the decimals of a metric: three digits of the best variant's, the same all down the column."""
+    return DECIMALS.get(metric) or decimals_for(data.rows[0].means[metric] or math.nan)
+
+
+def _row(data: StudyData, row: SummaryRow, others: list[str], digits: int) -> tuple[Cell, ...]:
+    against = row.against_best
+    complete, planned = row.counts.get("complete", 0), sum(row.counts.values())
+    lost = ", ".join(f"{n} {state}" for state, n in row.counts.items() if state != "complete")
+    if math.isnan(row.mean.estimate):
+        verdict = Cell("none", key=3.0, style="lost")
+    elif against is None:
+        verdict = Cell("best", key=0.0, style="best")
+    else:
+        verdict = Cell("tied" if row.tied else "worse", key=1.0 if row.tied else 2.0, style=style_of(row))
+    cells = [
+        Cell(row.variant, key=row.variant),
+        verdict,
+        Cell(f"{complete}" if complete == planned else f"{complete} of {planned}", lost, float(complete)),
+        measured(row.mean, digits),
+    ]
+    if against is None:
+        cells += [Cell("", key=0.0 if complete else None)] * 3
+    else:
+        cells += [measured(against.worse_by, digits), measured(against.best_wins, 2), counted(against.p_holm, 3)]
+    cells.append(counted(row.mean_rank, 1))
+    results, mse = data.complete(row), _digits(data, "mse")
+    columns = (*others, "gap", "settled", "seconds")
+    return (*cells, *(measured(over_seeds(results, name), DECIMALS.get(name, mse)) for name in columns))
+
+
+def over_seeds(results: list[Result], name: str) -> Interval:
+    """Return the mean of a column of the results with its interval."""
+    values = [float(value) for result in results if (value := getattr(result, name)) is not None]
+    return mean_interval(np.array(values, np.float64))
+
+
+def _seed_table(data: StudyData) -> Table:
+    seeds = data.summary.seeds
+    rows = []
+    for row in data.rows:
+        by_seed = {result.seed: result for result in data.of(row)}
+        rows.append((Cell(row.variant, key=row.variant), *(_seed_cell(data, by_seed.get(seed)) for seed in seeds)))
+    ordered = "higher" if data.summary.metric in HIGHER_IS_BETTER else "lower"
+    note = f"{data.summary.metric} on the test images, {ordered} is better."
+    return Table((Column("variant"), *(Column(f"seed {seed}") for seed in seeds)), tuple(rows), notes=(note,))
+
+
+def _seed_cell(data: StudyData, result: Result | None) -> Cell:
+    if result is None:
+        return Cell("-")
+    value = getattr(result, data.summary.metric)
+    if value is None:
+        return Cell(result.state, style="lost")
+    note = "" if result.state == "complete" else result.state
+    return Cell(f"{value:.6g}", note, float(value), "lost" if note else "")
+
+
+def _health_table(data: StudyData) -> Table:
+    columns = (
+        Column("variant"),
+        Column("layer", words=True),
+        Column("dead", "share of units with the same output for every image"),
+        Column("saturated", "share of outputs within 1 % of a bound of the activation's range"),
+        Column("PReLU slope", "mean learned slope below zero"),
+        Column("gradient norm"),
+        Column("weight norm"),
+    )
+    rows = []
+    for row in data.rows:
+        runs = data.healths[row.variant]
+        lasts = [[record for record in run if record.epoch == run[-1].epoch] for run in runs]
+        for layer in dict.fromkeys(record.layer for last in lasts for record in last):
+            records = [record for last in lasts for record in last if record.layer == layer]
+            name = f"{layer} ({records[0].activation}, {records[0].units})"
+            cells = [Cell(row.variant, key=row.variant), Cell(name, key=name)]
+            for field in ("dead", "saturated", "slope", "gradient_norm", "weight_norm"):
+                values = [float(value) for record in records if (value := getattr(record, field)) is not None]
+                cells.append(measured(mean_interval(np.array(values, np.float64))))
+            rows.append(tuple(cells))
+    return Table(columns, tuple(rows), notes=("Means over the seeds, collapsed ones too.",))
+
+
+def _lost_text(data: StudyData) -> str:
+    return (
+        "Collapsed, failed and missing runs are counted in the table and left out of every mean." if data.lost else ""
+    )
+
+
+def _lost_table(data: StudyData) -> Table:
+    rows = [
+        (
+            Cell(result.variant, key=result.variant),
+            Cell(str(result.seed), key=float(result.seed)),
+            Cell(result.state, key=result.state, style="lost"),
+            Cell(number(result.fvu), key=result.fvu),
+            Cell(result.reason or ("not trained yet" if result.state == "missing" else ""), style="words"),
+        )
+        for result in data.lost
+    ]
+    columns = (
+        Column("variant"),
+        Column("seed"),
+        Column("state", words=True),
+        Column("fvu", "mse by that of the mean image"),
+    )
+    return Table((*columns, Column("reason", words=True)), tuple(rows))
+
+
+# -- pictures and facts ---------------------------------------------------------------------------
+
+
+def _gallery(data: StudyData) -> tuple[Gallery | None, str]:
+    """Return the pictures of the first seed that most variants have a model for, or why there are none."""
+    models = {seed: _models(data, seed) for seed in data.summary.seeds}
+    seed = max(data.summary.seeds, key=lambda s: len(models[s]))
+    if not models[seed]:
+        return None, "No run has a model."
+    try:
+        gallery = gallery_of(models[seed])
+    except (AeError, KeyError) as error:
+        return None, f"There are no pictures: {error}."
+    shown = {row.name for row in gallery.rows}
+    without = [row.variant for row in data.rows if row.variant not in shown]
+    missing = f" Not shown, for want of a model or of the same images: {', '.join(without)}." if without else ""
+    return gallery, f"Seed {seed}. Chosen by the mean error over the variants.{missing}"
+
+
+def _models(data: StudyData, seed: int) -> list[tuple[str, Run]]:
+    found = []
+    for row in data.rows:
+        for result in data.of(row):
+            if result.seed == seed and result.state in TRAINED and data.run(result).decoder_file.is_file():
+                found.append((row.variant, data.run(result)))
+    return found
+
+
+def _data_facts(data: StudyData) -> list[Facts]:
+    about = data.about if "data" in data.about else (data.environments[0] if data.environments else {})
+    facts = [data_facts("Training images", about["data"])] if about.get("data") else []
+    return [*facts, data_facts("Test images", about["test"])] if about.get("test") else facts
