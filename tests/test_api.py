@@ -28,7 +28,8 @@ def test_a_packaged_config_goes_by_its_name(digits):
 def test_compare_returns_the_study(digits):
     compared = aecli.compare(digits, activations=["relu", "linear"], seeds=2, set=KEYS, workers=1)
     assert [result.variant for result in compared.results] == ["relu", "relu", "linear", "linear"]
-    assert compared.summary.best in ("relu", "linear")
+    assert compared.study.report_file.is_file()
+    assert compared.summary.verdict
     assert compared.study.path == Path("studies/images")
     again = aecli.compare(digits, activations=["relu", "linear"], seeds=2, set=KEYS)
     assert again.results == compared.results

@@ -139,7 +139,7 @@ def test_evaluate_writes_every_image(ae, run):
     assert len(Path("errors.csv").read_text().splitlines()) == 1798
 
 
-@pytest.mark.parametrize("kind", ["reconstructions", "history", "errors", "filters"])
+@pytest.mark.parametrize("kind", ["reconstructions", "history", "errors", "filters", "health"])
 def test_plot_draws_every_kind(ae, run, kind):
     (run.plots_folder / f"{kind}.png").unlink()
     assert ae("plot", kind).exit_code == 0

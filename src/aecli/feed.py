@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from aecli.seeds import derive
 WINDOW_BYTES = 64 * 2**20
 CHUNK = 64
 """Neighbouring images that stay in one window: long enough to read well. A window holds at least as many chunks."""
+
+ALIGNMENT = 64
+"""Bytes to which blocks are aligned: TensorFlow can then compute on them where they are."""
 
 PIECE = 8 * 2**20
 """Bytes read at once: a map counts as memory of the process until it is closed."""
@@ -133,7 +137,7 @@ class Feed:
     def _read(self, rows: Rows, capacity: int) -> Stored:
         """Return these rows as stored, filled up with zeros."""
         file = self.source.file
-        images = np.zeros((capacity, *file.shape[1:]), file.dtype)
+        images = _aligned_zeros((capacity, *file.shape[1:]), file.dtype)
         step = max(1, PIECE // (prod(file.shape[1:]) * file.dtype.itemsize))
         for start in range(0, len(rows), step):
             piece = file.take(rows[start : start + step])
@@ -144,3 +148,10 @@ class Feed:
     def _image_bytes(self) -> int:
         # What is not kept as stored is held as float32.
         return prod(self.source.file.shape[1:]) * (1 if self.source.file.dtype == np.uint8 else 4)
+
+
+def _aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Stored:
+    size = prod(shape) * dtype.itemsize
+    memory = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from aecli.data import SAMPLE, ImageSource, fingerprint, open_images
+from aecli.data import ImageSource, fingerprint, open_images
 from aecli.errors import AeError, RunError
 from aecli.files import written_whole
 from aecli.images import Images
@@ -215,15 +215,15 @@ def health(run: Run) -> Figure:
     if not records:
         raise RunError(f"{run.health_file}: holds no epochs: train the run again")
     figure = Figure(figsize=(10.5, 3.4), layout="constrained")
-    figure.suptitle(f"run {plain(run.name)}: health of the layers on {SAMPLE} validation images", fontsize=10)
+    figure.suptitle(f"run {plain(run.name)}: health of the layers on a sample of the validation images", fontsize=10)
     panels = (("dead", "share of dead units"), ("saturated", "share of saturated outputs"))
     axes = figure.subplots(1, 3)
     for axis, (name, title) in zip(axes, (*panels, ("gradient_norm", "gradient norm")), strict=True):
-        for layer in dict.fromkeys(record.layer for record in records):
+        for i, layer in enumerate(dict.fromkeys(record.layer for record in records)):
             mine = [record for record in records if record.layer == layer and getattr(record, name) is not None]
             if mine:
                 label = f"{layer}, {mine[0].activation}"
-                axis.plot([r.epoch for r in mine], [getattr(r, name) for r in mine], label=label, lw=1.2)
+                axis.plot([r.epoch for r in mine], [getattr(r, name) for r in mine], color=f"C{i}", label=label, lw=1.2)
         axis.set_title(title, fontsize=9)
         axis.set_xlabel("epoch", fontsize=8)
         axis.tick_params(labelsize=8)

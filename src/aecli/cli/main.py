@@ -13,12 +13,12 @@ from aecli.errors import AeError, ConfigError
 # Command -> the line of help it has in the list. The rest of a command loads when it is used.
 COMMANDS = {
     "train": "Train an autoencoder on your images and write a run.",
-    "compare": "Compare activations, code lengths or any config key, with evidence.",
+    "compare": "Compare activations, code lengths or any config key.",
     "reconstruct": "Reconstruct images with a run; write, measure and draw them.",
     "encode": "Write the latents of images.",
     "decode": "Write the images of latents.",
     "evaluate": "Measure a run on images, beside the mean image and PCA.",
-    "plot": "Draw reconstructions, history, errors, filters or health of a run.",
+    "plot": "Draw reconstructions, history, errors, filters or health.",
     "report": "Make the HTML page of a study or a run.",
     "config": "Show, start or describe a config.",
     "runs": "List the runs here.",

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from aecli.config import OPTIMIZERS, TrainingConfig
-from aecli.feed import Block, Feed
+from aecli.feed import ALIGNMENT, Block, Feed
 from aecli.images import Stored
 from aecli.nn.door import keras, tf
 from aecli.nn.health import HealthProbe
@@ -132,7 +132,7 @@ class Program:
 
     def _on_every_device(self, array: Stored) -> Any:
         if self._replicas == 1:
-            return tf.constant(array)
+            return _tensor_of(array)
         devices = self._strategy.extended.worker_devices
 
         def copy(context: Any) -> Any:
@@ -198,6 +198,13 @@ class Program:
             per_image += self.activity_l1 * tf.reduce_sum(tf.abs(tf.cast(latents, tf.float32)), axis=1)
         penalties = sum([*self.autoencoder.encoder.losses, *self.autoencoder.decoder.losses])
         return tf.reduce_sum(per_image * weights) / in_step + penalties / self._replicas
+
+
+def _tensor_of(array: Stored) -> Any:
+    """Return a tensor of an array's values: on a CPU in the array's own memory, where `tf.constant` copies twice."""
+    if array.ctypes.data % ALIGNMENT or tf.config.get_visible_devices("GPU"):
+        return tf.constant(array)
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
 def _optimizer(training: TrainingConfig, steps: int) -> Any:
