@@ -110,7 +110,7 @@ def test_a_config_error_loads_neither_numpy_nor_tensorflow():
     "arguments",
     [
         ["reconstruct", str(DIGITS)], ["encode", str(DIGITS)], ["evaluate", str(DIGITS)], ["plot"], ["plot", "filters"],
-        ["plot", "errors"], ["plot", "history"], ["runs"], ["config", "show"], ["decode", "latents.npy"],
+        ["plot", "errors"], ["plot", "history"], ["report", "runs/small"], ["runs"], ["config", "show"], ["decode", "latents.npy"],
     ],
     ids=lambda a: " ".join(Path(x).name for x in a),
 )  # fmt: skip

@@ -68,7 +68,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading of the page with what stands under it; a table marked `folded` opens on a click."""
+    """A heading of the page with what stands under it; a table with a `fold` opens on a click, under these words."""
 
     id: str
     title: str
