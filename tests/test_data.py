@@ -36,6 +36,19 @@ def test_any_real_dtype_and_order_reads_as_numpy_does(dtype, order):
     np.testing.assert_array_equal(file.take(np.array([7, 2, 2])), array[[7, 2, 2]])
 
 
+@pytest.mark.parametrize(
+    ("value_range", "expected"), [((0, 255), (0, 255)), ((-1, 300), (0, 255)), ((0, 254), (10, 99)), (None, (10, 99))]
+)
+def test_values_are_not_looked_for_where_their_type_keeps_them_in_the_range(value_range, expected):
+    found = open_images(save("a.npy", np.clip(IMAGES, 10, 99)), None, value_range).scan
+    assert (found.low, found.high) == expected
+
+
+def test_a_known_range_does_not_hide_nan():
+    with pytest.raises(DataError, match="NaN"):
+        open_images(save("a.npy", np.full((2, 6, 5), np.nan)), None, (0, 1))
+
+
 def test_chunks_cover_the_file_in_order():
     source = open_images(save("a.npy", IMAGES))
     joined = np.concatenate([images for _, images in source.chunks()])

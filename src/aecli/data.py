@@ -69,7 +69,7 @@ class ArrayFile:
 
 @dataclass(frozen=True)
 class Scan:
-    """What one pass over all values found, in stored units."""
+    """The extremes of all values in stored units, or those of their type where they decide nothing."""
 
     low: float
     high: float
@@ -204,7 +204,7 @@ def open_images(
     """
     file = open_source(path)
     shape = find_image_shape(str(path), file.shape, image_shape)
-    found = scan(file)
+    found = _nothing_to_find(file.dtype, value_range) or scan(file)
     if value_range is None:
         value_range, reason = decide_value_range(file.dtype, found.low, found.high)
     else:
@@ -213,6 +213,15 @@ def open_images(
         raise DataError(f"{path}: values from {found.low:g} to {found.high:g} are too far apart: scale the images down")
     image_format = ImageFormat(file.dtype.str, file.shape[1:], shape, value_range)
     return ImageSource(file, image_format, found, reason)
+
+
+def _nothing_to_find(dtype: np.dtype[Any], value_range: tuple[float, float] | None) -> Scan | None:
+    """Return the limits of an integer type that lies in a known range: reading the values would tell no more."""
+    if value_range is None or dtype.kind not in "iu":
+        return None
+    limits = np.iinfo(dtype)
+    inside = value_range[0] <= limits.min and limits.max <= value_range[1]
+    return Scan(float(limits.min), float(limits.max)) if inside else None
 
 
 def scan(file: ArrayFile) -> Scan:
