@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aecli import files
 from aecli.errors import AeError
 from aecli.files import NpyWriter, refuse_output, write_text, written_whole
 
@@ -29,7 +30,9 @@ def test_a_written_file_replaces_the_old_one():
     assert Path("a.txt").read_text() == "new"
 
 
-def test_npy_in_pieces_is_npy():
+@pytest.mark.parametrize("written_back", [1, 50, files.WRITTEN_BACK])
+def test_npy_in_pieces_is_npy(written_back, monkeypatch):
+    monkeypatch.setattr(files, "WRITTEN_BACK", written_back)
     array = np.arange(60, dtype=">u2").reshape(10, 3, 2)
     with NpyWriter(Path("a.npy"), array.shape, array.dtype.str) as writer:
         writer.write(array[:7])

@@ -41,12 +41,17 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+WRITTEN_BACK = 64 * 2**20
+"""Bytes after which the system is told to begin writing them to the disk, not to wait for the last."""
+
+
 class NpyWriter:
     """Writes an .npy file of known shape piece by piece, in memory that does not grow with it."""
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: str) -> None:
         self.shape, self.dtype = shape, np.dtype(dtype)
         self._whole = written_whole(path)
+        self._waiting = 0
 
     def __enter__(self) -> Self:
         self._temporary = self._whole.__enter__()
@@ -65,7 +70,12 @@ class NpyWriter:
 
     def write(self, rows: Any) -> None:
         """Append rows."""
-        self._file.write(np.ascontiguousarray(rows, self.dtype).data)
+        data = np.ascontiguousarray(rows, self.dtype).data
+        self._file.write(data)
+        self._waiting += data.nbytes
+        if self._waiting >= WRITTEN_BACK and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            self._waiting = 0
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
