@@ -1,5 +1,6 @@
 """Pictures: what is in them, for grey, colour and odd images."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,15 @@ def test_worst_and_best_are_the_ends_of_the_errors(trained):
     order = np.argsort(subject.errors)
     assert subject.choose(worst=3) == order[::-1][:3].tolist()
     assert subject.choose(best=3) == order[:3].tolist()
+
+
+@pytest.mark.parametrize("values", [[3, 1, 2, 1, 3, 0, 1], [1, 1, 1], [2, np.nan, 1, np.nan], [np.nan, np.nan]])
+@pytest.mark.parametrize("count", [1, 3, 100])
+def test_the_ends_are_those_of_a_stable_sort_of_all(trained, values, count):
+    values = np.array(values, float)
+    subject = replace(plots.subject_of(trained, None), known_errors=values)
+    assert subject.choose(best=count) == np.argsort(values, kind="stable")[:count].tolist()
+    assert subject.choose(worst=count) == np.argsort(-values, kind="stable")[:count].tolist()
 
 
 def test_history_draws_both_losses(trained):

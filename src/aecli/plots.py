@@ -87,9 +87,15 @@ class Subject:
         if rows is not None:
             return self.positions_of(rows)
         if worst is not None or best is not None:
-            order = np.argsort(-self.errors if worst is not None else self.errors, kind="stable")
-            return [int(i) for i in order[: worst or best]]
+            return _lowest(-self.errors if worst is not None else self.errors, worst or best or 1)
         return list(range(min(COLUMNS if count is None else count, len(self))))
+
+
+def _lowest(values: PerImage, count: int) -> list[int]:
+    """Return the positions of the lowest values, lowest first and equals in order, without sorting them all."""
+    last = min(count, len(values)) - 1
+    candidates = np.flatnonzero(~(values > np.partition(values, last)[last]))
+    return [int(i) for i in candidates[np.argsort(values[candidates], kind="stable")][:count]]
 
 
 def subject_of(run: Run, images: Path | None) -> Subject:
