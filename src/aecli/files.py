@@ -63,7 +63,7 @@ class NpyWriter:
                 "shape": self.shape,
             }
             np.lib.format.write_array_header_1_0(self._file, header)
-        except OSError as error:
+        except BaseException as error:  # Ctrl-C too must leave nothing behind
             self._whole.__exit__(type(error), error, error.__traceback__)
             raise
         return self
