@@ -231,7 +231,9 @@ def _number(value: float) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    # The variants of a grid have commas in their names.
+    comma, last = ("; ", "; and ") if any("," in name for name in names) else (", ", " and ")
+    return names[0] if len(names) == 1 else f"{comma.join(names[:-1])}{last}{names[-1]}"
 
 
 def _capital(text: str) -> str:
