@@ -5,7 +5,7 @@ import io
 import math
 
 from aecli.stats import Interval
-from aecli.summary import Summary
+from aecli.summary import Summary, SummaryRow
 
 Table = list[list[str]]
 
@@ -14,28 +14,39 @@ _COUNTS = ("collapsed", "failed", "missing")
 
 def study_table(summary: Summary) -> Table:
     """Return the header and a row for every variant, best first, then the baselines."""
-    header = ["variant", "runs", summary.metric, "95 % interval", "worse by", "interval", "P(best wins)", "p (Holm)"]
-    header += ["rank", "gap", "settled", "seconds", "verdict"]
+    header = ["variant", "verdict", "runs", summary.metric, "95 % interval", "worse by", "interval for all pairs"]
+    header += ["P(best wins)", "its interval", "p (Holm)", "rank", "gap", "settled", "seconds"]
     rows = [header]
     for row in summary.rows:
         against = row.against_best
-        runs = str(row.counts.get("complete", 0)) + "".join(
-            f", {row.counts[state]} {state}" for state in _COUNTS if row.counts.get(state)
-        )
-        verdict = (
-            "" if math.isnan(row.mean.estimate) else "best" if against is None else "tied" if row.tied else "worse"
-        )
-        cells = [row.variant, runs, number(row.mean.estimate), interval(row.mean)]
+        cells = [row.variant, _verdict(row), _runs(row), number(row.mean.estimate), interval(row.mean)]
         if against is None:
-            cells += ["", "", "", ""]
+            cells += [""] * 5
         else:
             cells += [number(against.worse_by.estimate), interval(against.worse_by)]
-            cells += [f"{against.best_wins.estimate:.2f}", f"{against.p_holm:.3f}"]
-        cells += [number(row.mean_rank), number(row.means["gap"]), number(row.means["settled"])]
-        rows.append([*cells, number(row.means["seconds"]), verdict])
+            cells += [f"{against.best_wins.estimate:.2f}", interval(against.best_wins), f"{against.p_holm:.3f}"]
+        rows.append(
+            [*cells, number(row.mean_rank), *(number(row.means[name]) for name in ("gap", "settled", "seconds"))]
+        )
     for baseline in summary.baselines:
-        rows.append([baseline.name, "", number(baseline.mean.estimate), interval(baseline.mean), *[""] * 9])
+        cells = [baseline.name, "", "", number(baseline.mean.estimate), interval(baseline.mean)]
+        rows.append(cells + [""] * (len(header) - len(cells)))
     return rows
+
+
+NARROW = 7
+"""Columns of a study's table that answer the question; those after them tell more."""
+
+
+def _verdict(row: SummaryRow) -> str:
+    if math.isnan(row.mean.estimate):
+        return ""
+    return "best" if row.against_best is None else "tied" if row.tied else "worse"
+
+
+def _runs(row: SummaryRow) -> str:
+    lost = [f"{row.counts[state]} {state}" for state in _COUNTS if row.counts.get(state)]
+    return ", ".join([str(row.counts.get("complete", 0)), *lost])
 
 
 def number(value: float | None) -> str:

@@ -28,7 +28,7 @@ STUDIES = Path("studies")
 )
 @click.option("--workers", type=click.IntRange(1, 256), metavar="N", help="Processes that train.  [default: all cores]")
 @click.option(
-    "--table", "table_format", type=click.Choice(["md", "latex", "csv"]), help="Print the table in this format."
+    "--table", "table_format", type=click.Choice(["md", "latex", "csv"]), help="Print the whole table in this format."
 )
 @overwrite_option
 @json_option
@@ -67,7 +67,7 @@ def command(
     from aecli.report import write_study_report
 
     report = write_study_report(compared.study)
-    _print(compared, table_format, as_json)
+    _print(compared, table_format, as_json, quiet)
     note(f"The report is {report}; {compared.study.results_file.name} beside it has every run", quiet)
 
 
@@ -94,9 +94,9 @@ def _named_config(
     return replace(named, config=varied(named.config, changes, "compare"))
 
 
-def _print(compared: "Compared", table_format: str | None, as_json: bool) -> None:
-    from aecli.cli.terminal import print_json, print_table
-    from aecli.tables import as_text, study_table
+def _print(compared: "Compared", table_format: str | None, as_json: bool, quiet: bool) -> None:
+    from aecli.cli.terminal import note, print_json, print_table
+    from aecli.tables import NARROW, as_text, study_table
 
     summary = compared.summary
     if as_json:
@@ -105,6 +105,7 @@ def _print(compared: "Compared", table_format: str | None, as_json: bool) -> Non
     table = study_table(summary)
     if table_format:
         click.echo(as_text(table, table_format), nl=False)
+        note(summary.verdict, quiet)
     else:
-        print_table(table[0], table[1:])
-    click.echo(summary.verdict)
+        print_table(table[0][:NARROW], [row[:NARROW] for row in table[1:]], left=2)
+        click.echo(summary.verdict)
