@@ -1,6 +1,7 @@
 """The health of activations: known answers on networks made sick on purpose."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from aecli.config import load_config
 from aecli.health import LayerHealth, diagnosis, from_csv, to_csv
 from aecli.nn.health import HealthProbe
+from aecli.progress import Silence
+from aecli.training import train
 
 IMAGES = np.random.default_rng(0).random((50, 3, 4, 1), np.float32)
 
@@ -17,7 +20,7 @@ def build(*overrides):
 
 
 def look(autoencoder, loss="mse"):
-    return HealthProbe(autoencoder, loss).measure(1, IMAGES)
+    return HealthProbe(autoencoder, loss).measure(1, IMAGES).layers
 
 
 def test_units_that_never_answer_are_dead():
@@ -62,6 +65,36 @@ def test_looking_changes_nothing():
     before = [v.numpy() for v in autoencoder.model.variables]
     assert look(autoencoder) == look(autoencoder)
     assert all(np.array_equal(a, b.numpy()) for a, b in zip(before, autoencoder.model.variables, strict=True))
+
+
+def test_a_network_that_answers_with_the_mean_image_has_an_fvu_of_one():
+    autoencoder = build("model.output_activation=linear")
+    dense = autoencoder.units[1].dense
+    dense.kernel.assign(np.zeros(dense.kernel.shape))
+    dense.bias.assign(IMAGES.mean(axis=0).ravel())
+    assert HealthProbe(autoencoder, "mse").measure(1, IMAGES).fvu == pytest.approx(1, rel=1e-5)
+
+
+class Hearing(Silence):
+    def __init__(self):
+        self.collapses = []
+
+    def collapsed(self, record, reason):
+        self.collapses.append((record.epoch, reason))
+
+
+def test_a_training_that_learns_nothing_is_named_while_it_runs_and_at_its_end():
+    dead = ["model.activation={name: threshold, threshold: 1000000, default_value: 0}", "training.batch_size=512"]
+    hearing = Hearing()
+    train(load_config(None, (*dead, "training.epochs=5")).config, Path("dead"), progress=hearing)
+    assert hearing.collapses == [(n, "100% of the threshold units of encoder_0 are dead") for n in (3, 5)]
+
+
+def test_a_training_that_learns_is_not_called_collapsed():
+    hearing = Hearing()
+    well = ["model.activation=linear", "training.learning_rate=1e-2", "training.epochs=4"]
+    train(load_config(None, well).config, Path("well"), progress=hearing)
+    assert hearing.collapses == []
 
 
 def record(**changes):

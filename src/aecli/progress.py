@@ -21,6 +21,9 @@ class Progress(Protocol):
     def epoch(self, record: EpochRecord, epochs: int) -> None:
         """An epoch of `epochs` has ended."""
 
+    def collapsed(self, record: EpochRecord, reason: str) -> None:
+        """The network is no better than the mean image yet, a tenth of the way or at the end; why."""
+
     def close(self) -> None:
         """Nothing more will come."""
 
@@ -32,6 +35,7 @@ class Silence:
     def stage(self, name: str) -> None: ...
     def advance(self, done: float, epochs: int) -> None: ...
     def epoch(self, record: EpochRecord, epochs: int) -> None: ...
+    def collapsed(self, record: EpochRecord, reason: str) -> None: ...
     def close(self) -> None: ...
 
 

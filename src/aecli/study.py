@@ -12,7 +12,7 @@ from typing import Any, Literal
 from aecli.config import Config, to_yaml, varied
 from aecli.errors import AeError, RunError
 from aecli.files import write_text
-from aecli.health import diagnosis
+from aecli.health import collapse
 from aecli.run import Run
 
 ACTIVATIONS = ("relu", "leaky_relu", "prelu", "sigmoid", "tanh", "elu", "gelu", "linear")
@@ -20,9 +20,6 @@ ACTIVATIONS = ("relu", "leaky_relu", "prelu", "sigmoid", "tanh", "elu", "gelu", 
 
 TEST_SPLIT = 0.1
 """Share of the images kept for the test where there is no file of test images and the config says nothing."""
-
-COLLAPSED_FVU = 0.95
-"""A network whose error is nearly that of the mean image has learned nothing."""
 
 COMPARED = ("mse", "mae", "psnr", "ssim")
 """The metrics that a study may compare by."""
@@ -184,12 +181,11 @@ def _measured(run: Run, base: Mapping[str, Any]) -> Result:
     splits, records, health = run.metrics["splits"], run.history, run.health
     model, best = splits["test"]["model"], run.metrics["best_epoch"]
     last = [layer for layer in health if layer.epoch == health[-1].epoch]
-    collapsed = model["fvu"] is not None and model["fvu"] > COLLAPSED_FVU
-    reason = diagnosis(health) or f"its error is {model['fvu']:.0%} of the mean image's" if collapsed else None
+    reason = collapse(health, model["fvu"])
     kept = records[best - 1].val_loss
     return Result(
         **base,
-        state="collapsed" if collapsed else "complete",
+        state="collapsed" if reason else "complete",
         reason=reason,
         **{name: model[name] for name in ("mse", "mae", "sse_per_image", "psnr", "ssim", "fvu", "exact_copies")},
         train_mse=splits["train"]["model"]["mse"],

@@ -20,7 +20,7 @@ from aecli.data import ImageSource, Rows
 from aecli.errors import TrainingError, one_line
 from aecli.feed import WINDOW_BYTES, Feed
 from aecli.files import NpyWriter, written_whole
-from aecli.health import LayerHealth
+from aecli.health import LayerHealth, collapse
 from aecli.history import EpochRecord
 from aecli.images import Images, Stored
 from aecli.infer import Model, evaluate, load_model
@@ -34,6 +34,7 @@ from aecli.run import Run
 
 if TYPE_CHECKING:
     from aecli.nn.export import OnnxExporter
+    from aecli.nn.health import Health
     from aecli.nn.layers import Autoencoder
     from aecli.nn.program import Program
 
@@ -237,10 +238,13 @@ class _Training:
 
         epochs = self.config.training.epochs
 
-        def on_epoch(record: EpochRecord, health: list[LayerHealth]) -> None:
+        def on_epoch(record: EpochRecord, health: "Health") -> None:
             self.records.append(record)
-            self.health.extend(health)
+            self.health.extend(health.layers)
             self.progress.epoch(record, epochs)
+            reason = collapse(health.layers, health.fvu)
+            if reason and record.epoch in (max(3, epochs // 10), epochs):
+                self.progress.collapsed(record, reason)
 
         if self.feeds[0].streamed:
             path = self.prepared.train.file.path

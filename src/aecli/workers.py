@@ -39,9 +39,9 @@ class Task:
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a task; `record` belongs to "epoch", `reason` to "retried" and "failed"."""
+    """What happened to a task: "epoch" has a `record`, "retried" and "failed" a `reason`, "collapsed" has both."""
 
-    kind: Literal["started", "epoch", "done", "retried", "failed"]
+    kind: Literal["started", "epoch", "collapsed", "done", "retried", "failed"]
     task: Task
     record: EpochRecord | None = None
     reason: str | None = None
@@ -123,8 +123,8 @@ class _Pool:
         except (EOFError, OSError):
             yield from self._bury(worker)
             return
-        if kind == "epoch" and worker.task:
-            yield Event("epoch", worker.task, record=value)
+        if kind in ("epoch", "collapsed") and worker.task:
+            yield Event(kind, worker.task, *value)
             return
         if worker.task:
             yield Event("done", worker.task) if kind == "done" else self._failed(worker.task, value)
@@ -185,7 +185,10 @@ class _Relay(Silence):
         self._connection = connection
 
     def epoch(self, record: EpochRecord, epochs: int) -> None:
-        self._connection.send(("epoch", record))
+        self._connection.send(("epoch", (record,)))
+
+    def collapsed(self, record: EpochRecord, reason: str) -> None:
+        self._connection.send(("collapsed", (record, reason)))
 
 
 def _work(connection: Connection) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from aecli.cli.terminal import collapse_note
 from aecli.comparing import Unseen
 
 if TYPE_CHECKING:
@@ -58,10 +59,21 @@ class _Counted(Unseen):
 class _Lines(_Counted):
     def event(self, event: "Event", result: "Result | None") -> None:
         super().event(event, result)
-        if event.kind == "retried":
-            self.note(f"{event.task.name}: {event.reason}; once more")
+        if trouble := _trouble(event):
+            self.note(trouble)
         elif event.kind in ("done", "failed") and result is not None:
             self.note(f"{self.done}/{self.total}  {_outcome(result)}  {self.time_left} left")
+
+
+def _trouble(event: "Event") -> str | None:
+    """Return a line about a run that goes badly and has not ended; None where nothing is to be said."""
+    where = f"{event.task.name}, seed {event.task.config.training.seed}"
+    if event.kind == "retried":
+        return f"{where}: {event.reason}; once more"
+    # The last epoch's is said with the run's end.
+    if event.kind == "collapsed" and event.record and event.record.epoch < event.task.config.training.epochs:
+        return f"{where}: {collapse_note(event.record, event.reason or '')}"
+    return None
 
 
 def _outcome(result: "Result") -> str:
@@ -88,8 +100,8 @@ class _LiveTable(_Counted):
 
     def event(self, event: "Event", result: "Result | None") -> None:
         super().event(event, result)
-        if event.kind == "retried":
-            self.note(f"{event.task.name}: {event.reason}; once more")
+        if trouble := _trouble(event):
+            self.note(trouble)
         if result is not None and result.state in ("collapsed", "failed"):
             self.note(_outcome(result))
         epochs = event.task.config.training.epochs

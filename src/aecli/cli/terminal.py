@@ -98,6 +98,10 @@ class _Lines:
             self.printed = now
             self._print()
 
+    def collapsed(self, record: EpochRecord, reason: str) -> None:
+        self._print()
+        self.note(collapse_note(record, reason))
+
     def _print(self) -> None:
         if self.last:
             click.echo(self.last, err=True)
@@ -134,8 +138,16 @@ class _Bar:
     def epoch(self, record: EpochRecord, epochs: int) -> None:
         self.progress.update(self.task, total=epochs, completed=record.epoch, losses=_losses(record))
 
+    def collapsed(self, record: EpochRecord, reason: str) -> None:
+        self.note(collapse_note(record, reason))
+
     def close(self) -> None:
         self.progress.stop()
+
+
+def collapse_note(record: EpochRecord, reason: str) -> str:
+    """Return the line that names a network which reconstructs no better than the mean image."""
+    return f"epoch {record.epoch}: no better than the mean image yet: {reason}"
 
 
 def _losses(record: EpochRecord) -> str:

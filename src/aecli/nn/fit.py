@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from aecli.config import TrainingConfig
 from aecli.errors import TrainingError
 from aecli.feed import Feed
-from aecli.health import LayerHealth
 from aecli.history import EpochRecord
+from aecli.nn.health import Health
 from aecli.nn.layers import Autoencoder
 from aecli.nn.program import Program
 
@@ -28,12 +28,12 @@ def fit(
     train: Feed,
     validation: Feed,
     training: TrainingConfig,
-    on_epoch: Callable[[EpochRecord, list[LayerHealth]], None],
+    on_epoch: Callable[[EpochRecord, Health], None],
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> Fitted:
     """Train the program's autoencoder in place, calling `on_epoch` after each epoch.
 
-    It hears the record of the epoch and the health of every layer.
+    It hears the record of the epoch and the health of the network.
     `on_progress` hears several times a second how many epochs are done, fractions included. Losses
     are means over the images plus the penalties. With early stopping the weights end as those of the
     best epoch. Raises TrainingError when the loss becomes NaN or infinite.

@@ -1,5 +1,6 @@
 """Measures the health of the activations of a network in training, on a fixed sample of images."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,14 @@ from aecli.health import SATURATED_WITHIN, LayerHealth
 from aecli.images import Images
 from aecli.nn.door import keras, tf
 from aecli.nn.layers import Autoencoder, Unit
+
+
+@dataclass(frozen=True)
+class Health:
+    """The health of every layer, encoder first, and the error on the sample as a share of its mean image's."""
+
+    layers: list[LayerHealth]
+    fvu: float
 
 
 class HealthProbe:
@@ -23,14 +32,14 @@ class HealthProbe:
         # Not XLA: it would compile for longer than it saves.
         self._look = tf.function(self._look_body)
 
-    def measure(self, epoch: int, sample: Images) -> list[LayerHealth]:
-        """Return the health of every layer, encoder first, on images (N, H, W, C)."""
+    def measure(self, epoch: int, sample: Images) -> Health:
+        """Return the health of the network on images (N, H, W, C)."""
         # Every device sees the same: the first one's word is enough.
         parts = self._strategy.run(self._look, args=(tf.constant(sample),))
         firsts = (self._strategy.experimental_local_results(part)[0] for part in parts)
-        dead, saturated, gradients, weights = map(np.asarray, firsts)
+        dead, saturated, gradients, weights, fvu = map(np.asarray, firsts)
         slopes = {i: float(np.mean(keras.ops.convert_to_numpy(layer.alpha))) for i, layer in self._slopes}
-        return [
+        layers = [
             LayerHealth(
                 epoch,
                 unit.dense.name,
@@ -44,6 +53,7 @@ class HealthProbe:
             )
             for i, unit in enumerate(self.units)
         ]
+        return Health(layers, float(fvu))
 
     def _look_body(self, images: Any) -> tuple[Any, ...]:
         kernels = [unit.dense.kernel.value for unit in self.units]
@@ -58,6 +68,7 @@ class HealthProbe:
             tf.stack([_saturated(output, unit) for output, unit in zip(outputs, self.units, strict=True)]),
             tf.stack([tf.norm(gradient) for gradient in gradients]),
             tf.stack([tf.norm(kernel) for kernel in kernels]),
+            _fvu(images, reconstructions),
         )
 
 
@@ -65,6 +76,11 @@ def _watched(model: Any, units: tuple[Unit, ...]) -> Any:
     """Return the model with the outputs of its activations beside its own."""
     inside = [unit.activation.output for unit in units if unit.activation in model.layers]
     return keras.Model(model.inputs[0], [model.outputs[0], inside])
+
+
+def _fvu(images: Any, reconstructions: Any) -> Any:
+    error = tf.reduce_mean(tf.square(images - tf.cast(reconstructions, tf.float32)))
+    return tf.math.divide_no_nan(error, tf.reduce_mean(tf.square(images - tf.reduce_mean(images, axis=0))))
 
 
 def _dead(output: Any) -> Any:
