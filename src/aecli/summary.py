@@ -105,11 +105,12 @@ def summarise(results: Sequence[Result], metric: str = "mse") -> Summary:
     )
     baselines = _baselines(results, metric)
     curve = _curve(chosen, metric)
-    verdict = _verdict(comparison, rows, baselines, metric, len(seeds))
+    knee = _knee(curve)
+    at_knee = next((point for point in curve if point.latent_dim == knee), None)
+    verdict = _verdict(comparison, rows, baselines, metric, len(seeds), at_knee)
     return Summary(
-        metric, seeds, comparison.best, comparison.tied, comparison.seeds_needed, verdict, rows, baselines, curve,
-        _knee(curve),
-    )  # fmt: skip
+        metric, seeds, comparison.best, comparison.tied, comparison.seeds_needed, verdict, rows, baselines, curve, knee
+    )
 
 
 def _by_row(results: Sequence[Result]) -> dict[str, list[Result]]:
@@ -144,10 +145,10 @@ def _mean(runs: Sequence[Result], name: str) -> float | None:
 
 
 def _baselines(results: Sequence[Result], metric: str) -> tuple[Baseline, ...]:
-    """Return the mean image, and PCA for every code length, each over the seeds."""
+    """Return PCA for every code length and the mean image, each over the seeds."""
     found: dict[str, dict[int, float]] = {}
-    for result in results:
-        for key, title in BASELINES.items():
+    for key, title in BASELINES.items():
+        for result in sorted(results, key=lambda r: r.latent_dim or 0):
             value = getattr(result, f"{key}_{metric}")
             if value is not None:
                 name = f"{title}-{result.latent_dim}" if key == "pca" else title
@@ -184,8 +185,9 @@ def _knee(curve: Sequence[Point]) -> int | None:
 
 
 def _verdict(
-    comparison: Comparison, rows: Sequence[SummaryRow], baselines: Sequence[Baseline], metric: str, seeds: int
-) -> str:
+    comparison: Comparison, rows: Sequence[SummaryRow], baselines: Sequence[Baseline], metric: str, seeds: int,
+    knee: Point | None,
+) -> str:  # fmt: skip
     if comparison.best is None:
         reasons = "; ".join(dict.fromkeys(reason for row in rows for reason in row.reasons))
         return f"No variant has a complete run{': ' + reasons if reasons else ''}."
@@ -200,6 +202,9 @@ def _verdict(
     pca = [baseline for baseline in baselines if baseline.name.startswith(BASELINES["pca"])]
     if len(pca) == 1:
         ends.append(f"PCA with the same code length: {_number(pca[0].mean.estimate)}")
+    if knee is not None:
+        means = f"{metric} {_number(knee.mean)}, PCA {_number(knee.pca)}"
+        ends.append(f"code lengths beyond {knee.latent_dim} ({means}) gain less and less")
     lost = [row for row in rows if row.counts.get("collapsed", 0) + row.counts.get("failed", 0)]
     if lost:
         ends.append("collapsed or failed runs: " + ", ".join(row.name for row in lost))
@@ -238,7 +243,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def _capital(text: str) -> str:
     # A variant keeps the name it has in the config.
-    return text[0].upper() + text[1:] if text.startswith(("these", "this", "collapsed")) else text
+    return text[0].upper() + text[1:] if text.startswith(("these", "this", "collapsed", "code lengths")) else text
 
 
 def _without_nan(value: Any) -> Any:

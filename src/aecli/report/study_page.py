@@ -14,7 +14,7 @@ from aecli.report.study_data import TRAINED, StudyData
 from aecli.run import Run
 from aecli.stats import Interval, mean_interval
 from aecli.study import Result
-from aecli.summary import BASELINES, HIGHER_IS_BETTER, SummaryRow
+from aecli.summary import HIGHER_IS_BETTER, SummaryRow
 from aecli.tables import number
 
 OTHER_METRICS = ("mse", "psnr", "ssim")
@@ -106,7 +106,7 @@ def _table(data: StudyData) -> Table:
     digits = _digits(data, metric)
     rows = tuple(_row(data, row, others, digits) for row in data.rows)
     below = []
-    for baseline in sorted(data.summary.baselines, key=lambda b: b.name == BASELINES["mean_image"]):
+    for baseline in data.summary.baselines:
         blank = [Cell("")] * (len(columns) - 4)
         below.append(
             (Cell(baseline.name), Cell("baseline", style="quiet"), Cell(""), measured(baseline.mean, digits), *blank)
