@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aecli.config import Config, json_schema, load_config, starter_yaml, to_yaml
+from aecli.config import Config, json_schema, load_config, parse_values, starter_yaml, to_yaml
 from aecli.errors import ConfigError
 from aecli.strict_yaml import parse
 from tests.conftest import ROOT
@@ -245,3 +245,18 @@ def test_a_config_in_another_encoding():
 def test_a_config_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         Config().training.epochs = 3
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("8,16", [8, 16]),
+        ("relu,{name: elu, alpha: 2}", ["relu", {"name": "elu", "alpha": 2}]),
+        ("[],[128]", [[], [128]]),
+        ("[[],[128]]", [[], [128]]),
+        ("[relu,tanh]", ["relu", "tanh"]),
+        ("[128,64]", [[128, 64]]),
+    ],
+)
+def test_the_values_of_an_option_may_stand_in_brackets(text, values):
+    assert parse_values([f"model.x={text}"], "--vary") == {"model.x": values}
