@@ -359,6 +359,13 @@ def test_variants_with_commas_in_their_names_stay_apart_in_the_verdict():
     assert "relu, latent_dim=2; relu, latent_dim=4; and relu, latent_dim=8" in summary.verdict
 
 
+def test_the_verdict_names_a_few_of_many_variants_and_says_when_pca_does_better():
+    results = results_of({f"v{i:02}": 0.1 + NOISE * (1 + i) for i in range(20)})
+    verdict = summarise([replace(result, pca_mse=0.01) for result in results]).verdict
+    assert "v07 and 12 more" in verdict
+    assert "PCA with the same code length does better: 0.01" in verdict
+
+
 @pytest.mark.parametrize("table_format", ["md", "latex", "csv"])
 def test_tables_hold_every_variant_and_baseline(table_format):
     table = study_table(summarise(results_of({"a_b": 0.1 + NOISE, "c|d": [0.3, 0.2, None]})))

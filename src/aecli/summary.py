@@ -13,6 +13,9 @@ from aecli.stats import AgainstBest, Comparison, Interval, compare, mean_interva
 from aecli.study import Result
 
 HIGHER_IS_BETTER = frozenset({"psnr", "ssim"})
+MOST_NAMED = 8
+"""Variants that the verdict names; of more it says how many, the table has them."""
+
 BASELINES = {"pca": "PCA", "mean_image": "mean image"}
 
 
@@ -201,13 +204,15 @@ def _verdict(
         ends.append(f"{last.name} {verb} by {_with_interval(last.against_best.worse_by)} {metric}")
     pca = [baseline for baseline in baselines if baseline.name.startswith(BASELINES["pca"])]
     if len(pca) == 1:
-        ends.append(f"PCA with the same code length: {_number(pca[0].mean.estimate)}")
+        known = pca[0].mean.estimate
+        ahead = known > rows[0].mean.estimate if metric in HIGHER_IS_BETTER else known < rows[0].mean.estimate
+        ends.append(f"PCA with the same code length{' does better' if ahead else ''}: {_number(known)}")
     if knee is not None:
         means = f"{metric} {_number(knee.mean)}, PCA {_number(knee.pca)}"
         ends.append(f"code lengths beyond {knee.latent_dim} ({means}) gain less and less")
     lost = [row for row in rows if row.counts.get("collapsed", 0) + row.counts.get("failed", 0)]
     if lost:
-        ends.append("collapsed or failed runs: " + ", ".join(row.name for row in lost))
+        ends.append("collapsed or failed runs: " + _listed([row.name for row in lost]))
     return f"{first} {_capital('; '.join(ends))}." if ends else first
 
 
@@ -238,6 +243,8 @@ def _number(value: float) -> str:
 def _listed(names: Sequence[str]) -> str:
     # The variants of a grid have commas in their names.
     comma, last = ("; ", "; and ") if any("," in name for name in names) else (", ", " and ")
+    if len(names) > MOST_NAMED + 1:
+        names = [*names[:MOST_NAMED], f"{len(names) - MOST_NAMED} more"]
     return names[0] if len(names) == 1 else f"{comma.join(names[:-1])}{last}{names[-1]}"
 
 
