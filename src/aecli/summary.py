@@ -14,7 +14,7 @@ from aecli.study import Result
 
 HIGHER_IS_BETTER = frozenset({"psnr", "ssim"})
 MOST_NAMED = 8
-"""Variants that the verdict names; of more it says how many, the table has them."""
+"""Variants that the verdict names, fewer of a grid; of more it says how many, the table has them."""
 
 BASELINES = {"pca": "PCA", "mean_image": "mean image"}
 
@@ -243,8 +243,9 @@ def _number(value: float) -> str:
 def _listed(names: Sequence[str]) -> str:
     # The variants of a grid have commas in their names.
     comma, last = ("; ", "; and ") if any("," in name for name in names) else (", ", " and ")
-    if len(names) > MOST_NAMED + 1:
-        names = [*names[:MOST_NAMED], f"{len(names) - MOST_NAMED} more"]
+    most = 3 if comma == "; " else MOST_NAMED
+    if len(names) > most + 1:
+        names = [*names[:most], f"{len(names) - most} more"]
     return names[0] if len(names) == 1 else f"{comma.join(names[:-1])}{last}{names[-1]}"
 
 

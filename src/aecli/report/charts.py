@@ -193,7 +193,12 @@ def panel(
     The places of `dots` are values, not pixels. `note` is a number to stand at the right of the name.
     """
     width, height = size
-    y_scale = fitted(axes.y, height - 36, 24, log=axes.log_y, floor=axes.y_floor)
+    letters = int((width - 14 - text_width(note, "small")) / text_width("n", "title"))
+    lines = broken(name, letters)
+    more = _LINE * (len(lines) - 1)
+    height += more
+    top = 24 + more
+    y_scale = fitted(axes.y, height - 36, top, log=axes.log_y, floor=axes.y_floor)
     ticks = y_scale.ticks(4)
     texts = tick_texts(ticks, y_scale.log)
     left = max((text_width(text, "tick") for text in texts), default=0.0) + 8
@@ -202,13 +207,12 @@ def panel(
         x_scale = Scale(min(axes.x), max(axes.x, default=1.0), left, width - 8) if len(set(axes.x)) > 1 else x_scale
     shapes: list[Shape] = [Line(((left, y_scale(t)), (width - 8, y_scale(t))), "grid") for t in ticks]
     shapes += [Text(left - 4, y_scale(t) + 3.5, text, "tick", "end") for t, text in zip(ticks, texts, strict=True)]
-    shapes += _x_axis(x_scale, 24, height - 36, axes.x_label, axes.x_ticks, 4)
+    shapes += _x_axis(x_scale, top, height - 36, axes.x_label, axes.x_ticks, 4)
     for curve in curves:
         shapes += _curve(curve, x_scale, y_scale)
     shapes += [Dot(x_scale(d.x), y_scale(d.y), d.style, d.title, d.mark, d.size) for d in dots]
-    letters = int((width - 8 - text_width(note, "small")) / text_width("n", "title"))
-    short = shortened(name, letters)
-    shapes.append(Text(0, 12, short, "title", "start", name if short != name else ""))
+    full = name if ", ".join(lines) != name else ""
+    shapes += [Text(0, 12 + i * _LINE, line, "title", "start", full) for i, line in enumerate(lines)]
     shapes.append(Text(width - 8, 12, note, "small", "end"))
     return Drawing(width, height, tuple(shapes), f"{name}: {axes.y_label} over {axes.x_label}")
 

@@ -1,6 +1,7 @@
 """The page of a study."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -154,7 +155,9 @@ def _row(data: StudyData, row: SummaryRow, others: list[str], digits: int) -> tu
 def over_seeds(results: list[Result], name: str) -> Interval:
     """Return the mean of a column of the results with its interval."""
     values = [float(value) for result in results if (value := getattr(result, name)) is not None]
-    return mean_interval(np.array(values, np.float64))
+    found = mean_interval(np.array(values, np.float64))
+    # Of few seeds an interval may reach where no value can be.
+    return replace(found, low=max(found.low, 0.0)) if name in ("mse", "settled", "seconds") else found
 
 
 def _seed_table(data: StudyData) -> Table:
