@@ -16,6 +16,7 @@ import pytest
 from aecli.comparing import Unseen, compare
 from aecli.config import load_config
 from aecli.errors import AeError, ConfigError
+from aecli.provenance import identity
 from aecli.run import Run
 from aecli.study import Result, Study, plan, read_results, seeds
 from aecli.summary import summarise
@@ -137,6 +138,15 @@ def test_the_seed_decides_split_weights_and_order_unless_the_split_is_fixed():
     assert variant.at(9).training.seed == variant.at(9).split_seed == 9
     (fixed, _) = plan(config_of(VARY, "training.seed=7", "study.split=fixed"))
     assert (fixed.at(9).training.seed, fixed.at(9).split_seed) == (9, 7)
+
+
+def test_the_identity_of_a_run_is_what_its_result_depends_on():
+    data = {"data": {"sha256": "a"}, "test": None}
+    default = identity(config_of(), data)
+    assert default == identity(config_of("data.memory_budget=100", "study.seeds=9", "model.activation=relu"), data)
+    assert default != identity(config_of("training.seed=1"), data)
+    assert default != identity(config_of("data.validation_split=0.2"), data)
+    assert default != identity(config_of(), {**data, "data": {"sha256": "b"}})
 
 
 # -- the runs ------------------------------------------------------------------------------------

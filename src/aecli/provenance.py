@@ -18,8 +18,10 @@ def identity(config: Config, data: Mapping[str, Any]) -> str:
 
     `data` holds the fields of the training and of the test images as in environment.json.
     """
-    keys = config.alone().model_dump(mode="json")
-    keys["data"] = {key: value for key, value in keys["data"].items() if key not in ("train", "test", "memory_budget")}
+    # Without defaults: a run is still the same when a later version has one more key.
+    keys = config.alone().model_dump(mode="json", exclude_defaults=True)
+    ours = {key: value for key, value in keys.pop("data", {}).items() if key not in ("train", "test", "memory_budget")}
+    keys |= {"data": ours}
     images = [fields and fields["sha256"] for fields in (data["data"], data["test"])]
     return hashlib.sha256(json.dumps([keys, images], sort_keys=True).encode()).hexdigest()
 
