@@ -88,3 +88,12 @@ def test_streamed_training_ends_where_training_in_memory_does(dtype, digits, mon
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
     assert losses[1] != losses[0]
     assert losses[2] == losses[1]
+
+
+def test_a_mapped_feed_visits_the_same_images_in_the_same_order_without_copying(source):
+    rows = np.arange(0, COUNT, 2)
+    loaded, mapped = (Feed(source, rows, BATCH, 10**6, mapped=mapped) for mapped in (False, True))
+    np.testing.assert_array_equal(visits(loaded.shuffled(0, 1)), visits(mapped.shuffled(0, 1)))
+    np.testing.assert_array_equal(visits(loaded.in_order()), visits(mapped.in_order()))
+    (block,) = mapped.in_order()
+    assert isinstance(block.read(), np.memmap)

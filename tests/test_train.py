@@ -264,6 +264,17 @@ def test_any_other_failure_marks_the_run_too():
     assert Run(Path("a")).state == "failed"
 
 
+def test_images_that_are_written_to_during_training_are_noticed(digits):
+    class Writing(Silence):
+        def epoch(self, record, epochs):
+            np.save("images.npy", digits[::-1])
+
+    np.save("images.npy", digits)
+    with pytest.raises(AeError, match=r"images\.npy: changed while it was read"):
+        run_training("changed", "data.train=images.npy", progress=Writing())
+    assert Run(Path("changed")).state == "failed"
+
+
 def test_a_batch_larger_than_the_images_is_all_of_them():
     larger, exact = run_training("a", "training.batch_size=1000000"), run_training("b", "training.batch_size=1617")
     assert weights_hash(larger) == weights_hash(exact)

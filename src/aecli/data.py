@@ -56,10 +56,27 @@ class ArrayFile:
         """Return these rows as stored."""
         return np.asarray(self._map()[indices])
 
-    def _map(self) -> Stored:
+    def map(self) -> Stored:
+        """Return the whole array as a memory map, whose pages all processes share; writing to it changes no file."""
+        return self._map("c")
+
+    def state(self) -> tuple[int, int]:
+        """Return what differs once the file has been written to: its size and the time of its last change."""
+        try:
+            found = self.path.stat()
+        except OSError as error:
+            raise self._changed(error) from error
+        return found.st_size, found.st_mtime_ns
+
+    def require_state(self, state: tuple[int, int]) -> None:
+        """Raise DataError where the file has been written to since it was in this state."""
+        if self.state() != state:
+            raise self._changed(OSError("another size or time"))
+
+    def _map(self, mode: str = "r") -> Stored:
         # A map of its own for every piece: pages of a piece leave memory together with it.
         try:
-            return np.memmap(self.path, self.dtype, "r", self.offset, self.shape, self.order)  # type: ignore[call-overload, no-any-return]
+            return np.memmap(self.path, self.dtype, mode, self.offset, self.shape, self.order)  # type: ignore[call-overload, no-any-return]
         except (OSError, ValueError) as error:
             raise self._changed(error) from error
 

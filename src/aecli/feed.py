@@ -1,6 +1,7 @@
 """What an epoch reads: blocks of images as stored, and the order to visit them in.
 
-Images that fit the memory budget are one block, loaded once. A larger file is streamed from its memory
+Images that fit the memory budget are one block, loaded once; several processes that train on the same file share its
+memory map instead. A larger file is streamed from its memory
 map: each epoch cuts it into small chunks of neighbours, shuffles the chunks, fills windows of
 WINDOW_BYTES with them, and visits the images of each window in shuffled order while the next window is
 read. Both orders are pure functions of (seed, epoch), and every image comes once in each epoch.
@@ -31,6 +32,15 @@ PIECE = 8 * 2**20
 """Bytes read at once: a map counts as memory of the process until it is closed."""
 
 
+_KEPT_AS_STORED = ("uint8", "float32")
+"""Dtypes kept as they are in memory and brought to the contract batch by batch; others are held as float32."""
+
+
+def kept_as_stored(dtype: np.dtype[Any]) -> bool:
+    """Return whether images of this dtype are held in memory as they are in the file."""
+    return dtype.name in _KEPT_AS_STORED and dtype.isnative
+
+
 def _same(images: Stored) -> Stored:
     return images
 
@@ -45,12 +55,17 @@ class Block:
 
 @dataclass(frozen=True)
 class Feed:
-    """The images of some rows of a file, epoch by epoch; at most `budget` bytes are held at once."""
+    """The images of some rows of a file, epoch by epoch; at most `budget` bytes are held at once.
+
+    `mapped` takes those that would be loaded from the file's memory map, which processes share. A loaded copy is safe
+    from whoever writes to the file meanwhile, a map is not.
+    """
 
     source: ImageSource
     rows: Rows
     batch_size: int
     budget: int
+    mapped: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -75,7 +90,9 @@ class Feed:
 
     def specimen(self) -> Block:
         """Return a block to visit nothing of, which reads no more than is held in memory anyway."""
-        few = self.rows[:1] if self.streamed else self.rows
+        if not self.streamed:
+            return Block(self._read_all, np.arange(0))
+        few = self.rows[:1]
         return Block(partial(self._read, few, self.capacity), np.arange(0))
 
     def sample(self) -> Images:
@@ -86,7 +103,7 @@ class Feed:
         """Yield the blocks of an epoch in its own order."""
         rng = np.random.default_rng(derive(seed, "order", epoch))
         if not self.streamed:
-            yield Block(self._read_all, rng.permutation(len(self)))
+            yield Block(self._read_all, self._places(rng.permutation(len(self))))
             return
         for images, count in self._windows(self._shuffled_positions(rng)):
             yield Block(partial(_same, images), rng.permutation(count))
@@ -95,7 +112,7 @@ class Feed:
     def in_order(self) -> Iterator[Block]:
         """Yield the blocks one after the other as they lie in the file."""
         if not self.streamed:
-            yield Block(self._read_all, np.arange(len(self)))
+            yield Block(self._read_all, self._places(np.arange(len(self))))
             return
         starts = range(0, len(self), self.capacity)
         for images, count in self._windows(np.arange(i, min(i + self.capacity, len(self))) for i in starts):
@@ -103,7 +120,15 @@ class Feed:
             del images
 
     def _read_all(self) -> Stored:
-        return self._read(self.rows, len(self))
+        return self.source.file.map() if self._from_map else self._read(self.rows, len(self))
+
+    def _places(self, positions: Rows) -> Rows:
+        """Return where the rows at these positions lie in what `_read_all` gives."""
+        return self.rows[positions] if self._from_map else positions
+
+    @property
+    def _from_map(self) -> bool:
+        return self.mapped and self.source.file.order == "C" and kept_as_stored(self.source.file.dtype)
 
     def _shuffled_positions(self, rng: np.random.Generator) -> Iterator[Rows]:
         """Yield the positions of each window, whole chunks in shuffled order; all at once they would fill memory."""

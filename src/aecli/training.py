@@ -102,7 +102,7 @@ class Trainer:
 
         from aecli.nn.devices import choose_devices, device_names
 
-        training = _Training(config, name, prepared, run, progress, stages)
+        training = _Training(config, name, prepared, run, progress, stages, self._brief)
         with choose_devices(self._device).scope():
             stages.enter("building")
             network = self._network.get(training.network_key, training.build)
@@ -120,7 +120,8 @@ class Trainer:
             stages.enter("fitting PCA")
             baselines = self._fit_baselines(training, images)
             stages.enter("measuring")
-            metrics = training.measure(best_epoch, baselines, self._brief)
+            metrics = training.measure(best_epoch, baselines)
+            images.require_unchanged()
             run.write_environment({**about, "seconds": stages.seconds()})
             run.write_metrics(metrics)
         return run
@@ -150,11 +151,18 @@ class _Images:
     train: ImageSource
     test: ImageSource | None
     fields: dict[str, Any]
+    states: tuple[tuple[int, int], ...]
 
     @classmethod
     def open(cls, config: Config) -> "_Images":
         train, test = open_data(config)
-        return cls(train, test, {"data": data_fields(train), "test": test and data_fields(test)})
+        states = tuple(each.file.state() for each in (train, test) if each)
+        return cls(train, test, {"data": data_fields(train), "test": test and data_fields(test)}, states)
+
+    def require_unchanged(self) -> None:
+        """Raise DataError where a file has been written to since it was opened."""
+        for each, state in zip([each for each in (self.train, self.test) if each], self.states, strict=True):
+            each.file.require_state(state)
 
 
 @dataclass(frozen=True)
@@ -184,6 +192,7 @@ class _Training:
     run: Run
     progress: Progress
     stages: Stages
+    brief: bool
     records: list[EpochRecord] = field(default_factory=list)
     health: list[LayerHealth] = field(default_factory=list)
 
@@ -201,9 +210,10 @@ class _Training:
         megabytes = self.config.data.memory_budget
         budget = megabytes * 10**6 if megabytes else memory_size() // 4
         source, split, batch_size = self.prepared.train, self.prepared.split, self.config.training.batch_size
-        train = Feed(source, split.train, batch_size, budget)
+        # Brief runs are those of a study, whose workers share the images.
+        train = Feed(source, split.train, batch_size, budget, mapped=self.brief)
         left = WINDOW_BYTES if train.streamed else budget - train.size
-        return train, Feed(source, split.validation, batch_size, left)
+        return train, Feed(source, split.validation, batch_size, left, mapped=self.brief)
 
     def build(self) -> _Network:
         """Build the untrained network in the precision to train in, and its twin for the files."""
@@ -287,14 +297,14 @@ class _Training:
         checked = source.sample(self.prepared.split.validation)
         check_export(predict(network.twin.model, checked), load_model(self.run).reconstruct(checked))
 
-    def measure(self, best_epoch: int, fitted: _Fitted, brief: bool) -> dict[str, Any]:
+    def measure(self, best_epoch: int, fitted: _Fitted) -> dict[str, Any]:
         """Measure every part of the images, draw the plots; return the content of metrics.json."""
         source, model = self.prepared.train, load_model(self.run)
         splits: dict[str, dict[str, Any]] = {}
         errors: dict[str, PerImage | None] = {}
         for part, (images, rows) in self.prepared.parts.items():
-            names = ("mse",) if brief and part == "train" else tuple(METRICS)
-            with self._writer(part, rows, brief) as write:
+            names = ("mse",) if self.brief and part == "train" else tuple(METRICS)
+            with self._writer(part, rows) as write:
                 evaluation = evaluate(
                     model.reconstruct, images, fitted.baselines, rows,
                     metrics=names, with_baselines=part not in fitted.summaries,
@@ -304,7 +314,7 @@ class _Training:
             own = {"model": evaluation.summary.pop("model")}
             baselines = fitted.summaries.setdefault(part, evaluation.summary)
             splits[part] = {"images": len(images) if rows is None else len(rows), **own, **baselines}
-        if not brief:
+        if not self.brief:
             self.stages.enter("plotting")
             self._plot(model, errors["validation"])
         return {
@@ -344,9 +354,9 @@ class _Training:
         self.run.write_failure(state, reason, len(self.records))
 
     @contextlib.contextmanager
-    def _writer(self, part: str, rows: Rows | None, brief: bool) -> Iterator[Callable[[Stored], object] | None]:
+    def _writer(self, part: str, rows: Rows | None) -> Iterator[Callable[[Stored], object] | None]:
         """Yield what keeps the reconstructions of the validation images, None for the others."""
-        if part != "validation" or rows is None or brief:
+        if part != "validation" or rows is None or self.brief:
             yield None
             return
         image_format = self.prepared.train.format

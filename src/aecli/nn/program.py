@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from aecli.config import OPTIMIZERS, TrainingConfig
-from aecli.feed import ALIGNMENT, Block, Feed
+from aecli.feed import ALIGNMENT, Block, Feed, kept_as_stored
 from aecli.images import Stored
 from aecli.nn.door import keras, tf
 from aecli.nn.health import HealthProbe
@@ -23,9 +23,6 @@ from aecli.nn.layers import Autoencoder
 
 SECONDS_PER_CALL = 0.25
 """How long the compiled loop runs before Python can show progress and hear Ctrl-C."""
-
-_DIRECT = ("uint8", "float32")
-"""Stored dtypes kept as they are in memory and brought to the contract batch by batch."""
 
 
 class Program:
@@ -46,8 +43,7 @@ class Program:
         self._replicas = self._strategy.num_replicas_in_sync
         self._share = math.ceil(self.batch_size / self._replicas)
         self._variables = autoencoder.model.trainable_variables
-        dtype = np.dtype(self.format.dtype)
-        self._kept_as_stored = dtype.name in _DIRECT and dtype.isnative
+        self._kept_as_stored = kept_as_stored(np.dtype(self.format.dtype))
         self._scale, self._offset = self.format.scale_and_offset() if self._kept_as_stored else (1.0, 0.0)
         # Random numbers inside XLA are an order of magnitude slower on a CPU than outside it.
         jit = not _has_random_layers(autoencoder.model)
