@@ -19,7 +19,7 @@ FLOORS = [
     ("models", "config_problems"),
     ("config",),
     ("nn",),
-    ("run",),
+    ("run", "findings"),
     ("infer",),
     ("plots", "prepare", "provenance"),
     ("training",),

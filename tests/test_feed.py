@@ -82,7 +82,7 @@ def test_streamed_training_ends_where_training_in_memory_does(dtype, digits, mon
     losses = []
     for name, budget in (("memory", 100), ("streamed", None), ("again", None)):
         if budget is None:
-            monkeypatch.setattr("aecli.training.memory_size", lambda: 4000)
+            monkeypatch.setattr("aecli.prepare.memory_size", lambda: 4000)
         run = train(load_config(None, [*keys, f"data.memory_budget={budget or 'null'}"]).config, Path(name))
         losses.append(run.history[-1].val_loss)
     assert losses[1] == pytest.approx(losses[0], rel=0.02)

@@ -33,6 +33,14 @@ def test_images_become_latents_become_images(family, shape):
     assert predict(autoencoder.decoder, latents).shape == (3, *shape)
 
 
+@pytest.mark.parametrize("activation", ["relu", "prelu"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_number_of_weights_is_known_before_the_network_is_built(family, activation):
+    sets = (f"model.family={family}", f"model.activation={activation}", "model.hidden=[9, 7]", "model.latent_dim=4")
+    expected = sum(w.size for w in weights(build(*sets, shape=(5, 7, 3))))
+    assert load_config(None, sets).config.model.weight_count((5, 7, 3)) == expected
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_model_is_the_decoder_after_the_encoder(family):
     autoencoder = build(f"model.family={family}")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.errors import DataError, did_you_mean, one_line
+from aecli.errors import DataError, NotFiniteError, did_you_mean, one_line
 from aecli.images import ImageFormat, Images, Stored, decide_value_range, find_image_shape
 from aecli.parallel import ordered_map
 from aecli.seeds import derive
@@ -22,6 +22,9 @@ Rows = NDArray[np.int64]
 
 SAMPLE = 256
 """Images looked at where a few stand for all."""
+
+ROWS_NAMED = 10
+"""Rows that are named where any number of images has the same fault."""
 
 CHUNK_BYTES = 4 * 2**20
 """Contract bytes (float32) in one chunk: large enough for full speed, small enough to stay in a cache."""
@@ -86,10 +89,15 @@ class ArrayFile:
 
 @dataclass(frozen=True)
 class Scan:
-    """The extremes of all values in stored units, or those of their type where they decide nothing."""
+    """The extremes of all values in stored units, or those of their type where they decide nothing.
+
+    `constant` counts the images of one value where the values were read, `constant_rows` are the first of them.
+    """
 
     low: float
     high: float
+    constant: int = 0
+    constant_rows: tuple[int, ...] = ()
 
 
 def open_npy(path: Path) -> ArrayFile:
@@ -182,9 +190,13 @@ class ImageSource:
     def map(self, function: Callable[[Images], T], rows: Rows | None = None) -> Iterator[T]:
         """Yield function(images) for each chunk of the file, or of these rows, in order; all cores work."""
 
+        return self.map_stored(lambda stored: function(self.format.to_contract(stored)), rows)
+
+    def map_stored(self, function: Callable[[Stored], T], rows: Rows | None = None) -> Iterator[T]:
+        """Yield function(images as stored) for the same chunks as `map`."""
+
         def read_and_apply(part: slice) -> T:
-            stored = self.file.read(part.start, part.stop) if rows is None else self.file.take(rows[part])
-            return function(self.format.to_contract(stored))
+            return function(self.file.read(part.start, part.stop) if rows is None else self.file.take(rows[part]))
 
         return ordered_map(read_and_apply, self._parts(rows))
 
@@ -242,26 +254,33 @@ def _nothing_to_find(dtype: np.dtype[Any], value_range: tuple[float, float] | No
 
 
 def scan(file: ArrayFile) -> Scan:
-    """Read all values once: their extremes; raises DataError with the count and place of NaN and infinity."""
+    """Read all values once: their extremes; raises NotFiniteError with the count and rows of NaN and infinity."""
 
-    def look(part: slice) -> tuple[float, float, int, int]:
+    def look(part: slice) -> tuple[float, float, Rows, int, Rows]:
         stored = file.read(part.start, part.stop)
-        low, high = float(stored.min()), float(stored.max())
+        values = stored.reshape(len(stored), -1)
+        lows, highs = values.min(axis=1), values.max(axis=1)
+        low, high = float(lows.min()), float(highs.max())
+        constant = part.start + np.flatnonzero(lows == highs)
         if np.isfinite(low) and np.isfinite(high):
-            return low, high, 0, -1
-        broken = ~np.isfinite(stored).reshape(len(stored), -1)
-        return low, high, int(broken.sum()), part.start + int(broken.any(axis=1).argmax())
+            return low, high, constant, 0, constant[:0]
+        broken = ~np.isfinite(values)
+        return low, high, constant, int(broken.sum()), part.start + np.flatnonzero(broken.any(axis=1))
 
-    low, high, bad, first_bad = np.inf, -np.inf, 0, -1
-    for chunk_low, chunk_high, broken, first in ordered_map(look, chunk_slices(len(file), file.shape[1:])):
-        low, high, bad = min(low, chunk_low), max(high, chunk_high), bad + broken
-        first_bad = first if first_bad < 0 else first_bad
+    low, high, bad, constants = np.inf, -np.inf, 0, 0
+    constant_rows: list[int] = []
+    broken_rows: list[int] = []
+    for chunk_low, chunk_high, constant, broken, rows in ordered_map(look, chunk_slices(len(file), file.shape[1:])):
+        low, high, bad, constants = min(low, chunk_low), max(high, chunk_high), bad + broken, constants + len(constant)
+        broken_rows += [int(row) for row in rows[: ROWS_NAMED - len(broken_rows)]]
+        constant_rows += [int(row) for row in constant[: ROWS_NAMED - len(constant_rows)]]
     if bad:
-        raise DataError(
+        raise NotFiniteError(
             f"{file.path}: {bad} value{'s are' if bad > 1 else ' is'} NaN or infinite, "
-            f"the first in image {first_bad}: remove or replace such images"
+            f"the first in image {broken_rows[0]}: remove or replace such images",
+            broken_rows,
         )
-    return Scan(low, high)
+    return Scan(low, high, constants, tuple(constant_rows))
 
 
 def fingerprint(path: Path) -> str:

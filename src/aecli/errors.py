@@ -20,6 +20,14 @@ class DataError(AeError):
     """Images or latents cannot be used."""
 
 
+class NotFiniteError(DataError):
+    """Some values are NaN or infinite; carries the first images that have them, by row."""
+
+    def __init__(self, message: str, rows: Sequence[int]) -> None:
+        super().__init__(message)
+        self.rows = tuple(rows)
+
+
 class RunError(AeError):
     """A run's folder is missing, incomplete, damaged or already there."""
 

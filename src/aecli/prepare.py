@@ -1,13 +1,15 @@
 """Before training: the images opened and split, and checked against the config."""
 
 from dataclasses import dataclass
-from math import prod
 
 from aecli.activations import find_activation
 from aecli.config import PACKAGED_DIGITS, Config
 from aecli.data import ImageSource, Rows, Split, open_images, open_source, split_indices
 from aecli.errors import ConfigError
+from aecli.feed import WINDOW_BYTES, Feed
+from aecli.findings import before_training, constant_images
 from aecli.infer import open_images_like
+from aecli.machine import memory_size
 from aecli.package_files import packaged
 from aecli.progress import Progress
 
@@ -49,20 +51,33 @@ def open_data(config: Config) -> tuple[ImageSource, ImageSource | None]:
 
 def prepare(config: Config, train: ImageSource, test: ImageSource | None, progress: Progress) -> Prepared:
     """Split the opened images and check them against the config; raises AeError with the cure where they do not fit."""
-    data = config.data
-    test_split = 0.0 if test else data.test_split
-    split = split_indices(str(train.file.path), len(train), data.validation_split, config.split_seed, test_split)
+    split = split_of(config, train, test)
     for each in (train, test):
         if each is not None:
             check_fit(config, each)
             progress.note(str(each))
-    size = prod(train.format.image_shape)
-    if config.model.latent_dim >= size:
-        progress.note(
-            f"model.latent_dim {config.model.latent_dim} is not smaller than the {size} values of an image: "
-            f"nothing is compressed, and PCA reconstructs exactly"
-        )
+    for finding in before_training(config, train, len(split.train), len(split.validation)):
+        progress.note(finding.text)
+    for finding in constant_images(train, train.scan.constant_rows, train.scan.constant):
+        progress.note(finding.text)
     return Prepared(train, test, split)
+
+
+def split_of(config: Config, train: ImageSource, test: ImageSource | None) -> Split:
+    """Return the rows for training, validation and, where there is no test file, test; DataError for too few images."""
+    data = config.data
+    test_split = 0.0 if test else data.test_split
+    return split_indices(str(train.file.path), len(train), data.validation_split, config.split_seed, test_split)
+
+
+def feeds(config: Config, prepared: Prepared, *, mapped: bool = False) -> tuple[Feed, Feed]:
+    """Return the feeds of the training and of the validation images, which share the memory budget."""
+    megabytes = config.data.memory_budget
+    budget = megabytes * 10**6 if megabytes else memory_size() // 4
+    source, split, batch_size = prepared.train, prepared.split, config.training.batch_size
+    train = Feed(source, split.train, batch_size, budget, mapped=mapped)
+    left = WINDOW_BYTES if train.streamed else budget - train.size
+    return train, Feed(source, split.validation, batch_size, left, mapped=mapped)
 
 
 def check_fit(config: Config, source: ImageSource) -> None:

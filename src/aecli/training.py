@@ -18,16 +18,15 @@ from aecli.baselines import Baselines, fit_baselines
 from aecli.config import Config, to_yaml
 from aecli.data import ImageSource, Rows
 from aecli.errors import TrainingError, one_line
-from aecli.feed import WINDOW_BYTES, Feed
+from aecli.feed import Feed
 from aecli.files import NpyWriter, written_whole
 from aecli.health import LayerHealth, collapse
 from aecli.history import EpochRecord
 from aecli.images import Images, Stored
 from aecli.infer import Model, evaluate, load_model
 from aecli.kept import Kept
-from aecli.machine import memory_size
 from aecli.metrics import METRICS, PerImage, ssim_window
-from aecli.prepare import Prepared, open_data, prepare, require_files
+from aecli.prepare import Prepared, feeds, open_data, prepare, require_files
 from aecli.progress import Progress, Silence, Stages
 from aecli.provenance import data_fields, environment, identity, with_absolute_paths
 from aecli.run import Run
@@ -206,14 +205,9 @@ class _Training:
 
     @cached_property
     def feeds(self) -> tuple[Feed, Feed]:
-        """The feeds of the training and of the validation images, which share the memory budget."""
-        megabytes = self.config.data.memory_budget
-        budget = megabytes * 10**6 if megabytes else memory_size() // 4
-        source, split, batch_size = self.prepared.train, self.prepared.split, self.config.training.batch_size
+        """The feeds of the training and of the validation images."""
         # Brief runs are those of a study, whose workers share the images.
-        train = Feed(source, split.train, batch_size, budget, mapped=self.brief)
-        left = WINDOW_BYTES if train.streamed else budget - train.size
-        return train, Feed(source, split.validation, batch_size, left, mapped=self.brief)
+        return feeds(self.config, self.prepared, mapped=self.brief)
 
     def build(self) -> _Network:
         """Build the untrained network in the precision to train in, and its twin for the files."""

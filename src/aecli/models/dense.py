@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -44,6 +45,19 @@ class DenseModel(Section):
         """The activation of the code, resolved."""
         choice: Choice = self.latent_activation or self.activation
         return choice
+
+    def widths(self, image_shape: tuple[int, int, int]) -> tuple[int, ...]:
+        """Return the number of values after each layer, from the image through the code to the image."""
+        size = prod(image_shape)
+        return size, *self.hidden, self.latent_dim, *reversed(self.hidden), size
+
+    def weight_count(self, image_shape: tuple[int, int, int]) -> int:
+        """Return how many weights the network has: products, biases, and the slopes of PReLU."""
+        widths = self.widths(image_shape)
+        hidden = [self.activation] * len(self.hidden)
+        activations = [*hidden, self.code_activation, *hidden, self.output_activation]
+        layers = zip(pairwise(widths), activations, strict=True)
+        return sum(n * units + units * (2 if a.name == "prelu" else 1) for (n, units), a in layers)
 
     def build(self, image_shape: tuple[int, int, int], seed: int) -> Autoencoder:
         """Build the untrained network; its initial weights and dropout depend on `seed` alone."""
