@@ -22,7 +22,7 @@ FLOORS = [
     ("run", "findings"),
     ("infer",),
     ("plots", "prepare", "provenance"),
-    ("training",),
+    ("training", "check"),
     ("workers", "study"),
     ("summary",),
     ("tables",),

@@ -1,5 +1,6 @@
 """Many images on one axes: on axes of its own, each would take several times as long to draw."""
 
+from collections.abc import Sequence
 from math import ceil
 from typing import Any
 
@@ -17,14 +18,15 @@ Box = tuple[float, float, float, float]
 
 
 class Sheet:
-    """A figure of images in columns, three rows of them in a band, measured in inches."""
+    """A figure of images in columns, `rows` rows of them in a band, measured in inches."""
 
-    def __init__(self, count: int, image_shape: tuple[int, int, int]) -> None:
+    def __init__(self, count: int, image_shape: tuple[int, int, int], rows: int = 3) -> None:
         self._ratio = image_shape[0] / image_shape[1]
         aspect = min(max(self._ratio, 0.2), 3.0)
         self._wide = _CELL / max(1.0, aspect**0.5)
         self._tall = self._wide * aspect
-        self._band = 3 * (self._tall + _GAP) + _TITLES
+        self._rows = rows
+        self._band = rows * (self._tall + _GAP) + _TITLES
         # A caption needs its width even under few images.
         width = max(_MARGIN + min(COLUMNS, count) * (self._wide + _GAP) + 0.1, 7.5)
         self.height = ceil(count / COLUMNS) * self._band + _CAPTION
@@ -34,7 +36,7 @@ class Sheet:
         self._axis.set_axis_off()
 
     def box(self, image: int, row: int) -> Box:
-        """Return the place of an image in row 0, 1 or 2 of its band; it keeps its proportions."""
+        """Return the place of an image in a row of its band, counted from 0; it keeps its proportions."""
         band, column = divmod(image, COLUMNS)
         x = _MARGIN + column * (self._wide + _GAP) + self._wide / 2
         y = self.height - _TITLES / 2 - band * self._band - row * (self._tall + _GAP) - self._tall / 2
@@ -50,11 +52,11 @@ class Sheet:
 
     def write(self, image: int, above: str, below: str) -> None:
         """Write over the first and under the last row of an image."""
-        left, right, bottom, _ = self.box(image, 2)
+        left, right, bottom, _ = self.box(image, self._rows - 1)
         for y, text, side in ((self.box(image, 0)[3] + _PAD, above, "bottom"), (bottom - _PAD, below, "top")):
             self._axis.text((left + right) / 2, y, text, fontsize=8, color=INK, ha="center", va=side)
 
-    def name_rows(self, image: int, names: tuple[str, str, str]) -> None:
+    def name_rows(self, image: int, names: Sequence[str]) -> None:
         """Write the names of the rows to the left of an image."""
         for row, name in enumerate(names):
             left, _, bottom, top = self.box(image, row)

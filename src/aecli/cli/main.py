@@ -14,6 +14,7 @@ from aecli.errors import AeError, ConfigError
 
 # Command -> the line of help it has in the list. The rest of a command loads when it is used.
 COMMANDS = {
+    "check": "Look at images before training on them.",
     "train": "Train an autoencoder on your images and write a run.",
     "compare": "Compare activations, code lengths or any config key.",
     "reconstruct": "Reconstruct images with a run; write, measure and draw them.",

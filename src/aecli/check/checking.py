@@ -1,0 +1,123 @@
+"""What `ae check` finds: every look at the images, in the order in which it is told."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from aecli.check.costs import cost_findings
+from aecli.check.duplicates import Duplicates, find_duplicates
+from aecli.check.fits import compression, reachable
+from aecli.check.leaks import leaks, parts_of, twice
+from aecli.check.order import order_findings
+from aecli.check.survey import Survey, survey
+from aecli.check.values import value_findings
+from aecli.config import Config
+from aecli.data import ImageSource, Split
+from aecli.errors import ConfigError, DataError, NotFiniteError
+from aecli.findings import Finding, before_training
+from aecli.prepare import Prepared, check_fit, open_data, require_files, split_of
+from aecli.progress import Progress, Silence
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found. `surveys` are of the training file and, where there is one, the test file; empty where unread."""
+
+    findings: tuple[Finding, ...]
+    surveys: tuple[Survey, ...] = ()
+    duplicates: Duplicates | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether `ae train` would accept images and config."""
+        return not self.count("error")
+
+    def count(self, level: str) -> int:
+        """Return how many findings there are of a level."""
+        return sum(finding.level == level for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        findings = [vars(finding) for finding in self.findings]
+        counts = {f"{level}s": self.count(level) for level in ("error", "warning", "note")}
+        return {"sources": [_about(each.source) for each in self.surveys], **counts, "findings": findings}
+
+
+def _about(source: ImageSource) -> dict[str, Any]:
+    return {
+        "file": str(source.file.path),
+        "images": len(source),
+        "stored_shape": list(source.file.shape),
+        "image_shape": list(source.format.image_shape),
+        "dtype": source.file.dtype.name,
+        "low": source.scan.low,
+        "high": source.scan.high,
+        "value_range": list(source.format.value_range),
+        "value_range_reason": source.range_reason,
+    }
+
+
+def check(config: Config, progress: Progress | None = None) -> Checked:
+    """Look at the images that a config names, and at how the config will do on them.
+
+    Everything is read by chunks: twice where the value range is to be decided, else once. Raises AeError where a file
+    is missing or is no array; whatever else `ae train` would refuse is an error among the findings.
+    """
+    progress = progress or Silence()
+    require_files(config)
+    progress.stage("reading images")
+    try:
+        train, test = open_data(config)
+    except NotFiniteError as error:
+        rows = ", ".join(f"#{row}" for row in error.rows)
+        return Checked(
+            (
+                Finding("error", "not_finite", str(error), {"rows": list(error.rows)}),
+                Finding("note", "not_finite_rows", f"the first images with NaN or infinite values: {rows}"),
+            )
+        )
+    except DataError as error:
+        return Checked((Finding("error", "not_images", str(error)),))
+    sources = [train] if test is None else [train, test]
+    findings: list[Finding] = []
+    split = _split(config, train, test, findings)
+    for source in sources:
+        try:
+            check_fit(config, source)
+        except ConfigError as error:
+            findings.append(Finding("error", "does_not_fit", str(error)))
+    surveys = _survey(sources, progress)
+    progress.stage("looking for duplicates")
+    duplicates = find_duplicates(surveys)
+    if split is not None:
+        findings += before_training(config, train, len(split.train), len(split.validation))
+        findings += leaks(duplicates, parts_of(split, train, test), sources)
+    for each in surveys:
+        findings += value_findings(config, each)
+    findings += twice(duplicates, sources)
+    findings += order_findings(surveys[0])
+    findings += [reachable(config, train), compression(config, train)]
+    if split is not None:
+        progress.stage("timing")
+        findings += cost_findings(config, Prepared(train, test, split))
+    order = ("error", "warning", "note")
+    return Checked(tuple(sorted(findings, key=lambda finding: order.index(finding.level))), surveys, duplicates)
+
+
+def _split(config: Config, train: ImageSource, test: ImageSource | None, findings: list[Finding]) -> Split | None:
+    try:
+        return split_of(config, train, test)
+    except DataError as error:
+        findings.append(Finding("error", "too_few_images", str(error)))
+        return None
+
+
+def _survey(sources: list[ImageSource], progress: Progress) -> tuple[Survey, ...]:
+    progress.stage("looking at every image")
+    starts = [0, *accumulate(len(source) for source in sources)]
+
+    def advance_from(start: int) -> Callable[[int], None]:
+        return lambda seen: progress.advance(start + seen, starts[-1])
+
+    return tuple(survey(source, advance_from(start)) for source, start in zip(sources, starts, strict=False))

@@ -1,0 +1,85 @@
+"""The contact sheet of a check: images spread over the file, and the worst of every kind, named by their rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from aecli.check.checking import Checked
+from aecli.check.duplicates import take
+from aecli.check.leaks import name_of
+from aecli.check.survey import spread_rows
+from aecli.check.values import robust_scores
+from aecli.config import Config
+from aecli.files import refuse_output
+from aecli.plots import check_suffix, plain, save
+from aecli.sheet import COLUMNS, INK, Sheet, image_pixels
+
+SPREAD = 30
+LARGEST = 256
+"""Pixels of a side that are drawn; of larger images every second, third, ... one."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Images under one name: their numbers through all sources, and a word under each."""
+
+    name: str
+    indices: Sequence[int]
+    below: Sequence[str]
+
+
+def refuse_sheet(path: Path, overwrite: bool, config: Config) -> None:
+    """Raise AeError where the sheet cannot be written, or would take the place of something."""
+    check_suffix(path)
+    refuse_output(path, overwrite, *(file for file in (config.data.train, config.data.test) if file is not None))
+
+
+def write_sheet(checked: Checked, path: Path) -> None:
+    """Draw the sheet and write it as PNG, SVG or PDF, by suffix."""
+    save(draw_sheet(checked), path)
+
+
+def draw_sheet(checked: Checked) -> Figure:
+    """Draw every section in bands of its own, ten images a band."""
+    sources = [survey.source for survey in checked.surveys]
+    sections = [section for section in sections_of(checked) if len(section.indices)]
+    bands = [-(-len(section.indices) // COLUMNS) for section in sections]
+    most = max(len(section.indices) for section in sections)
+    shape = sources[0].format.image_shape
+    sheet = Sheet(sum(bands) * COLUMNS if sum(bands) > 1 else most, shape, rows=1)
+    thin = max(1, max(shape[:2]) // LARGEST)
+    place = 0
+    for section, count in zip(sections, bands, strict=True):
+        sheet.name_rows(place, (section.name,))
+        images = take(sources, np.asarray(section.indices, np.int64))
+        for i, image in enumerate(images):
+            sheet.show(place + i, 0, image_pixels(image[::thin, ::thin]))
+            sheet.write(place + i, name_of(sources, section.indices[i]), section.below[i])
+        place += count * COLUMNS
+    names = " and ".join(plain(source.file.path.name) for source in sources)
+    sheet.figure.text(0.01, 0.15 / sheet.height, f"{names}: {sum(map(len, sources)):,} images", fontsize=7.5, color=INK)
+    return sheet.figure
+
+
+def sections_of(checked: Checked) -> list[Section]:
+    """Return what is drawn; sections may be empty."""
+    survey = checked.surveys[0]
+    spread = spread_rows(len(survey.source), SPREAD).tolist()
+    scores = robust_scores(survey.distance)
+    farthest = np.argsort(-scores, kind="stable")[:COLUMNS].tolist() if len(scores) > COLUMNS else []
+    flat = np.flatnonzero(np.concatenate([each.constant for each in checked.surveys]))[:COLUMNS].tolist()
+    sections = [
+        Section("spread over\nthe file", spread, [""] * len(spread)),
+        Section("farthest from\nthe mean", farthest, [f"z {scores[row]:.1f}" for row in farthest]),
+        Section("of one value", flat, [""] * len(flat)),
+    ]
+    if checked.duplicates is not None:
+        copies, near = checked.duplicates.copies()[: COLUMNS // 2], checked.duplicates.near[: COLUMNS // 2]
+        correlations = checked.duplicates.correlation[: len(near)]
+        sections.append(Section("exact copies,\nin pairs", copies.ravel().tolist(), [""] * copies.size))
+        below = [word for r in correlations for word in (f"r {r:.4f}", "")]
+        sections.append(Section("nearly the\nsame, in pairs", near.ravel().tolist(), below))
+    return sections

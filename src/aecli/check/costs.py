@@ -1,0 +1,123 @@
+"""What a training will cost: memory, and about how long an epoch."""
+
+import time
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from math import ceil
+
+import numpy as np
+
+from aecli.config import Config
+from aecli.feed import WINDOW_BYTES, Feed
+from aecli.findings import BYTES_A_WEIGHT, Finding, count_of
+from aecli.machine import cores
+from aecli.parallel import ordered_map
+from aecli.prepare import Prepared, feeds
+
+LARGEST_TIMED = 2**21
+"""Weights of the largest layer that is timed; larger ones take their time in proportion."""
+
+MOVED_A_WEIGHT = 28
+"""Bytes that Adam moves for a weight in a step: reads gradient, weight and two moments, writes the last three."""
+
+SECONDS_TIMED = 0.05
+
+
+def cost_findings(config: Config, prepared: Prepared) -> Iterable[Finding]:
+    """Yield how the training will hold its images and weights, and about how long an epoch will take."""
+    train, validation = feeds(config, prepared)
+    weights = config.model.weight_count(prepared.train.format.image_shape)
+    images = held_bytes(train) + held_bytes(validation)
+    how = "streamed from the file in every epoch through" if train.streamed else "held in memory,"
+    yield Finding(
+        "note",
+        "memory",
+        f"training images are {how} {_megabytes(images)}; {count_of(weights, 'weight')} take "
+        f"{_megabytes(BYTES_A_WEIGHT * weights)}; TensorFlow itself about 900 MB",
+        {
+            "streamed": train.streamed,
+            "image_bytes": images,
+            "weights": weights,
+            "weight_bytes": BYTES_A_WEIGHT * weights,
+        },
+    )
+    seconds = seconds_per_epoch(config, prepared)
+    whole = seconds * config.training.epochs
+    yield Finding(
+        "note",
+        "time",
+        f"an epoch takes about {_duration(seconds)} on this machine's {count_of(cores(), 'core')}, the "
+        f"{config.training.epochs:,} of training.epochs about {_duration(whole)}"
+        + (", and what reading the file takes" if train.streamed else ""),
+        {"seconds_per_epoch": seconds, "epochs": config.training.epochs},
+    )
+
+
+def held_bytes(feed: Feed) -> int:
+    """Return the bytes of images in memory at once: all, or a streamed feed's window and the next one."""
+    return 2 * WINDOW_BYTES if feed.streamed else feed.size
+
+
+def seconds_per_epoch(config: Config, prepared: Prepared) -> float:
+    """Return about how long an epoch takes on this machine's cores: a short timing in NumPy, without TensorFlow.
+
+    The matrix products of a step (forward, and backward twice but for the first layer) are timed at the network's
+    own sizes, one on each core, and the bytes that Adam moves at the speed of a copy. Validation is a forward pass.
+    """
+    batch = min(config.training.batch_size, len(prepared.split.train))
+    widths = config.model.widths(prepared.train.format.image_shape)
+    forward, backward = 0.0, 0.0
+    for i, (inputs, units) in enumerate(pairwise(widths)):
+        one = _product_seconds(batch, inputs, units)
+        forward += one
+        backward += one * (2 if i else 1)
+    update = MOVED_A_WEIGHT * config.model.weight_count(prepared.train.format.image_shape) / _bytes_per_second()
+    steps = len(prepared.split.train) / batch
+    validation_steps = len(prepared.split.validation) / batch
+    return ceil(steps) * update + steps * (forward + backward) + validation_steps * forward
+
+
+def _product_seconds(batch: int, inputs: int, units: int) -> float:
+    """Return the seconds of one (batch, inputs) @ (inputs, units) on all cores."""
+    timed_inputs = min(inputs, max(1, LARGEST_TIMED // units))
+    timed_units = min(units, max(1, LARGEST_TIMED // timed_inputs))
+    one, other = np.ones((batch, timed_inputs), np.float32), np.ones((timed_inputs, timed_units), np.float32)
+    scale = inputs * units / (timed_inputs * timed_units)
+    return scale * seconds_of(lambda: np.matmul(one, other))
+
+
+def _bytes_per_second() -> float:
+    # Read once and written once, in pieces beyond any cache.
+    source = np.ones(2**22, np.float32)
+    target = np.empty_like(source)
+    return 2 * source.nbytes / seconds_of(lambda: np.copyto(target, source))
+
+
+def seconds_of(compute: Callable[[], object]) -> float:
+    """Return the seconds that one of many calls takes when every core makes them side by side."""
+    compute()  # the first call touches its memory for the first time
+    threads = cores()
+    started = time.perf_counter()
+    stop = started + SECONDS_TIMED
+
+    def repeat(_: int) -> int:
+        count = 0
+        while not count or time.perf_counter() < stop:
+            compute()
+            count += 1
+        return count
+
+    calls = sum(ordered_map(repeat, range(threads), threads))
+    return (time.perf_counter() - started) / calls
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size / 1e6:.2g} MB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds:.1g} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

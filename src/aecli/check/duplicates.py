@@ -1,0 +1,125 @@
+"""Images that are there twice: bit for bit, or nearly."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from aecli.check.survey import Survey, Values, spread_rows
+from aecli.data import ImageSource, Rows
+from aecli.images import Images
+from aecli.machine import cores
+
+ALIKE = 0.995
+"""Pixel correlation from which two images are near duplicates: a copy compressed anew or brightened, the next frame."""
+
+RADIUS = 0.05
+"""Distance of signatures within which pairs are looked at. It holds every pair that correlates by 0.99875 (see
+`signatures`), and of those from ALIKE on all but the few that differ by low frequencies alone."""
+
+NEIGHBOURS = 3
+"""How many of an image's nearest signatures are looked at."""
+
+SEARCHED = 65_536
+"""Images, spread over the files, whose nearest signatures are looked for among all."""
+
+LOOKED_AT = 2**29
+"""Bytes of pixels read, at most, to confirm pairs; the nearest signatures first."""
+
+FEWEST_VALUES = 64
+"""Images of fewer values correlate by chance."""
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """The images that are there twice, numbered through all sources.
+
+    `group` (N,) is the same number for images that are the same bit for bit. `near` (n, 2) are pairs that correlate
+    by ALIKE or more, by falling `correlation`. Images of a single value are left out. Of `searched` images
+    the near ones were looked for; `confirmed_all` is False where there were more pairs to look at than LOOKED_AT.
+    """
+
+    group: NDArray[np.int64]
+    near: Rows
+    correlation: Values
+    searched: int
+    confirmed_all: bool
+
+    def copies(self) -> Rows:
+        """Return (n, 2): every image that is the same as an earlier one, after the first of its kind."""
+        _, first, inverse = np.unique(self.group, return_index=True, return_inverse=True)
+        originals = first[inverse]
+        later = np.flatnonzero(originals < np.arange(len(originals)))
+        return np.stack([originals[later], later], axis=1)
+
+
+def find_duplicates(surveys: Sequence[Survey]) -> Duplicates:
+    """Find the images that are there twice, in one source or in two."""
+    digest = np.concatenate([survey.digest for survey in surveys])
+    flat = np.concatenate([survey.constant for survey in surveys])
+    _, group = np.unique(digest, return_inverse=True)
+    group = np.asarray(group, np.int64)
+    # Images of one value are a finding of their own; here each is the only one of its kind.
+    group[flat] = len(group) + np.arange(flat.sum())
+    source = surveys[0].source
+    if prod(source.format.image_shape) < FEWEST_VALUES:
+        return Duplicates(group, np.empty((0, 2), np.int64), np.empty(0, np.float32), 0, True)
+    _, different = np.unique(group, return_index=True)
+    candidates = np.sort(different[~flat[different]])
+    signature = np.concatenate([survey.signature for survey in surveys])
+    pairs = _near(signature[candidates])
+    pairs = candidates[pairs]
+    most = max(1, LOOKED_AT // (8 * prod(source.format.image_shape)))
+    correlation = _correlations([survey.source for survey in surveys], pairs[:most])
+    alike = np.flatnonzero(correlation >= ALIKE)
+    alike = alike[np.argsort(-correlation[alike], kind="stable")]
+    return Duplicates(group, pairs[alike], correlation[alike], min(SEARCHED, len(candidates)), len(pairs) <= most)
+
+
+def _near(signature: Values) -> Rows:
+    """Return (n, 2): the pairs of neighbouring signatures, the nearest first."""
+    if len(signature) < 2:
+        return np.empty((0, 2), np.int64)
+    tree = cKDTree(signature)
+    asked = spread_rows(len(signature), SEARCHED)
+    distances, found = tree.query(
+        signature[asked], k=range(1, NEIGHBOURS + 2), distance_upper_bound=RADIUS, workers=cores()
+    )
+    there = np.isfinite(distances) & (found != asked[:, None])
+    here = np.broadcast_to(asked[:, None], found.shape)[there]
+    pairs = np.sort(np.stack([here, found[there]], axis=1), axis=1)
+    order = np.argsort(distances[there], kind="stable")
+    _, first = np.unique(pairs[order], axis=0, return_index=True)
+    return pairs[order][np.sort(first)]
+
+
+def _correlations(sources: Sequence[ImageSource], pairs: Rows) -> Values:
+    """Return the correlation of the pixels of each pair."""
+    step = max(1, 2**24 // (8 * prod(sources[0].format.image_shape)))
+    parts = []
+    for start in range(0, len(pairs), step):
+        one, other = (_standardised(take(sources, rows)) for rows in pairs[start : start + step].T)
+        parts.append(np.einsum("ij,ij->i", one, other))
+    return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+def _standardised(images: Images) -> Values:
+    rows = images.reshape(len(images), -1)
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
+    return np.asarray(np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0))
+
+
+def take(sources: Sequence[ImageSource], indices: Rows) -> Images:
+    """Return the images of these numbers through all sources."""
+    images: Images = np.empty((len(indices), *sources[0].format.image_shape), np.float32)
+    start = 0
+    for source in sources:
+        mine = np.flatnonzero((start <= indices) & (indices < start + len(source)))
+        if len(mine):
+            images[mine] = source.format.to_contract(source.file.take(indices[mine] - start))
+        start += len(source)
+    return images

@@ -1,0 +1,62 @@
+"""What of the config fits the images: output activations, losses, and what the code length makes of them."""
+
+from math import isfinite, prod
+
+from aecli.activations import ACTIVATIONS
+from aecli.config import Config
+from aecli.data import ImageSource
+from aecli.errors import AeError
+from aecli.fields import Choice
+from aecli.findings import Finding
+from aecli.prepare import check_fit
+
+
+def reachable(config: Config, source: ImageSource) -> Finding:
+    """Return which output activations and losses fit these images, by the rule that `ae train` refuses by."""
+    scale, offset = source.format.scale_and_offset()
+    low, high = source.scan.low * scale + offset, source.scan.high * scale + offset
+    outputs = {row.name: Choice(row.name, tuple(row.parameters.items())) for row in ACTIVATIONS.values()}
+    reach = [name for name, output in outputs.items() if _fits(config, source, output, "mse")]
+    exact = [name for name in reach if _range(name) == (low, high)]
+    bounded = [name for name in reach if name not in exact and all(map(isfinite, _range(name)))]
+    wide = [name for name in reach if name not in (*exact, *bounded)]
+    kinds = [
+        f"{', '.join(exact)} (exactly these)" if exact else "",
+        ", ".join(bounded),
+        f"{len(wide)} without bounds such as {', '.join(wide[:2])}" if wide else "",
+    ]
+    crossing = [name for name in reach if _fits(config, source, outputs[name], "binary_crossentropy")]
+    losses = "mse, mae or huber" + (f", with {', '.join(crossing)} also binary_crossentropy" if crossing else "")
+    return Finding(
+        "note",
+        "fits",
+        f"the images reach from {low:.4g} to {high:.4g}: model.output_activation can be "
+        f"{'; '.join(kind for kind in kinds if kind)}; training.loss {losses}",
+        {"low": low, "high": high, "output_activations": reach, "with_binary_crossentropy": crossing},
+    )
+
+
+def _range(name: str) -> tuple[float, float]:
+    return ACTIVATIONS[name].output_range(ACTIVATIONS[name].parameters)
+
+
+def _fits(config: Config, source: ImageSource, output: Choice, loss: str) -> bool:
+    model = config.model.model_copy(update={"output_activation": output})
+    training = config.training.model_copy(update={"loss": loss})
+    try:
+        check_fit(config.model_copy(update={"model": model, "training": training}), source)
+    except AeError:
+        return False
+    return True
+
+
+def compression(config: Config, source: ImageSource) -> Finding:
+    values, length = prod(source.format.image_shape), config.model.latent_dim
+    stored, code = values * source.file.dtype.itemsize, 4 * length
+    return Finding(
+        "note",
+        "compression",
+        f"model.latent_dim {length}: {values:,} values become {length:,}, {values / length:.3g} to one; "
+        f"{stored:,} bytes as stored become {code:,} as float32, {stored / code:.3g} to one",
+        {"values": values, "latent_dim": length, "stored_bytes": stored, "code_bytes": code},
+    )

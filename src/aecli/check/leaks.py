@@ -1,0 +1,93 @@
+"""Duplicates in words: within the files, and between the images trained on and those measured on."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecli.check.duplicates import Duplicates
+from aecli.data import ROWS_NAMED, ImageSource, Rows, Split
+from aecli.findings import Finding, count_of, row_name
+
+PARTS = ("train", "validation", "test")
+
+
+def parts_of(split: Split, train: ImageSource, test: ImageSource | None) -> NDArray[np.int8]:
+    """Return the part of every image, as a place in PARTS, those of the training file first."""
+    parts = np.zeros(len(train), np.int8)
+    parts[split.validation] = 1
+    parts[split.test] = 2
+    return parts if test is None else np.concatenate([parts, np.full(len(test), 2, np.int8)])
+
+
+def leaks(duplicates: Duplicates, parts: NDArray[np.int8], sources: Sequence[ImageSource]) -> Iterable[Finding]:
+    """Yield a finding for the validation and the test images that training shows the network anyway."""
+    trained = np.zeros(duplicates.group.max() + 1, bool)
+    trained[duplicates.group[parts == 0]] = True
+    exact = trained[duplicates.group]
+    first, second = duplicates.near.T
+    near = np.zeros(len(parts), bool)
+    near[first[parts[second] == 0]] = near[second[parts[first] == 0]] = True
+    for place, part in enumerate(PARTS[1:], start=1):
+        mine = parts == place
+        same, alike = np.flatnonzero(exact & mine), np.flatnonzero(near & ~exact & mine)
+        count = len(same) + len(alike)
+        if not count:
+            continue
+        rows = [int(i) for i in [*same, *alike][:ROWS_NAMED]]
+        yield Finding(
+            "warning" if len(same) or count > 0.01 * mine.sum() else "note",
+            f"leak_{part}",
+            f"{count:,} of the {count_of(int(mine.sum()), f'{part} image')} are among the training images too, "
+            f"{len(same):,} exactly and {len(alike):,} nearly ({_names(sources, rows, count)}): {part} metrics will "
+            f"look too good: remove duplicates",
+            {"part": part, "images": int(mine.sum()), "exact": len(same), "near": len(alike), "rows": rows},
+        )
+
+
+def twice(duplicates: Duplicates, sources: Sequence[ImageSource]) -> Iterable[Finding]:
+    copies = duplicates.copies()
+    if len(copies):
+        yield Finding(
+            "note",
+            "duplicates",
+            f"{count_of(len(copies))} {'is an exact copy' if len(copies) == 1 else 'are exact copies'} of an earlier "
+            f"one: {_pairs(sources, copies)}",
+            {"count": len(copies), "pairs": copies[:ROWS_NAMED].tolist()},
+        )
+    total = sum(map(len, sources))
+    sampled = duplicates.searched and duplicates.searched < total - len(copies)
+    bounded = f"; searched for {duplicates.searched:,} of them among all" if sampled else ""
+    least = "" if duplicates.confirmed_all else "at least "
+    if len(duplicates.near):
+        yield Finding(
+            "note",
+            "near_duplicates",
+            f"{least}{count_of(len(duplicates.near), 'pair')} of images nearly the same: "
+            f"{_pairs(sources, duplicates.near)}{bounded}",
+            {
+                "count": len(duplicates.near),
+                "pairs": duplicates.near[:ROWS_NAMED].tolist(),
+                "correlations": [round(float(r), 5) for r in duplicates.correlation[:ROWS_NAMED]],
+                "searched": duplicates.searched,
+            },
+        )
+
+
+def name_of(sources: Sequence[ImageSource], index: int) -> str:
+    """Return the name of an image numbered through all sources; of a second source its file too."""
+    if index < len(sources[0]):
+        return row_name(sources[0], index)
+    source = sources[1]
+    return f"{source.file.path.name} {row_name(source, index - len(sources[0]))}"
+
+
+def _names(sources: Sequence[ImageSource], indices: Sequence[int], count: int) -> str:
+    more = count - len(indices)
+    return ", ".join(name_of(sources, index) for index in indices) + (f" and {more:,} more" if more else "")
+
+
+def _pairs(sources: Sequence[ImageSource], pairs: Rows) -> str:
+    shown = [f"{name_of(sources, int(b))} = {name_of(sources, int(a))}" for a, b in pairs[:ROWS_NAMED]]
+    more = len(pairs) - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more else "")

@@ -1,0 +1,154 @@
+"""One look at every image of a source: a few numbers for each, in memory that grows by some 90 bytes an image."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecli.data import ImageSource, Rows
+from aecli.images import Images, Stored
+
+Values = NDArray[np.float32]
+"""One number for each image, or (N, k) of them."""
+
+BLOCKS = 8
+"""A signature begins with the means of 8 x 8 blocks, as perceptual hashes do."""
+
+FREQUENCIES = 4
+"""It keeps 4 x 4 of their 8 x 8 frequencies, but for the mean itself."""
+
+MEAN_SAMPLE = 1024
+"""Images that the mean image is taken over."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over a source has found; images in the order of the file.
+
+    `mean`, `contrast` (the standard deviation of an image's pixels) and `distance` (to `mean_image`, root mean
+    square) are in the contract's units. `constant` images have one value. `digest` is the same for the same
+    stored image. `signature` (N, 15) is near for images that look alike; see `signatures`. `pixel_low` and
+    `pixel_high` are each pixel's extremes over all images, contract (H, W, C). `black` and `white` are the
+    shares of all values at the ends of the value range, or beyond.
+    """
+
+    source: ImageSource
+    mean: Values
+    contrast: Values
+    distance: Values
+    constant: NDArray[np.bool_]
+    digest: NDArray[np.uint64]
+    signature: Values
+    mean_image: Images
+    pixel_low: Images
+    pixel_high: Images
+    black: float
+    white: float
+
+    @property
+    def constant_pixels(self) -> int:
+        """How many of the H * W * C values are the same in all images."""
+        return int((self.pixel_low == self.pixel_high).sum())
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    values: tuple[NDArray[Any], ...]
+    pixel_low: Images
+    pixel_high: Images
+    black: int
+    white: int
+
+
+def survey(source: ImageSource, advance: Callable[[int], object] = lambda _: None) -> Survey:
+    """Look at every image of a source once; `advance` hears how many have been looked at."""
+    mean_image = mean_of(source, spread_rows(len(source), MEAN_SAMPLE))
+    low, high = source.format.value_range
+    down, across = (signature_matrix(side) for side in source.format.image_shape[:2])
+
+    def look(stored: Stored) -> _Chunk:
+        images = source.format.to_contract(stored)
+        rows, stored_rows = images.reshape(len(images), -1), stored.reshape(len(stored), -1)
+        means = rows.mean(axis=1)
+        constant = stored_rows.min(axis=1) == stored_rows.max(axis=1)
+        contrast = np.where(constant, np.float32(0), rows.std(axis=1))
+        apart = rows - mean_image.ravel()
+        values = (
+            means,
+            contrast,
+            np.sqrt(np.einsum("ij,ij->i", apart, apart) / rows.shape[1]),
+            constant,
+            digests(stored_rows),
+            signatures(images, contrast, down, across),
+        )
+        ends = (int(np.count_nonzero(stored <= low)), int(np.count_nonzero(stored >= high)))
+        return _Chunk(values, images.min(axis=0), images.max(axis=0), *ends)
+
+    kept: list[tuple[NDArray[Any], ...]] = []
+    lows: Images = np.full(source.format.image_shape, np.inf, np.float32)
+    highs: Images = -lows
+    black, white, seen = 0, 0, 0
+    for chunk in source.map_stored(look):
+        kept.append(chunk.values)
+        lows, highs = np.minimum(lows, chunk.pixel_low), np.maximum(highs, chunk.pixel_high)
+        black, white = black + chunk.black, white + chunk.white
+        seen += len(chunk.values[0])
+        advance(seen)
+    size = len(source) * prod(source.format.image_shape)
+    columns: list[Any] = [np.concatenate(parts) for parts in zip(*kept, strict=True)]
+    mean, contrast, distance, constant, digest, signature = columns
+    return Survey(
+        source, mean, contrast, distance, constant, digest, signature, mean_image,
+        lows, highs, black / size, white / size,
+    )  # fmt: skip
+
+
+def spread_rows(count: int, wanted: int) -> Rows:
+    """Return at most `wanted` rows spread evenly over `count`."""
+    return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(np.int64))
+
+
+def mean_of(source: ImageSource, rows: Rows) -> Images:
+    """Return the mean (H, W, C) of these rows."""
+    total = sum(source.map(lambda images: images.sum(axis=0, dtype=np.float64), rows))
+    return np.asarray(total / len(rows), np.float32)
+
+
+def digests(rows: Stored) -> NDArray[np.uint64]:
+    """Return 64 bits of BLAKE2b over the bytes of each row."""
+    rows = np.ascontiguousarray(rows)
+    found = b"".join(hashlib.blake2b(row, digest_size=8).digest() for row in rows)
+    return np.frombuffer(found, np.uint64)
+
+
+def signature_matrix(side: int) -> Values:
+    """Return (FREQUENCIES, side): the means of BLOCKS equal parts of a side, and their lowest frequencies (DCT-II).
+
+    A pixel on the border of two parts counts in both by its share. As the matrix shrinks no distance by more than
+    means and a rotation do, |M x|^2 / BLOCKS <= |x|^2 / side for every x.
+    """
+    edges = np.linspace(0, side, BLOCKS + 1)
+    pixels = np.arange(side)
+    covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    means = np.maximum(covered, 0) * (BLOCKS / side)
+    k, n = np.arange(FREQUENCIES)[:, None], np.arange(BLOCKS)
+    waves = np.cos(np.pi * k * (2 * n + 1) / (2 * BLOCKS)) * np.sqrt(2 / BLOCKS)
+    waves[0] /= np.sqrt(2)
+    return np.asarray(waves @ means, np.float32)
+
+
+def signatures(images: Images, contrast: Values, down: Values, across: Values) -> Values:
+    """Return (N, 15): the lowest frequencies of each image, brightness and contrast taken out.
+
+    For two images whose pixels correlate with r, the squared distance of the signatures is at most 2 (1 - r): the
+    squared distance of the images brought to mean 0 and variance 1, for each pixel, of which means and a part of an
+    orthonormal transform leave no more. So no pair that correlates well is overlooked by its signature.
+    """
+    grey = images[..., 0] if images.shape[3] == 1 else images.mean(axis=3)
+    frequencies = (down @ grey @ across.T).reshape(len(images), -1)[:, 1:] / BLOCKS
+    scale = np.divide(1, contrast, out=np.zeros_like(contrast), where=contrast > 0)
+    return np.asarray(frequencies * scale[:, None], np.float32)

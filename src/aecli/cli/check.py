@@ -1,0 +1,91 @@
+"""`ae check`"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aecli.cli.options import (
+    FILE,
+    config_option,
+    json_option,
+    overwrite_option,
+    quiet_option,
+    set_option,
+    threads_option,
+)
+
+if TYPE_CHECKING:
+    from aecli.check import Checked
+    from aecli.config import Config
+
+
+@click.command("check")
+@click.argument("images", type=FILE, required=False)
+@config_option
+@set_option
+@click.option("--sheet", type=FILE, metavar="FILE", help="Draw a contact sheet too; .png, .svg or .pdf.")
+@overwrite_option
+@json_option
+@threads_option
+@quiet_option
+def command(
+    images: Path | None, config_file: Path | None, overrides: tuple[str, ...], sheet: Path | None, overwrite: bool,
+    as_json: bool, quiet: bool,
+) -> None:  # fmt: skip
+    """Look at IMAGES before training on them.
+
+    Tells what is in the file, what will go wrong with it under the config, and what the training will cost:
+    errors (ae train would refuse it; the exit code is 1), warnings and notes. With data.test or
+    data.test_split it looks for test images among the training images. Without IMAGES it takes those of
+    the config.
+
+    \b
+      ae check images.npy
+      ae check images.npy --config prelu --sheet sheet.png
+    """
+    from aecli.config import load_config
+
+    config = load_config(config_file, overrides).with_training_images(images).config
+    if sheet is not None:
+        from aecli.check.contact import refuse_sheet
+
+        refuse_sheet(sheet, overwrite, config)
+    checked = _check(config, quiet)
+    if sheet is not None and checked.surveys:
+        from aecli.check.contact import write_sheet
+
+        write_sheet(checked, sheet)
+    if as_json:
+        from aecli.cli.terminal import print_json
+
+        print_json(checked.to_json() | {"sheet": str(sheet) if sheet is not None and checked.surveys else None})
+    else:
+        _print(checked)
+        if sheet is not None and checked.surveys:
+            click.echo(str(sheet))
+    if not checked.passed:
+        raise SystemExit(1)
+
+
+def _check(config: "Config", quiet: bool) -> "Checked":
+    from aecli.check import check
+    from aecli.cli.terminal import training_progress
+
+    progress = training_progress(quiet)
+    try:
+        if config.data.train is None:
+            progress.note("no images given: looking at the handwritten digits that come with ae")
+        return check(config, progress)
+    finally:
+        progress.close()
+
+
+def _print(checked: "Checked") -> None:
+    for survey in checked.surveys:
+        click.echo(f"{survey.source}; stored as {survey.source.file.dtype.name} {list(survey.source.file.shape)}")
+    for finding in checked.findings:
+        click.echo(f"{finding.level}: {' '.join(finding.text.splitlines())}")
+    warnings = checked.count("warning")
+    outcome = "ae train would start" if checked.passed else "ae train would refuse this"
+    click.echo(f"{outcome}; {warnings} warning{'' if warnings == 1 else 's'}")
