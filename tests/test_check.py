@@ -9,7 +9,7 @@ import pytest
 from aecli.check import check
 from aecli.check.duplicates import ALIKE, find_duplicates
 from aecli.check.order import rank_correlation, von_neumann_ratio
-from aecli.check.survey import signature_matrix, signatures, survey
+from aecli.check.survey import signatures, survey
 from aecli.config import load_config
 from aecli.data import open_images, split_indices
 from aecli.feed import WINDOW_BYTES
@@ -50,6 +50,29 @@ def test_clean_images_raise_neither_error_nor_warning():
 
 def test_smooth_colour_images_raise_no_warning():
     assert {finding.level for finding in found(scenes(200)).values()} == {"note"}
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["?", "u1", ">u2", "<i8", ">f8", "<f2"])
+def test_the_survey_is_what_numpy_says_of_all_images_at_once(dtype, order):
+    images = (noise() > 128) if dtype == "?" else noise().astype(dtype)
+    images[4] = images[290]
+    np.save("images.npy", np.asarray(images, order=order))
+    seen = survey(source := open_images(Path("images.npy")))
+    rows = source.format.to_contract(images).reshape(300, -1)
+    np.testing.assert_allclose(seen.mean, rows.mean(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(seen.contrast, rows.std(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(seen.distance, np.sqrt(((rows - rows.mean(axis=0)) ** 2).mean(axis=1)), rtol=1e-4)
+    assert len(set(seen.digest.tolist())) == 299
+    assert seen.digest[4] == seen.digest[290]
+    np.testing.assert_array_equal(seen.pixel_high.ravel(), rows.max(axis=0))
+
+
+def test_a_sample_is_said_to_be_one(monkeypatch):
+    monkeypatch.setattr("aecli.check.duplicates.SEARCHED", 50)
+    finding = found(noise())["near_duplicates"]
+    assert (finding.data["count"], finding.data["searched"]) == (0, 50)
+    assert "searched for 50 of them among all" in finding.text
 
 
 def test_constant_images_and_pixels_are_counted_with_their_rows():
@@ -104,7 +127,7 @@ def test_signatures_are_no_farther_apart_than_correlation_says(shape):
         images[:20] + rng.normal(0, 0.2, (20, *shape)).astype(np.float32) * np.linspace(0, 1, 20)[:, None, None, None]
     )
     contrast = images.reshape(40, -1).std(axis=1)
-    found = signatures(images, contrast, *(signature_matrix(side) for side in shape[:2]))
+    found = signatures(images, contrast)
     correlation = np.corrcoef(images.reshape(40, -1))
     distances = ((found[:, None] - found[None]) ** 2).sum(axis=2)
     assert (distances <= 2 * (1 - correlation) + 1e-5).all()

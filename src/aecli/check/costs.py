@@ -63,6 +63,9 @@ def seconds_per_epoch(config: Config, prepared: Prepared) -> float:
 
     The matrix products of a step (forward, and backward twice but for the first layer) are timed at the network's
     own sizes, one on each core, and the bytes that Adam moves at the speed of a copy. Validation is a forward pass.
+
+    Beside real trainings on 54,000 images on two busy cores this was 1.1 to 1.6 times the median epoch of 784-64-784
+    and 1.1 to 1.3 times that of configs/deep.yaml. Random layers cost more than it says, and a GPU less.
     """
     batch = min(config.training.batch_size, len(prepared.split.train))
     widths = config.model.widths(prepared.train.format.image_shape)

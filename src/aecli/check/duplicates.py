@@ -29,6 +29,9 @@ SEARCHED = 65_536
 LOOKED_AT = 2**29
 """Bytes of pixels read, at most, to confirm pairs; the nearest signatures first."""
 
+READ_AT_ONCE = 2**22
+"""Bytes of pixels in memory at once; the pages of the file that hold them take several times as much."""
+
 FEWEST_VALUES = 64
 """Images of fewer values correlate by chance."""
 
@@ -70,8 +73,7 @@ def find_duplicates(surveys: Sequence[Survey]) -> Duplicates:
     _, different = np.unique(group, return_index=True)
     candidates = np.sort(different[~flat[different]])
     signature = np.concatenate([survey.signature for survey in surveys])
-    pairs = _near(signature[candidates])
-    pairs = candidates[pairs]
+    pairs = candidates[_near(signature[candidates])]
     most = max(1, LOOKED_AT // (8 * prod(source.format.image_shape)))
     correlation = _correlations([survey.source for survey in surveys], pairs[:most])
     alike = np.flatnonzero(correlation >= ALIKE)
@@ -98,7 +100,7 @@ def _near(signature: Values) -> Rows:
 
 def _correlations(sources: Sequence[ImageSource], pairs: Rows) -> Values:
     """Return the correlation of the pixels of each pair."""
-    step = max(1, 2**24 // (8 * prod(sources[0].format.image_shape)))
+    step = max(1, READ_AT_ONCE // (8 * prod(sources[0].format.image_shape)))
     parts = []
     for start in range(0, len(pairs), step):
         one, other = (_standardised(take(sources, rows)) for rows in pairs[start : start + step].T)

@@ -59,12 +59,12 @@ def twice(duplicates: Duplicates, sources: Sequence[ImageSource]) -> Iterable[Fi
     sampled = duplicates.searched and duplicates.searched < total - len(copies)
     bounded = f"; searched for {duplicates.searched:,} of them among all" if sampled else ""
     least = "" if duplicates.confirmed_all else "at least "
-    if len(duplicates.near):
+    if len(duplicates.near) or sampled:
         yield Finding(
             "note",
             "near_duplicates",
-            f"{least}{count_of(len(duplicates.near), 'pair')} of images nearly the same: "
-            f"{_pairs(sources, duplicates.near)}{bounded}",
+            f"{least}{count_of(len(duplicates.near), 'pair')} of images nearly the same"
+            f"{': ' if len(duplicates.near) else ''}{_pairs(sources, duplicates.near)}{bounded}",
             {
                 "count": len(duplicates.near),
                 "pairs": duplicates.near[:ROWS_NAMED].tolist(),

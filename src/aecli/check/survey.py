@@ -1,10 +1,10 @@
-"""One look at every image of a source: a few numbers for each, in memory that grows by some 90 bytes an image."""
+"""One look at every image of a source: a few numbers for each, in memory that grows by 81 bytes an image."""
 
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,19 @@ BLOCKS = 8
 FREQUENCIES = 4
 """It keeps 4 x 4 of their 8 x 8 frequencies, but for the mean itself."""
 
-MEAN_SAMPLE = 1024
-"""Images that the mean image is taken over."""
+SAMPLED, SAMPLE_BYTES = 1024, 64 * 2**20
+"""Images that stand for all: the mean image is theirs."""
+
+_OF_AN_IMAGE = np.dtype(
+    [
+        ("mean", "f4"),
+        ("contrast", "f4"),
+        ("distance", "f4"),
+        ("constant", "?"),
+        ("digest", "u8"),
+        ("signature", "f4", FREQUENCIES**2 - 1),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,7 @@ class Survey:
 
 @dataclass(frozen=True)
 class _Chunk:
-    values: tuple[NDArray[Any], ...]
+    images: NDArray[np.void]
     pixel_low: Images
     pixel_high: Images
     black: int
@@ -66,45 +77,43 @@ class _Chunk:
 
 def survey(source: ImageSource, advance: Callable[[int], object] = lambda _: None) -> Survey:
     """Look at every image of a source once; `advance` hears how many have been looked at."""
-    mean_image = mean_of(source, spread_rows(len(source), MEAN_SAMPLE))
-    low, high = source.format.value_range
-    down, across = (signature_matrix(side) for side in source.format.image_shape[:2])
-
-    def look(stored: Stored) -> _Chunk:
-        images = source.format.to_contract(stored)
-        rows, stored_rows = images.reshape(len(images), -1), stored.reshape(len(stored), -1)
-        means = rows.mean(axis=1)
-        constant = stored_rows.min(axis=1) == stored_rows.max(axis=1)
-        contrast = np.where(constant, np.float32(0), rows.std(axis=1))
-        apart = rows - mean_image.ravel()
-        values = (
-            means,
-            contrast,
-            np.sqrt(np.einsum("ij,ij->i", apart, apart) / rows.shape[1]),
-            constant,
-            digests(stored_rows),
-            signatures(images, contrast, down, across),
-        )
-        ends = (int(np.count_nonzero(stored <= low)), int(np.count_nonzero(stored >= high)))
-        return _Chunk(values, images.min(axis=0), images.max(axis=0), *ends)
-
-    kept: list[tuple[NDArray[Any], ...]] = []
+    mean_image = sample_of(source).mean(axis=0)
+    # Made whole before the first chunk: small pieces kept between large ones would keep the memory of these in use.
+    images = np.empty(len(source), _OF_AN_IMAGE)
     lows: Images = np.full(source.format.image_shape, np.inf, np.float32)
     highs: Images = -lows
     black, white, seen = 0, 0, 0
-    for chunk in source.map_stored(look):
-        kept.append(chunk.values)
+    for chunk in source.map_stored(partial(_look, source, mean_image)):
+        images[seen : seen + len(chunk.images)] = chunk.images
         lows, highs = np.minimum(lows, chunk.pixel_low), np.maximum(highs, chunk.pixel_high)
-        black, white = black + chunk.black, white + chunk.white
-        seen += len(chunk.values[0])
+        black, white, seen = black + chunk.black, white + chunk.white, seen + len(chunk.images)
         advance(seen)
     size = len(source) * prod(source.format.image_shape)
-    columns: list[Any] = [np.concatenate(parts) for parts in zip(*kept, strict=True)]
-    mean, contrast, distance, constant, digest, signature = columns
+    columns = {name: images[name] for name in _OF_AN_IMAGE.names or ()}
     return Survey(
-        source, mean, contrast, distance, constant, digest, signature, mean_image,
-        lows, highs, black / size, white / size,
-    )  # fmt: skip
+        source,
+        **columns,
+        mean_image=mean_image,
+        pixel_low=lows,
+        pixel_high=highs,
+        black=black / size,
+        white=white / size,
+    )
+
+
+def _look(source: ImageSource, mean_image: Images, stored: Stored) -> _Chunk:
+    images, (low, high) = source.format.to_contract(stored), source.format.value_range
+    rows, stored_rows = images.reshape(len(images), -1), stored.reshape(len(stored), -1)
+    found = np.empty(len(images), _OF_AN_IMAGE)
+    found["mean"] = rows.mean(axis=1)
+    found["constant"] = stored_rows.min(axis=1) == stored_rows.max(axis=1)
+    found["contrast"] = np.where(found["constant"], 0, rows.std(axis=1))
+    found["digest"] = digests(stored_rows)
+    found["signature"] = signatures(images, found["contrast"])
+    apart = rows - mean_image.ravel()
+    found["distance"] = np.sqrt(np.einsum("ij,ij->i", apart, apart) / rows.shape[1])
+    ends = (int(np.count_nonzero(stored <= low)), int(np.count_nonzero(stored >= high)))
+    return _Chunk(found, images.min(axis=0), images.max(axis=0), *ends)
 
 
 def spread_rows(count: int, wanted: int) -> Rows:
@@ -112,10 +121,13 @@ def spread_rows(count: int, wanted: int) -> Rows:
     return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(np.int64))
 
 
-def mean_of(source: ImageSource, rows: Rows) -> Images:
-    """Return the mean (H, W, C) of these rows."""
-    total = sum(source.map(lambda images: images.sum(axis=0, dtype=np.float64), rows))
-    return np.asarray(total / len(rows), np.float32)
+def sample_of(source: ImageSource) -> Images:
+    """Return images spread over the file, at most SAMPLED, and of large ones as many as SAMPLE_BYTES hold."""
+    fitting = max(16, SAMPLE_BYTES // (4 * prod(source.format.image_shape)))
+    rows = spread_rows(len(source), min(SAMPLED, fitting))
+    # Read one by one: in a map of the file, rows so far apart would bring most of it into memory.
+    stored = np.concatenate([source.file.read(int(row), int(row) + 1) for row in rows])
+    return source.format.to_contract(stored)
 
 
 def digests(rows: Stored) -> NDArray[np.uint64]:
@@ -141,13 +153,14 @@ def signature_matrix(side: int) -> Values:
     return np.asarray(waves @ means, np.float32)
 
 
-def signatures(images: Images, contrast: Values, down: Values, across: Values) -> Values:
+def signatures(images: Images, contrast: Values) -> Values:
     """Return (N, 15): the lowest frequencies of each image, brightness and contrast taken out.
 
     For two images whose pixels correlate with r, the squared distance of the signatures is at most 2 (1 - r): the
     squared distance of the images brought to mean 0 and variance 1, for each pixel, of which means and a part of an
     orthonormal transform leave no more. So no pair that correlates well is overlooked by its signature.
     """
+    down, across = (signature_matrix(side) for side in images.shape[1:3])
     grey = images[..., 0] if images.shape[3] == 1 else images.mean(axis=3)
     frequencies = (down @ grey @ across.T).reshape(len(images), -1)[:, 1:] / BLOCKS
     scale = np.divide(1, contrast, out=np.zeros_like(contrast), where=contrast > 0)

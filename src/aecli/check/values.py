@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from aecli.check.survey import Survey, Values, spread_rows
+from aecli.check.survey import Survey, Values, sample_of
 from aecli.config import Config
-from aecli.data import ROWS_NAMED, SAMPLE, ImageSource
+from aecli.data import ROWS_NAMED, ImageSource
 from aecli.findings import Finding, constant_images, count_of, guessed_range, name_rows, plain_rows
 from aecli.images import Images
 
@@ -68,9 +68,8 @@ def _range_in_use(config: Config, survey: Survey) -> Iterable[Finding]:
             {"low": low, "high": high},
         )
     if guessed_range(config, source) or (source.file.dtype.kind in "ui" and source.file.dtype.itemsize > 1):
-        step = max(1, survey.pixel_low.size // 4096)
-        rows = spread_rows(len(source), SAMPLE)
-        values = np.concatenate([*source.map(lambda images: images.reshape(len(images), -1)[:, ::step].ravel(), rows)])
+        values = sample_of(source).ravel()
+        values = values[:: max(1, len(values) // 2**20)]
         least, most = (float(q) for q in np.quantile(values, (0.001, 0.999)))
         if most - least < 0.25 * (high - low):
             scale, (start, end) = source.format.scale_and_offset()[0], source.format.value_range
@@ -144,7 +143,7 @@ def _other_axes(source: ImageSource) -> Iterable[Finding]:
         others["turned"] = (width, height, channels)
     if not others or min(height, width) < 8:
         return
-    images = source.sample(spread_rows(len(source), SAMPLE))
+    images = sample_of(source)
     own = roughness(images)
     for name, shape in others.items():
         other = images.reshape(-1, *shape)
