@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from itertools import pairwise
-from math import ceil
+from math import ceil, prod
 
 import numpy as np
 
@@ -14,8 +14,8 @@ from aecli.machine import cores
 from aecli.parallel import ordered_map
 from aecli.prepare import Prepared, feeds
 
-LARGEST_TIMED = 2**21
-"""Weights of the largest layer that is timed; larger ones take their time in proportion."""
+LARGEST_TIMED = 2048
+"""Rows and columns of the largest matrices that are timed; larger ones take their time in proportion."""
 
 MOVED_A_WEIGHT = 28
 """Bytes that Adam moves for a weight in a step: reads gradient, weight and two moments, writes the last three."""
@@ -82,10 +82,9 @@ def seconds_per_epoch(config: Config, prepared: Prepared) -> float:
 
 def _product_seconds(batch: int, inputs: int, units: int) -> float:
     """Return the seconds of one (batch, inputs) @ (inputs, units) on all cores."""
-    timed_inputs = min(inputs, max(1, LARGEST_TIMED // units))
-    timed_units = min(units, max(1, LARGEST_TIMED // timed_inputs))
-    one, other = np.ones((batch, timed_inputs), np.float32), np.ones((timed_inputs, timed_units), np.float32)
-    scale = inputs * units / (timed_inputs * timed_units)
+    sides = [min(side, LARGEST_TIMED) for side in (batch, inputs, units)]
+    one, other = np.ones((sides[0], sides[1]), np.float32), np.ones((sides[1], sides[2]), np.float32)
+    scale = batch * inputs * units / prod(sides)
     return scale * seconds_of(lambda: np.matmul(one, other))
 
 

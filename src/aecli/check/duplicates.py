@@ -17,8 +17,8 @@ ALIKE = 0.995
 """Pixel correlation from which two images are near duplicates: a copy compressed anew or brightened, the next frame."""
 
 RADIUS = 0.05
-"""Distance of signatures within which pairs are looked at. It holds every pair that correlates by 0.99875 (see
-`signatures`), and of those from ALIKE on all but the few that differ by low frequencies alone."""
+"""Distance of signatures within which an image's nearest ones are looked at. Pairs that correlate by 0.99875 are never
+farther apart (see `signatures`), and from ALIKE on only those are that differ by low frequencies more than by others."""
 
 NEIGHBOURS = 3
 """How many of an image's nearest signatures are looked at."""

@@ -83,8 +83,12 @@ def name_of(sources: Sequence[ImageSource], index: int) -> str:
 
 
 def _names(sources: Sequence[ImageSource], indices: Sequence[int], count: int) -> str:
+    """Return the names of images of one source; its file is named once, where it is the second."""
+    first, *others = indices
+    start = 0 if first < len(sources[0]) else len(sources[0])
+    named = [name_of(sources, first), *(row_name(sources[start > 0], index - start) for index in others)]
     more = count - len(indices)
-    return ", ".join(name_of(sources, index) for index in indices) + (f" and {more:,} more" if more else "")
+    return ", ".join(named) + (f" and {more:,} more" if more else "")
 
 
 def _pairs(sources: Sequence[ImageSource], pairs: Rows) -> str:
