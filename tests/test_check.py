@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from aecli.check import check
+from aecli.check.contact import draw_sheet
 from aecli.check.duplicates import ALIKE, find_duplicates
 from aecli.check.order import rank_correlation, von_neumann_ratio
 from aecli.check.survey import signatures, survey
@@ -82,6 +83,10 @@ def test_constant_images_and_pixels_are_counted_with_their_rows():
     images = noise()
     images[:, 3, :4] = 9
     assert found(images)["constant_pixels"].data == {"count": 4, "values": 120}
+
+
+def test_images_of_one_pixel_are_not_called_constant():
+    assert "constant_images" not in found(noise(300, (1, 1)), "model.latent_dim=1")
 
 
 def test_exact_copies_are_found_and_named():
@@ -362,6 +367,18 @@ def test_a_sheet_is_drawn_of_any_number_of_images(count, channels, ae):
     result = ae("check", "images.npy", "--sheet", "sheet.png")
     assert result.exit_code == (1 if count == 1 else 0)
     assert Path("sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_sheet_shows_the_worst_of_both_files_named_by_their_rows():
+    images, test = noise(), noise(40, seed=1)
+    images[30], test[7] = 77, images[50]
+    np.save("images.npy", images)
+    np.save("test.npy", test)
+    config = load_config(None, [*SETS, "data.train=images.npy", "data.test=test.npy"]).config
+    shown = [text.get_text() for axis in draw_sheet(check(config)).axes for text in axis.texts]
+    assert shown.count("#30") >= 1
+    assert {"spread over\nthe file", "of one value", "exact copies,\nin pairs", "#50", "test #7"} <= set(shown)
+    assert "nearly the\nsame, in pairs" not in shown
 
 
 def test_a_sheet_takes_the_place_of_nothing(ae):

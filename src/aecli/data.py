@@ -189,7 +189,6 @@ class ImageSource:
 
     def map(self, function: Callable[[Images], T], rows: Rows | None = None) -> Iterator[T]:
         """Yield function(images) for each chunk of the file, or of these rows, in order; all cores work."""
-
         return self.map_stored(lambda stored: function(self.format.to_contract(stored)), rows)
 
     def map_stored(self, function: Callable[[Stored], T], rows: Rows | None = None) -> Iterator[T]:

@@ -107,7 +107,7 @@ def _counts(config: Config, train_count: int, validation_count: int) -> Iterable
 def constant_images(source: ImageSource, rows: Sequence[int], count: int | None = None) -> list[Finding]:
     """Return what there is to say of images of a single value: these rows, the first of `count`, by default all."""
     count = len(rows) if count is None else count
-    if not count:
+    if not count or prod(source.format.image_shape) == 1:
         return []
     return [
         Finding(

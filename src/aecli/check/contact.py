@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 
 from aecli.check.checking import Checked
 from aecli.check.duplicates import take
-from aecli.check.leaks import name_of
 from aecli.check.survey import spread_rows
 from aecli.check.values import robust_scores
 from aecli.config import Config
+from aecli.data import ImageSource
 from aecli.files import refuse_output
+from aecli.findings import row_name
 from aecli.plots import check_suffix, plain, save
 from aecli.sheet import COLUMNS, INK, Sheet, image_pixels
 
@@ -57,11 +58,17 @@ def draw_sheet(checked: Checked) -> Figure:
         images = take(sources, np.asarray(section.indices, np.int64))
         for i, image in enumerate(images):
             sheet.show(place + i, 0, image_pixels(image[::thin, ::thin]))
-            sheet.write(place + i, name_of(sources, section.indices[i]), section.below[i])
+            sheet.write(place + i, _label(sources, section.indices[i]), section.below[i])
         place += count * COLUMNS
     names = " and ".join(plain(source.file.path.name) for source in sources)
     sheet.figure.text(0.01, 0.15 / sheet.height, f"{names}: {sum(map(len, sources)):,} images", fontsize=7.5, color=INK)
     return sheet.figure
+
+
+def _label(sources: Sequence[ImageSource], index: int) -> str:
+    """Return an image's row, short enough to stand over it."""
+    first = sources[0]
+    return row_name(first, index) if index < len(first) else f"test {row_name(sources[1], index - len(first))}"
 
 
 def sections_of(checked: Checked) -> list[Section]:

@@ -18,7 +18,7 @@ ALIKE = 0.995
 
 RADIUS = 0.05
 """Distance of signatures within which an image's nearest ones are looked at. Pairs that correlate by 0.99875 are never
-farther apart (see `signatures`), and from ALIKE on only those are that differ by low frequencies more than by others."""
+farther apart (see `signatures`), and from ALIKE on only those whose difference is mostly one of low frequencies."""
 
 NEIGHBOURS = 3
 """How many of an image's nearest signatures are looked at."""
