@@ -55,10 +55,11 @@ def draw_sheet(checked: Checked) -> Figure:
     place = 0
     for section, count in zip(sections, bands, strict=True):
         sheet.name_rows(place, (section.name,))
-        images = take(sources, np.asarray(section.indices, np.int64))
-        for i, image in enumerate(images):
-            sheet.show(place + i, 0, image_pixels(image[::thin, ::thin]))
-            sheet.write(place + i, _label(sources, section.indices[i]), section.below[i])
+        for i, index in enumerate(section.indices):
+            # One by one, and only what is drawn is kept: images may be large.
+            image = take(sources, np.array([index]))[0, ::thin, ::thin].copy()
+            sheet.show(place + i, 0, image_pixels(image))
+            sheet.write(place + i, _label(sources, index), section.below[i])
         place += count * COLUMNS
     names = " and ".join(plain(source.file.path.name) for source in sources)
     sheet.figure.text(0.01, 0.15 / sheet.height, f"{names}: {sum(map(len, sources)):,} images", fontsize=7.5, color=INK)

@@ -114,6 +114,8 @@ def seconds_of(compute: Callable[[], object]) -> float:
 
 
 def _megabytes(size: int) -> str:
+    if size >= 1e10:
+        return f"{size / 1e9:,.0f} GB"
     return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size / 1e6:.2g} MB"
 
 

@@ -26,8 +26,8 @@ NEIGHBOURS = 3
 SEARCHED = 65_536
 """Images, spread over the files, whose nearest signatures are looked for among all."""
 
-LOOKED_AT = 2**29
-"""Bytes of pixels read, at most, to confirm pairs; the nearest signatures first."""
+LOOKED_AT, FEWEST_LOOKED_AT = 2**29, 20
+"""Bytes of pixels read, at most, to confirm pairs, the nearest signatures first; but so many pairs at least."""
 
 READ_AT_ONCE = 2**22
 """Bytes of pixels in memory at once; the pages of the file that hold them take several times as much."""
@@ -74,7 +74,7 @@ def find_duplicates(surveys: Sequence[Survey]) -> Duplicates:
     candidates = np.sort(different[~flat[different]])
     signature = np.concatenate([survey.signature for survey in surveys])
     pairs = candidates[_near(signature[candidates])]
-    most = max(1, LOOKED_AT // (8 * prod(source.format.image_shape)))
+    most = max(FEWEST_LOOKED_AT, LOOKED_AT // (8 * prod(source.format.image_shape)))
     correlation = _correlations([survey.source for survey in surveys], pairs[:most])
     alike = np.flatnonzero(correlation >= ALIKE)
     alike = alike[np.argsort(-correlation[alike], kind="stable")]

@@ -56,7 +56,11 @@ def compression(config: Config, source: ImageSource) -> Finding:
     return Finding(
         "note",
         "compression",
-        f"model.latent_dim {length}: {values:,} values become {length:,}, {values / length:.3g} to one; "
-        f"{stored:,} bytes as stored become {code:,} as float32, {stored / code:.3g} to one",
+        f"model.latent_dim {length}: {values:,} values become {length:,}, {_ratio(values / length)} to one; "
+        f"{stored:,} bytes as stored become {code:,} as float32, {_ratio(stored / code)} to one",
         {"values": values, "latent_dim": length, "stored_bytes": stored, "code_bytes": code},
     )
+
+
+def _ratio(ratio: float) -> str:
+    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}"

@@ -38,9 +38,9 @@ def leaks(duplicates: Duplicates, parts: NDArray[np.int8], sources: Sequence[Ima
         yield Finding(
             "warning" if len(same) or count > 0.01 * mine.sum() else "note",
             f"leak_{part}",
-            f"{count:,} of the {count_of(int(mine.sum()), f'{part} image')} are among the training images too, "
-            f"{len(same):,} exactly and {len(alike):,} nearly ({_names(sources, rows, count)}): {part} metrics will "
-            f"look too good: remove duplicates",
+            f"{count:,} of the {count_of(int(mine.sum()), f'{part} image')} {'is' if count == 1 else 'are'} among the "
+            f"training images too, {len(same):,} exactly and {len(alike):,} nearly ({_names(sources, rows, count)}): "
+            f"{part} metrics will look too good: remove duplicates",
             {"part": part, "images": int(mine.sum()), "exact": len(same), "near": len(alike), "rows": rows},
         )
 

@@ -1,7 +1,7 @@
 """One look at every image of a source: a few numbers for each, in memory that grows by 81 bytes an image."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -22,7 +22,7 @@ FREQUENCIES = 4
 """It keeps 4 x 4 of their 8 x 8 frequencies, but for the mean itself."""
 
 SAMPLED, SAMPLE_BYTES = 1024, 64 * 2**20
-"""Images that stand for all: the mean image is theirs."""
+"""Images that stand for all, and the bytes of the contract that they may take."""
 
 _OF_AN_IMAGE = np.dtype(
     [
@@ -77,7 +77,7 @@ class _Chunk:
 
 def survey(source: ImageSource, advance: Callable[[int], object] = lambda _: None) -> Survey:
     """Look at every image of a source once; `advance` hears how many have been looked at."""
-    mean_image = sample_of(source).mean(axis=0)
+    mean_image = mean_of(source)
     # Made whole before the first chunk: small pieces kept between large ones would keep the memory of these in use.
     images = np.empty(len(source), _OF_AN_IMAGE)
     lows: Images = np.full(source.format.image_shape, np.inf, np.float32)
@@ -123,11 +123,22 @@ def spread_rows(count: int, wanted: int) -> Rows:
 
 def sample_of(source: ImageSource) -> Images:
     """Return images spread over the file, at most SAMPLED, and of large ones as many as SAMPLE_BYTES hold."""
-    fitting = max(16, SAMPLE_BYTES // (4 * prod(source.format.image_shape)))
-    rows = spread_rows(len(source), min(SAMPLED, fitting))
-    # Read one by one: in a map of the file, rows so far apart would bring most of it into memory.
-    stored = np.concatenate([source.file.read(int(row), int(row) + 1) for row in rows])
-    return source.format.to_contract(stored)
+    return np.concatenate([*_spread_images(source, at_least=2)])
+
+
+def mean_of(source: ImageSource) -> Images:
+    """Return the mean (H, W, C) of such images; of large ones at least 16."""
+    total, count = np.zeros(source.format.image_shape), 0
+    for image in _spread_images(source, at_least=16):
+        total, count = total + image[0], count + 1
+    return np.asarray(total / count, np.float32)
+
+
+def _spread_images(source: ImageSource, at_least: int) -> Iterator[Images]:
+    fitting = max(at_least, SAMPLE_BYTES // (4 * prod(source.format.image_shape)))
+    for row in spread_rows(len(source), min(SAMPLED, fitting)):
+        # Read one by one: in a map of the file, rows so far apart would bring most of it into memory.
+        yield source.format.to_contract(source.file.read(int(row), int(row) + 1))
 
 
 def digests(rows: Stored) -> NDArray[np.uint64]:
