@@ -6,10 +6,10 @@
 | --run | the run to use, by default the newest complete one | reconstruct, encode, decode, evaluate, plot |
 | --output | the file to write | reconstruct, encode, decode, plot, report, config init |
 | --overwrite | allow it to replace a file | the same |
-| --config, --set | where the config comes from | train, config show |
-| --json | the result as JSON | train, reconstruct, evaluate, config show, runs |
-| --threads | how many threads compute | train, reconstruct, encode, decode, evaluate |
-| --quiet | nothing on stderr but errors | train, reconstruct, encode, decode, evaluate, plot |
+| --config, --set | where the config comes from | check, train, config show |
+| --json | the result as JSON | check, train, reconstruct, evaluate, config show, runs |
+| --threads | how many threads compute | check, train, reconstruct, encode, decode, evaluate |
+| --quiet | nothing on stderr but errors | check, train, reconstruct, encode, decode, evaluate, plot |
 """
 
 import os
