@@ -13,9 +13,10 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 FLOORS = [
     ("errors",),
     ("seeds", "activations", "images", "history", "health", "package_files", "strict_yaml", "files", "machine", "kept"),
-    ("progress", "parallel", "sheet"),
+    ("progress", "parallel", "sheet", "draws"),
     ("metrics", "baselines", "stats", "data", "fields"),
-    ("feed",),
+    ("feed", "corruption"),
+    ("augmentation",),
     ("models", "config_problems"),
     ("config",),
     ("nn",),

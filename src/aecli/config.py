@@ -13,7 +13,9 @@ import yaml
 from pydantic import AfterValidator, Field, PlainSerializer, Strict, ValidationError
 
 from aecli import strict_yaml
+from aecli.augmentation import Augmentation
 from aecli.config_problems import brief, dotted, in_order, is_other_alternative, problem
+from aecli.corruption import Corruption
 from aecli.errors import ConfigError, did_you_mean
 from aecli.fields import Choice, ChoiceOf, Parameter, Section, parse_choice
 from aecli.models import DenseModel
@@ -54,6 +56,8 @@ class DataConfig(Section):
     """[height, width] or [height, width, channels] of flat rows; null: as stored, square rows as a square"""
     value_range: Literal["auto"] | Pair = "auto"
     """the stored values that stand for black and white, [low, high]; auto: from dtype and data"""
+    augment: Augmentation | None = None
+    """training images changed anew in every epoch, e.g. {shift: 0.1, flip: horizontal, rotate: 10}; null: as stored"""
     memory_budget: Annotated[int, Field(gt=0)] | None = None
     """MB of training images held in memory, larger files are streamed; null: a quarter of the machine's memory"""
 
@@ -129,10 +133,12 @@ class TrainingConfig(Section):
     """images in one step"""
     early_stopping: EarlyStopping | None = None
     """null: train all epochs; or {patience: 10, min_delta: 0}"""
+    corruption: Corruption | None = None
+    """what spoils the input but not the target, e.g. {gaussian: 0.2}; val_loss too is of spoilt input; null: nothing"""
     precision: Literal["float32", "mixed"] = "float32"
     """float32, or mixed: bfloat16 with float32 weights, on GPUs that have it; a CPU trains in float32"""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """decides split, initial weights, order and dropout"""
+    """decides split, initial weights, order, dropout, augmentation and corruption"""
 
 
 class StudyConfig(Section):

@@ -47,10 +47,14 @@ def _same(images: Stored) -> Stored:
 
 @dataclass(frozen=True)
 class Block:
-    """Reads images as stored, filled up to the feed's capacity, and the positions among them to visit."""
+    """Reads images as stored, filled up to the feed's capacity, and the positions among them to visit.
+
+    `rows` are the rows in the file of the images visited, in the same order.
+    """
 
     read: Callable[[], Stored]
     order: Rows
+    rows: Rows
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,9 @@ class Feed:
     def specimen(self) -> Block:
         """Return a block to visit nothing of, which reads no more than is held in memory anyway."""
         if not self.streamed:
-            return Block(self._read_all, np.arange(0))
+            return Block(self._read_all, np.arange(0), np.arange(0))
         few = self.rows[:1]
-        return Block(partial(self._read, few, self.capacity), np.arange(0))
+        return Block(partial(self._read, few, self.capacity), np.arange(0), np.arange(0))
 
     def sample(self) -> Images:
         """Return the first images of the contract, a few hundred, or fewer large ones."""
@@ -103,20 +107,22 @@ class Feed:
         """Yield the blocks of an epoch in its own order."""
         rng = np.random.default_rng(derive(seed, "order", epoch))
         if not self.streamed:
-            yield Block(self._read_all, self._places(rng.permutation(len(self))))
+            positions = rng.permutation(len(self))
+            yield Block(self._read_all, self._places(positions), self.rows[positions])
             return
-        for images, count in self._windows(self._shuffled_positions(rng)):
-            yield Block(partial(_same, images), rng.permutation(count))
+        for images, rows in self._windows(self._shuffled_positions(rng)):
+            order = rng.permutation(len(rows))
+            yield Block(partial(_same, images), order, rows[order])
             del images  # before the next window comes
 
     def in_order(self) -> Iterator[Block]:
         """Yield the blocks one after the other as they lie in the file."""
         if not self.streamed:
-            yield Block(self._read_all, self._places(np.arange(len(self))))
+            yield Block(self._read_all, self._places(np.arange(len(self))), self.rows)
             return
         starts = range(0, len(self), self.capacity)
-        for images, count in self._windows(np.arange(i, min(i + self.capacity, len(self))) for i in starts):
-            yield Block(partial(_same, images), np.arange(count))
+        for images, rows in self._windows(np.arange(i, min(i + self.capacity, len(self))) for i in starts):
+            yield Block(partial(_same, images), np.arange(len(rows)), rows)
             del images
 
     def _read_all(self) -> Stored:
@@ -144,10 +150,10 @@ class Feed:
         if len(waiting):
             yield waiting
 
-    def _windows(self, parts: Iterable[Rows]) -> Iterator[tuple[Stored, int]]:
-        """Yield the images at these positions and their number, a window at a time, while the next one is read."""
+    def _windows(self, parts: Iterable[Rows]) -> Iterator[tuple[Stored, Rows]]:
+        """Yield the images at these positions and their rows, a window at a time, while the next one is read."""
         with ThreadPoolExecutor(1) as reader:
-            ahead: deque[Future[tuple[Stored, int]]] = deque()
+            ahead: deque[Future[tuple[Stored, Rows]]] = deque()
             for part in parts:
                 ahead.append(reader.submit(self._window, part))
                 if len(ahead) > 1:
@@ -155,9 +161,10 @@ class Feed:
             while ahead:
                 yield ahead.popleft().result()
 
-    def _window(self, positions: Rows) -> tuple[Stored, int]:
+    def _window(self, positions: Rows) -> tuple[Stored, Rows]:
         # In the order of the file: the disk reads forward, and the order of visits is drawn anyway.
-        return self._read(self.rows[np.sort(positions)], self.capacity), len(positions)
+        rows = self.rows[np.sort(positions)]
+        return self._read(rows, self.capacity), rows
 
     def _read(self, rows: Rows, capacity: int) -> Stored:
         """Return these rows as stored, filled up with zeros."""

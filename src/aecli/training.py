@@ -199,7 +199,8 @@ class _Training:
     def network_key(self) -> str:
         """What a compiled network depends on: all but the seed."""
         model, training = self.config.model.model_dump(mode="json"), self.config.training.model_dump(mode="json")
-        data = [asdict(self.prepared.train.format), self.config.data.memory_budget]
+        augment = self.config.data.augment and self.config.data.augment.model_dump(mode="json")
+        data = [asdict(self.prepared.train.format), self.config.data.memory_budget, augment]
         counts = [len(self.prepared.split.train), len(self.prepared.split.validation)]
         return json.dumps([model, {**training, "seed": None}, data, counts])
 
@@ -216,7 +217,7 @@ class _Training:
 
         training, twin = self.config.training, self.autoencoder()
         trained = self.autoencoder(self._precision())
-        program = Program(trained, training, self.config.model.activity_l1, self.feeds[0])
+        program = Program(trained, training, self.config.model.activity_l1, self.feeds[0], self.config.data.augment)
         ends = {"encoder": ("images", "latents"), "decoder": ("latents", "images")}
         return _Network(
             program, twin, {half: OnnxExporter(getattr(twin, half), *names) for half, names in ends.items()}

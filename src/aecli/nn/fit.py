@@ -47,7 +47,7 @@ def fit(
         started = time.perf_counter()
         loss = program.train(train, training.seed, epoch, on_progress)
         trained = time.perf_counter()
-        val_loss = program.validate(validation)
+        val_loss = program.validate(validation, training.seed)
         ended = time.perf_counter()
         validation_seconds += ended - trained
         record = EpochRecord(epoch, loss, val_loss, program.learning_rate, ended - started)

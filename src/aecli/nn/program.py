@@ -1,7 +1,7 @@
 """The compiled training loop: whole stretches of steps run as one compiled program, from images kept as stored.
 
-Gathering a batch, bringing it to the contract, the forward and the backward pass and the update are
-one XLA program with a loop inside, so that nothing returns to Python between steps. The last, short
+Gathering a batch, bringing it to the contract, augmenting and corrupting it, the forward and the backward pass
+and the update are one XLA program with a loop inside, so that nothing returns to Python between steps. The last, short
 batch of an epoch is filled up with rows of weight zero: every shape is fixed and one compilation does.
 With several GPUs each takes its share of every batch, and the gradients are summed between them; the
 compiled program is then the loss and its gradient alone.
@@ -14,11 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from aecli.augmentation import Augmentation
 from aecli.config import OPTIMIZERS, TrainingConfig
+from aecli.draws import VALIDATION, draw_key
 from aecli.feed import ALIGNMENT, Block, Feed, kept_as_stored
 from aecli.images import Stored
 from aecli.nn.door import keras, tf
 from aecli.nn.health import HealthProbe
+from aecli.nn.inputs import Inputs
 from aecli.nn.layers import Autoencoder
 
 SECONDS_PER_CALL = 0.25
@@ -32,10 +35,18 @@ class Program:
     weights of another network of the same shape.
     """
 
-    def __init__(self, autoencoder: Autoencoder, training: TrainingConfig, activity_l1: float, train: Feed) -> None:
+    def __init__(
+        self,
+        autoencoder: Autoencoder,
+        training: TrainingConfig,
+        activity_l1: float,
+        train: Feed,
+        augmentation: Augmentation | None = None,
+    ) -> None:
         self.autoencoder, self.activity_l1 = autoencoder, activity_l1
         self.batch_size, self.format = min(training.batch_size, len(train)), train.source.format
         self.loss = keras.losses.get(training.loss)
+        self._inputs = Inputs(augmentation, training.corruption)
         self.optimizer = _optimizer(training, math.ceil(len(train) / self.batch_size))
         self.optimizer.build(autoencoder.model.trainable_variables)
         self._untrained = [keras.ops.convert_to_numpy(variable) for variable in self.optimizer.variables]
@@ -76,51 +87,55 @@ class Program:
 
     def compile(self, train: Feed, validation: Feed) -> None:
         """Compile both passes: calls of no steps."""
-        nothing = tf.constant(0)
-        images, rows = self._tensors(train, train.specimen())
-        self._train_steps(images, rows, nothing, nothing, nothing, tf.constant(0.0))
-        images, rows = self._tensors(validation, validation.specimen())
-        self._validate_steps(images, rows, nothing, nothing, tf.constant(0.0))
+        nothing, key = tf.constant(0), _key(0, VALIDATION)
+        images, visits = self._tensors(train, train.specimen())
+        self._train_steps(images, visits, key, nothing, nothing, nothing, tf.constant(0.0))
+        images, visits = self._tensors(validation, validation.specimen())
+        self._validate_steps(images, visits, key, nothing, nothing, tf.constant(0.0))
 
     def train(self, feed: Feed, seed: int, epoch: int, on_progress: Callable[[float], None]) -> float:
         """Train on every image once, in the order of the epoch; return the mean loss."""
-        total, done = tf.constant(0.0), 0
+        total, done, key = tf.constant(0.0), 0, _key(seed, epoch)
         for block in feed.shuffled(seed, epoch):
-            images, rows = self._tensors(feed, block)
+            images, visits = self._tensors(feed, block)
             steps, step = math.ceil(len(block.order) / self.batch_size), 0
             while step < steps:
                 stop = min(step + self._steps_per_call, steps)
                 started = time.perf_counter()
-                total = self._train_steps(images, rows, *map(tf.constant, (step, stop, len(block.order))), total)
+                total = self._train_steps(images, visits, key, *map(tf.constant, (step, stop, len(block.order))), total)
                 self._adapt(stop - step, time.perf_counter() - started)
                 step = stop
                 seen = done + min(step * self.batch_size, len(block.order))
                 on_progress(epoch - 1 + seen / len(feed))
             done += len(block.order)
-            del block, images, rows  # before the next one comes
+            del block, images, visits  # before the next one comes
         return float(total) / len(feed)
 
-    def validate(self, feed: Feed) -> float:
-        """Return the mean loss over the images, penalties included."""
-        total = tf.constant(0.0)
+    def validate(self, feed: Feed, seed: int) -> float:
+        """Return the mean loss over the images, penalties included; they are corrupted alike in every epoch."""
+        total, key = tf.constant(0.0), _key(seed, VALIDATION)
         for block in feed.in_order():
-            images, rows = self._tensors(feed, block)
+            images, visits = self._tensors(feed, block)
             steps = math.ceil(len(block.order) / self.batch_size)
-            total = self._validate_steps(images, rows, *map(tf.constant, (steps, len(block.order))), total)
-            del block, images, rows
+            total = self._validate_steps(images, visits, key, *map(tf.constant, (steps, len(block.order))), total)
+            del block, images, visits
         return float(total) / len(feed)
 
     def _tensors(self, feed: Feed, block: Block) -> tuple[Any, Any]:
-        """Return a block's images (capacity, H * W * C) and its order, filled up with zeros to full batches."""
+        """Return a block's images (capacity, H * W * C) and the visits to them, filled up with zeros to full batches.
+
+        Each visit is the position of an image in the block and its row in the file, int32 (2, visits).
+        """
         images = self._resident.get(id(feed))
         if images is None:
             images = self._on_every_device(self._load(block.read()))
             if not feed.streamed:
                 self._resident[id(feed)] = images
         unused = self._replicas * self._share - self.batch_size
-        order = np.zeros(math.ceil(feed.capacity / self.batch_size) * self.batch_size + unused, np.int32)
-        order[: len(block.order)] = block.order
-        return images, self._on_every_device(order)
+        visits = np.zeros((2, math.ceil(feed.capacity / self.batch_size) * self.batch_size + unused), np.int32)
+        visits[0, : len(block.order)] = block.order
+        visits[1, : len(block.order)] = block.rows.astype(np.uint32).view(np.int32)
+        return images, self._on_every_device(visits)
 
     def _load(self, stored: Stored) -> Stored:
         images = stored if self._kept_as_stored else self.format.to_contract(stored)
@@ -142,52 +157,57 @@ class Program:
         if steps == self._steps_per_call:
             self._steps_per_call = max(1, int(steps * min(SECONDS_PER_CALL / seconds, 64)))
 
-    def _train_steps_body(self, images: Any, rows: Any, first: Any, last: Any, count: Any, total: Any) -> Any:
+    def _train_steps_body(
+        self, images: Any, visits: Any, key: Any, first: Any, last: Any, count: Any, total: Any
+    ) -> Any:
         step = first
         while step < last:  # not over tf.range: XLA would compile again for other ends
-            total += self._on_replicas(self._train_step, images, rows, step, count)
+            total += self._on_replicas(self._train_step, images, visits, key, step, count)
             step += 1
         return total
 
-    def _validate_steps_body(self, images: Any, rows: Any, steps: Any, count: Any, total: Any) -> Any:
+    def _validate_steps_body(self, images: Any, visits: Any, key: Any, steps: Any, count: Any, total: Any) -> Any:
         step = tf.constant(0)
         while step < steps:
-            total += self._on_replicas(self._validate_step, images, rows, step, count)
+            total += self._on_replicas(self._validate_step, images, visits, key, step, count)
             step += 1
         return total
 
-    def _on_replicas(self, run: Callable[..., Any], images: Any, rows: Any, step: Any, count: Any) -> Any:
+    def _on_replicas(self, run: Callable[..., Any], images: Any, visits: Any, key: Any, step: Any, count: Any) -> Any:
         """Return the sum of the step's loss over its images, those of all devices together."""
         in_step = tf.cast(tf.minimum(count - step * self.batch_size, self.batch_size), tf.float32)
-        losses = self._strategy.run(run, args=(images, rows, step, count, in_step))
+        losses = self._strategy.run(run, args=(images, visits, key, step, count, in_step))
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None) * in_step
 
-    def _train_step(self, images: Any, rows: Any, step: Any, count: Any, in_step: Any) -> Any:
-        loss, gradients = self._gradients(*self._batch(images, rows, step, count), in_step)
+    def _train_step(self, images: Any, visits: Any, key: Any, step: Any, count: Any, in_step: Any) -> Any:
+        images, rows, weights = self._batch(images, visits, step, count)
+        loss, gradients = self._gradients(*self._inputs.training(images, rows, key), weights, in_step)
         self.optimizer.apply(gradients, self._variables)
         return loss
 
-    def _validate_step(self, images: Any, rows: Any, step: Any, count: Any, in_step: Any) -> Any:
-        return self._mean_loss(*self._batch(images, rows, step, count), in_step, training=False)
+    def _validate_step(self, images: Any, visits: Any, key: Any, step: Any, count: Any, in_step: Any) -> Any:
+        images, rows, weights = self._batch(images, visits, step, count)
+        return self._mean_loss(self._inputs.validation(images, rows, key), images, weights, in_step, training=False)
 
-    def _gradients_body(self, batch: Any, weights: Any, in_step: Any) -> tuple[Any, Any]:
+    def _gradients_body(self, seen: Any, images: Any, weights: Any, in_step: Any) -> tuple[Any, Any]:
         with tf.GradientTape() as tape:
-            loss = self._mean_loss(batch, weights, in_step, training=True)
+            loss = self._mean_loss(seen, images, weights, in_step, training=True)
         return loss, tape.gradient(loss, [variable.value for variable in self._variables])
 
-    def _batch(self, images: Any, rows: Any, step: Any, count: Any) -> tuple[Any, Any]:
-        """Return this device's share of the step's images and their weights, 0 for the rows that fill it up."""
+    def _batch(self, images: Any, visits: Any, step: Any, count: Any) -> tuple[Any, Any, Any]:
+        """Return this device's share of the step's images, their rows in the file, and weights, 0 for fillers."""
         start = step * self.batch_size
         end = tf.minimum(start + self.batch_size, count)
         start += tf.distribute.get_replica_context().replica_id_in_sync_group * self._share
-        stored = tf.gather(images, tf.slice(rows, [start], [self._share]))
+        positions, rows = tf.unstack(tf.slice(visits, [0, start], [2, self._share]))
+        stored = tf.gather(images, positions)
         batch = tf.cast(stored, tf.float32) * np.float32(self._scale) + np.float32(self._offset)
         weights = tf.cast(start + tf.range(self._share) < end, tf.float32)
-        return tf.reshape(batch, (self._share, *self.format.image_shape)), weights
+        return tf.reshape(batch, (self._share, *self.format.image_shape)), tf.bitcast(rows, tf.uint32), weights
 
-    def _mean_loss(self, images: Any, weights: Any, in_step: Any, training: bool) -> Any:
-        """Return this device's part of the mean loss over the step's `in_step` images."""
-        latents = self.autoencoder.encoder(images, training=training)
+    def _mean_loss(self, seen: Any, images: Any, weights: Any, in_step: Any, training: bool) -> Any:
+        """Return this device's part of the mean loss over the step's `in_step` images, given what is seen of them."""
+        latents = self.autoencoder.encoder(seen, training=training)
         reconstructions = self.autoencoder.decoder(latents, training=training)
         per_image = tf.reduce_mean(self.loss(images, reconstructions), axis=(1, 2))
         if self.activity_l1:
@@ -201,6 +221,10 @@ def _tensor_of(array: Stored) -> Any:
     if array.ctypes.data % ALIGNMENT or tf.config.get_visible_devices("GPU"):
         return tf.constant(array)
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+
+
+def _key(seed: int, epoch: int) -> Any:
+    return tf.constant(draw_key(seed, epoch), tf.uint32)
 
 
 def _optimizer(training: TrainingConfig, steps: int) -> Any:
