@@ -21,7 +21,7 @@ FLOORS = [
     ("config",),
     ("nn",),
     ("run", "findings"),
-    ("infer",),
+    ("infer", "denoising"),
     ("plots", "prepare", "provenance"),
     ("training", "check"),
     ("workers", "study"),

@@ -189,13 +189,15 @@ class ImageSource:
 
     def map(self, function: Callable[[Images], T], rows: Rows | None = None) -> Iterator[T]:
         """Yield function(images) for each chunk of the file, or of these rows, in order; all cores work."""
-        return self.map_stored(lambda stored: function(self.format.to_contract(stored)), rows)
+        return self.map_stored(lambda stored, _: function(self.format.to_contract(stored)), rows)
 
-    def map_stored(self, function: Callable[[Stored], T], rows: Rows | None = None) -> Iterator[T]:
-        """Yield function(images as stored) for the same chunks as `map`."""
+    def map_stored(self, function: Callable[[Stored, Rows], T], rows: Rows | None = None) -> Iterator[T]:
+        """Yield function(images as stored, their row numbers) for the same chunks as `map`."""
 
         def read_and_apply(part: slice) -> T:
-            return function(self.file.read(part.start, part.stop) if rows is None else self.file.take(rows[part]))
+            if rows is None:
+                return function(self.file.read(part.start, part.stop), np.arange(part.start, part.stop))
+            return function(self.file.take(rows[part]), rows[part])
 
         return ordered_map(read_and_apply, self._parts(rows))
 

@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from aecli.data import ImageSource, fingerprint, open_images
+from aecli.denoising import corruptor_of
 from aecli.errors import AeError, RunError
 from aecli.files import written_whole
 from aecli.images import Images
@@ -134,6 +135,28 @@ def reconstructions(subject: Subject, positions: Sequence[int] | None = None) ->
         f"Shown: {len(images)}. Under each its PSNR. "
         f"Error maps: |difference| of pixels in [0, 1], black 0, white {brightest:.2g}.",
     )
+    return sheet.figure
+
+
+def denoising(subject: Subject, positions: Sequence[int] | None = None) -> Figure:
+    """Draw clean images over noisy over restored ones, the PSNR of both under each; the first ten by default."""
+    positions = subject.choose() if positions is None else positions
+    corrupt, rows = corruptor_of(subject.run), subject.row_numbers(positions)
+    images, _ = subject.show(positions)
+    noisy = corrupt(images, rows)
+    restored = subject.model.reconstruct(noisy)
+    before, after = psnr(images, noisy), psnr(images, restored)
+    sheet = Sheet(len(images), subject.source.format.image_shape)
+    for i in range(len(images)):
+        for row, shown in enumerate((images, noisy, restored)):
+            sheet.show(i, row, image_pixels(shown[i]))
+        sheet.write(i, f"#{rows[i]}", f"{before[i]:.1f} → {after[i]:.1f} dB")
+        if i % COLUMNS == 0:
+            sheet.name_rows(i, ("clean", "noisy", "restored"))
+    text = (
+        f"Shown: {len(images)}. Noisy by {corrupt.corruption}. Under each the PSNR of both."
+    )
+    _caption(sheet.figure, subject, text)
     return sheet.figure
 
 
@@ -270,6 +293,7 @@ class Kind:
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "reconstructions": Kind(reconstructions, needs_images=True),
+        "denoising": Kind(denoising, needs_images=True),
         "history": Kind(history, needs_images=False),
         "errors": Kind(errors, needs_images=True),
         "filters": Kind(filters, needs_images=False),

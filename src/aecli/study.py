@@ -235,6 +235,10 @@ def _text(value: Any) -> str:
     if isinstance(value, dict) and "name" in value:
         parameters = ", ".join(f"{k}={_text(v)}" for k, v in value.items() if k != "name")
         return f"{value['name']}({parameters})" if parameters else str(value["name"])
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}: {_text(v)}" for k, v in value.items()) + "}"
+    if value is None:
+        return "null"
     if isinstance(value, list):
         return "-".join(map(_text, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -17,6 +17,7 @@ from aecli import plots
 from aecli.baselines import Baselines, fit_baselines
 from aecli.config import Config, to_yaml
 from aecli.data import ImageSource, Rows
+from aecli.denoising import corruptor, evaluate_denoising
 from aecli.errors import TrainingError, one_line
 from aecli.feed import Feed
 from aecli.files import NpyWriter, written_whole
@@ -309,6 +310,7 @@ class _Training:
             own = {"model": evaluation.summary.pop("model")}
             baselines = fitted.summaries.setdefault(part, evaluation.summary)
             splits[part] = {"images": len(images) if rows is None else len(rows), **own, **baselines}
+        denoising = self._measure_denoising(model, fitted.baselines)
         if not self.brief:
             self.stages.enter("plotting")
             self._plot(model, errors["validation"])
@@ -320,6 +322,20 @@ class _Training:
             "pca_components": len(fitted.baselines.components),
             "ssim_window": ssim_window(*source.format.image_shape[:2]),
             "splits": splits,
+            **denoising,
+        }
+
+    def _measure_denoising(self, model: Model, baselines: Baselines) -> dict[str, Any]:
+        """Return what metrics.json says of restoring corrupted images, where the training had such."""
+        corrupt = corruptor(self.config.training)
+        if corrupt is None:
+            return {}
+        parts = {part: images for part, images in self.prepared.parts.items() if part != "train"}
+        return {
+            "denoising": {
+                part: evaluate_denoising(model.reconstruct, corrupt, images, baselines.mean, rows)
+                for part, (images, rows) in parts.items()
+            }
         }
 
     @contextlib.contextmanager
@@ -363,6 +379,8 @@ class _Training:
         source, rows = self.prepared.train, self.prepared.split.validation
         subject = plots.Subject(self.run, model, source, f"{source.file.path.name} (validation)", rows, errors)
         for name, kind in plots.KINDS.items():
+            if name == "denoising" and self.config.training.corruption is None:
+                continue
             figure = kind.draw(subject if kind.needs_images else self.run)
             plots.save(figure, self.run.plots_folder / f"{name}.png")
 

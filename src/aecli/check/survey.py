@@ -101,7 +101,7 @@ def survey(source: ImageSource, advance: Callable[[int], object] = lambda _: Non
     )
 
 
-def _look(source: ImageSource, mean_image: Images, stored: Stored) -> _Chunk:
+def _look(source: ImageSource, mean_image: Images, stored: Stored, _: Rows) -> _Chunk:
     images, (low, high) = source.format.to_contract(stored), source.format.value_range
     rows, stored_rows = images.reshape(len(images), -1), stored.reshape(len(stored), -1)
     found = np.empty(len(images), _OF_AN_IMAGE)

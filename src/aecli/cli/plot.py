@@ -24,7 +24,9 @@ class Indices(click.ParamType):  # type: ignore[type-arg]  # generic in newer re
 
 @click.command("plot")
 @click.argument(
-    "kind", type=click.Choice(["reconstructions", "history", "errors", "filters", "health"]), default="reconstructions"
+    "kind",
+    type=click.Choice(["reconstructions", "denoising", "history", "errors", "filters", "health"]),
+    default="reconstructions",
 )
 @run_option
 @click.option("--images", type=FILE, metavar="FILE", help="Images to draw.  [default: the run's validation images]")
@@ -43,6 +45,7 @@ def command(
 
     \b
     reconstructions  originals over reconstructions over error maps, with PSNR
+    denoising        clean images over noisy over restored ones, of a run with corruption
     history          training and validation loss
     errors           distribution of the error, with examples
     filters          what the first and the last layer learned
@@ -52,7 +55,8 @@ def command(
     given = [name for name, value in chosen.items() if value is not None]
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)} exclude each other")
-    if given and kind != "reconstructions":
+    allowed = {"reconstructions": chosen, "denoising": ("--index", "--count")}.get(kind, ())
+    if given and given[0] not in allowed:
         raise click.UsageError(f"{given[0]} belongs to the kind reconstructions")
 
     from aecli import plots

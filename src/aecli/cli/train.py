@@ -138,6 +138,11 @@ def _report(run: "Run", quiet: bool) -> None:
         for part, values in metrics["splits"].items()
         for row, label in names.items()
     ]
+    rows += [
+        [part, label, *metric_cells(values[row])]
+        for part, values in metrics.get("denoising", {}).items()
+        for row, label in (("restored", f"{run.name}, of noisy"), ("noisy", "noisy images"))
+    ]
     print_table(["images", "by", *metric_header()], rows, left=2)
     exact = sum(values["model"]["exact_copies"] for values in metrics["splits"].values())
     note_limits(run.image_format.image_shape, exact, quiet)

@@ -1,0 +1,66 @@
+"""Denoising: how well a run that was trained on corrupted images restores them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from aecli.config import TrainingConfig, load_config
+from aecli.corruption import Corruption
+from aecli.data import ImageSource, Rows
+from aecli.draws import VALIDATION, Draws, draw_key
+from aecli.errors import RunError
+from aecli.images import Images, Stored
+from aecli.metrics import Means, PerImage, mse, per_image
+from aecli.run import Run
+
+
+@dataclass(frozen=True)
+class Corruptor:
+    """Corrupts images as a training corrupts its validation images: alike in every epoch."""
+
+    corruption: Corruption
+    seed: int
+
+    def __call__(self, images: Images, rows: Rows) -> Images:
+        """Return images (N, H, W, C) corrupted, by their rows in the file (N,)."""
+        key = np.array(draw_key(self.seed, VALIDATION), np.uint32)
+        return np.asarray(self.corruption.apply(images, Draws(np, key, rows.astype(np.uint32))))
+
+
+def corruptor(training: TrainingConfig) -> Corruptor | None:
+    """Return what corrupts the validation images of a training; None where nothing does."""
+    return None if training.corruption is None else Corruptor(training.corruption, training.seed)
+
+
+def corruptor_of(run: Run) -> Corruptor:
+    """Return what corrupted a run's validation images; RunError where nothing did."""
+    found = corruptor(load_config(run.config_file).config.training)
+    if found is None:
+        raise RunError(
+            f"{run.path}: was trained without training.corruption: train one that denoises, e.g. ae train -c denoising"
+        )
+    return found
+
+
+def evaluate_denoising(
+    reconstruct: Callable[[Images], Images],
+    corrupt: Corruptor,
+    source: ImageSource,
+    mean_image: Images,
+    rows: Rows | None = None,
+) -> dict[str, dict[str, float | int | None]]:
+    """Return the means of every metric between clean images and two others: `noisy` ones, and those `restored`."""
+
+    def measure(stored: Stored, numbers: Rows) -> tuple[dict[str, dict[str, PerImage]], float]:
+        images = source.format.to_contract(stored)
+        noisy = corrupt(images, numbers)
+        values = {"noisy": per_image(images, noisy), "restored": per_image(images, reconstruct(noisy))}
+        return values, float(mse(images, np.broadcast_to(mean_image, images.shape)).sum())
+
+    means, error = {"noisy": Means(), "restored": Means()}, 0.0
+    for measured, mean_image_error in source.map_stored(measure, rows):
+        for name, values in measured.items():
+            means[name].add(values)
+        error += mean_image_error
+    return {name: row.summary(error / max(1, row.count)) for name, row in means.items()}

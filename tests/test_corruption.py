@@ -1,0 +1,143 @@
+"""Corruption: each rule's definition, and runs that learn to undo it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aecli import plots
+from aecli.config import load_config
+from aecli.corruption import RULES, Corruption
+from aecli.denoising import Corruptor, corruptor_of
+from aecli.draws import VALIDATION, Draws, draw_key
+from aecli.errors import RunError
+from aecli.nn.door import tf
+from aecli.nn.inputs import Inputs
+from aecli.training import train
+from tests.conftest import SMALL
+
+GREY = np.full((200, 14, 15, 1), 0.5, np.float32)
+ROWS = np.arange(200)
+
+
+def corrupted(images=GREY, rows=ROWS, seed=0, **amounts):
+    return Corruptor(Corruption(**amounts), seed)(images, rows)
+
+
+def test_gaussian_noise_has_its_standard_deviation_and_is_clipped():
+    noise = corrupted(gaussian=0.1) - 0.5
+    assert noise.mean() == pytest.approx(0, abs=2e-3)
+    assert noise.std() == pytest.approx(0.1, rel=0.02)
+    spoilt = corrupted(gaussian=1.0)
+    assert (spoilt.min(), spoilt.max()) == (0, 1)
+    assert (corrupted(np.full_like(GREY, 3.0), gaussian=0.1) <= 3).all()  # beyond white already: no further
+
+
+def test_masking_sets_its_share_to_black_and_leaves_the_rest():
+    spoilt = corrupted(masking=0.3)
+    assert set(spoilt.ravel()) == {0, 0.5}
+    assert (spoilt == 0).mean() == pytest.approx(0.3, abs=0.01)
+
+
+def test_salt_and_pepper_sets_half_of_its_share_to_black_and_half_to_white():
+    spoilt = corrupted(salt_and_pepper=0.2)
+    assert set(spoilt.ravel()) == {0, 0.5, 1}
+    assert (spoilt == 0).mean() == pytest.approx(0.1, abs=0.01)
+    assert (spoilt == 1).mean() == pytest.approx(0.1, abs=0.01)
+
+
+def test_several_apply_one_after_the_other_in_the_order_of_the_table():
+    both = corrupted(gaussian=0.1, masking=0.3)
+    masked = corrupted(masking=0.3) == 0
+    assert (both[masked] == 0).all()
+    np.testing.assert_array_equal(both[~masked], corrupted(gaussian=0.1)[~masked])
+    assert list(RULES) == list(Corruption.model_fields)
+
+
+def test_nothing_is_corrupted_by_none():
+    np.testing.assert_array_equal(corrupted(), GREY)
+
+
+def test_an_image_is_corrupted_by_its_row_and_the_seed():
+    few = np.array([17, 3])
+    np.testing.assert_array_equal(corrupted(GREY[few], few, gaussian=0.1), corrupted(gaussian=0.1)[few])
+    assert not np.array_equal(corrupted(gaussian=0.1, seed=1), corrupted(gaussian=0.1))
+
+
+@pytest.mark.parametrize("amounts", [{"gaussian": 0.2}, {"masking": 0.3}, {"salt_and_pepper": 0.1}], ids=str)
+def test_training_and_validation_corrupt_as_the_definition_in_numpy_says(amounts):
+    rule = Corruption(**amounts)
+    inputs, rows = Inputs(None, rule), tf.constant(ROWS, tf.uint32)
+    for epoch in (VALIDATION, 1):
+        key = draw_key(0, epoch)
+        expected = rule.apply(GREY, Draws(np, np.array(key, np.uint32), ROWS.astype(np.uint32)))
+        seen, target = inputs.training(tf.constant(GREY), rows, tf.constant(key, tf.uint32))
+        np.testing.assert_array_equal(target, GREY)
+        np.testing.assert_allclose(seen, expected, atol=1e-6)
+        validated = inputs.validation(tf.constant(GREY), rows, tf.constant(key, tf.uint32))
+        np.testing.assert_allclose(validated, expected, atol=1e-6)
+
+
+DENOISING = ("training.corruption={gaussian: 0.3}", "model.hidden=[]", "model.latent_dim=24", "training.epochs=60")
+
+
+@pytest.fixture(scope="module")
+def denoising(tmp_path_factory):
+    keys = (*SMALL, *DENOISING, "data.test_split=0.1")
+    return train(load_config(None, keys).config, tmp_path_factory.mktemp("denoising") / "small")
+
+
+def test_a_run_learns_to_restore_noisy_images(denoising):
+    for part in ("validation", "test"):
+        measured = denoising.metrics["denoising"][part]
+        assert measured["restored"]["mse"] < 0.6 * measured["noisy"]["mse"]
+        assert measured["restored"]["mse"] > denoising.metrics["splits"][part]["model"]["mse"]
+
+
+def test_the_validation_loss_is_that_of_restoring(denoising):
+    """Of the very images that are measured and drawn afterwards, corrupted alike in every epoch."""
+    restored = denoising.metrics["denoising"]["validation"]["restored"]["mse"]
+    assert denoising.history[-1].val_loss == pytest.approx(restored, rel=1e-4)
+
+
+def test_streamed_and_resident_images_are_corrupted_alike(monkeypatch):
+    """Validation visits no order of its own: before any training the losses of both are those of the same images."""
+    from aecli.feed import Feed
+    from aecli.nn.program import Program
+    from aecli.prepare import open_data, prepare
+    from aecli.progress import Silence
+
+    config = load_config(None, (*SMALL, *DENOISING)).config
+    prepared = prepare(config, *open_data(config), Silence())
+    monkeypatch.setattr("aecli.feed.WINDOW_BYTES", 64 * 64)
+    losses = []
+    for budget, batch_size in ((10**9, 128), (1, 128), (10**9, 7)):
+        training = config.training.model_copy(update={"batch_size": batch_size})
+        feed = Feed(prepared.train, prepared.split.validation, batch_size, budget)
+        program = Program(config.model.build((8, 8, 1), 0), training, 0.0, feed)
+        losses.append(program.validate(feed, 0))
+    assert losses[1:] == pytest.approx(losses[:1] * 2, rel=1e-5)
+
+
+def test_the_picture_shows_clean_noisy_and_restored(denoising):
+    assert (denoising.plots_folder / "denoising.png").is_file()
+    subject = plots.subject_of(denoising, None)
+    figure = plots.denoising(subject, [3])
+    clean, _ = subject.show([3])
+    noisy = corruptor_of(denoising)(clean, subject.row_numbers([3]))
+    shown = [image.get_array() for image in figure.axes[0].images]
+    for drawn, expected in zip(shown, (clean, noisy, subject.model.reconstruct(noisy)), strict=True):
+        np.testing.assert_allclose(drawn, expected[0, :, :, 0], atol=1e-6)
+    assert "gaussian 0.3" in " ".join(text.get_text() for text in figure.texts)
+
+
+def test_a_run_without_corruption_has_nothing_to_restore(trained, ae):
+    with pytest.raises(RunError, match="trained without training"):
+        plots.denoising(plots.subject_of(trained, None))
+    assert ae("plot", "denoising", "--run", str(trained.path)).exit_code == 1
+
+
+def test_early_stopping_watches_the_restoring():
+    run = train(load_config(None, (*SMALL, *DENOISING, "training.early_stopping={patience: 2}")).config, Path("a"))
+    best = min(record.val_loss for record in run.history)
+    assert run.metrics["denoising"]["validation"]["restored"]["mse"] == pytest.approx(best, rel=1e-4)
