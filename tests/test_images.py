@@ -117,6 +117,8 @@ def test_layouts_that_are_not_images(shape, wanted, message):
         ("<f8", 0.0, 16.0, (0, 16)),
         ("<f8", -3.5, 4.5, (-3.5, 4.5)),
         ("<f8", 7.0, 7.0, (7, 8)),
+        ("<f8", 2e-7, 3e-6, (2e-7, 3e-6)),
+        ("<f4", 0.0, 0.02, (0, 1)),
     ],
 )
 def test_value_range_is_decided_from_dtype_and_data(dtype, low, high, expected):

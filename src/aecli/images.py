@@ -16,6 +16,8 @@ Images = NDArray[np.float32]
 
 _BIT_DEPTHS = (1, 8, 10, 12, 14, 16, 32)
 _CHANNELS = (1, 2, 3, 4)
+_LEAST_SHARE = 0.01
+"""Floats that fill less of a known range than this are in units of their own: in it they would all be one grey."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def decide_value_range(dtype: np.dtype[Any], low: float, high: float) -> tuple[t
         return (0.0, float(2**bits - 1)), f"{dtype.name} values up to {high:g} fit {bits} bits"
     if dtype.kind == "f":
         for known in ((0.0, 1.0), (-1.0, 1.0)):
-            if known[0] <= low and high <= known[1]:
+            if known[0] <= low and high <= known[1] and high - low >= _LEAST_SHARE * (known[1] - known[0]):
                 return known, f"{dtype.name} values within [{known[0]:g}, {known[1]:g}]"
         if low >= 0 and 128 <= high <= 255:
             return (0.0, 255.0), f"{dtype.name} values up to {high:g} look like 8 bits"

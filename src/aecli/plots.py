@@ -153,9 +153,7 @@ def denoising(subject: Subject, positions: Sequence[int] | None = None) -> Figur
         sheet.write(i, f"#{rows[i]}", f"{before[i]:.1f} → {after[i]:.1f} dB")
         if i % COLUMNS == 0:
             sheet.name_rows(i, ("clean", "noisy", "restored"))
-    text = (
-        f"Shown: {len(images)}. Noisy by {corrupt.corruption}. Under each the PSNR of both."
-    )
+    text = f"Shown: {len(images)}. Noisy by {corrupt.corruption}. Under each the PSNR of both."
     _caption(sheet.figure, subject, text)
     return sheet.figure
 
