@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from aecli.comparing import Unseen, compare
-from aecli.config import load_config
+from aecli.config import load_config, varied
 from aecli.errors import AeError, ConfigError
 from aecli.provenance import identity
 from aecli.run import Run
@@ -417,3 +417,15 @@ def test_ae_compare_refuses_in_one_line_before_training(ae, arguments, message):
     assert done.exit_code == 1
     assert message in done.stderr
     assert not Path("studies").exists()
+
+
+def test_variants_of_augmentation_and_corruption_have_readable_names_and_folders():
+    values = {"training.corruption": [None, {"gaussian": 0.2}], "data.augment": [None, {"shift": 0.1, "flip": "both"}]}
+    config = varied(load_config(None, TINY).config, {"study.vary": values}, "test")
+    names = [variant.name for variant in plan(config)]
+    assert names[0] == "corruption=null, augment=null"
+    assert names[3] == "corruption={gaussian: 0.2}, augment={shift: 0.1, flip: both}"
+    assert (
+        Study(Path("s")).run(plan(config)[3], 0).path.parent.name
+        == "corruption=_gaussian_0.2_augment=_shift_0.1_flip_both"
+    )
