@@ -28,7 +28,7 @@ def trained(strategy):
     losses = []
     with strategy.scope():
         autoencoder = config.model.build(prepared.train.format.image_shape, 0)
-        fit(Program(autoencoder, config.training, config.model.activity_l1, feeds[0]), *feeds, config.training, lambda r, _: losses.append((r.loss, r.val_loss)))
+        fit(Program(autoencoder, config.training, config.model.activity_l1, feeds[0], config.data.augment), *feeds, config.training, lambda r, _: losses.append((r.loss, r.val_loss)))
     return losses, np.concatenate([w.ravel() for w in autoencoder.model.get_weights()])
 
 one_losses, one = trained(tf.distribute.get_strategy())
@@ -49,6 +49,7 @@ def train_on_one_and_two(*overrides: str) -> dict:
     "overrides",
     [
         ["training.batch_size=33", "model.l2=1e-4", "model.activity_l1=1e-3"],
+        ["training.corruption={masking: 0.2}", "data.augment={shift: 0.1, rotate: 10}"],
         ["training.batch_size=7", "training.early_stopping={patience: 1}", "training.optimizer=adamw"],
     ],
     ids=" ".join,
