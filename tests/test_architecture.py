@@ -13,7 +13,12 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 FLOORS = [
     ("errors",),
     ("seeds", "activations", "images", "history", "health", "package_files", "strict_yaml", "files", "machine", "kept"),
-    ("progress", "parallel", "sheet", "draws"),
+    ("decoding", "cache"),
+    ("progress", "parallel", "sheet", "draws", "arrays"),
+    ("manifest",),
+    ("pictures", "packed"),
+    ("decoded",),
+    ("sources",),
     ("metrics", "baselines", "stats", "data", "fields"),
     ("feed", "corruption"),
     ("augmentation",),

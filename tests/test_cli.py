@@ -169,7 +169,7 @@ def test_wrong_usage_is_exit_code_2(ae, run, arguments):
     ("arguments", "message"),
     [
         (("reconstruct", "missing.npy"), "missing.npy: no such file"),
-        (("reconstruct", "."), ".: is a folder"),
+        (("reconstruct", "."), ".: holds no pictures"),
         (("reconstruct", DIGITS, "--run", "nowhere"), "nowhere: no such run"),
         (("reconstruct", DIGITS, "--run", "."), ".: is not a run's folder"),
         (("reconstruct", DIGITS, "--output", "no/where.npy"), "no/where.npy: the folder no does not exist"),

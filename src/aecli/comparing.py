@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from aecli.config import Config
+from aecli.decoded import Told, untold
 from aecli.errors import AeError
 from aecli.files import write_text
 from aecli.machine import cores
@@ -54,7 +55,12 @@ class Compared:
 
 
 def compare(
-    config: Config, folder: Path, progress: StudyProgress, workers: int | None = None, overwrite: bool = False
+    config: Config,
+    folder: Path,
+    progress: StudyProgress,
+    workers: int | None = None,
+    overwrite: bool = False,
+    told: Told = untold,
 ) -> Compared:
     """Train the runs that the study in `folder` lacks, and write its table and summary.
 
@@ -64,7 +70,7 @@ def compare(
     """
     config = with_absolute_paths(config)
     variants, its_seeds = plan(config), seeds(config)
-    train, test = open_data(config)
+    train, test = open_data(config, told)
     for each in (train, test):
         if each is not None:
             progress.note(str(each))

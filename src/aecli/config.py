@@ -10,12 +10,13 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, Field, PlainSerializer, Strict, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Strict, ValidationError
 
 from aecli import strict_yaml
 from aecli.augmentation import Augmentation
 from aecli.config_problems import brief, dotted, in_order, is_other_alternative, problem
 from aecli.corruption import Corruption
+from aecli.decoding import Color, Decoding, Fit
 from aecli.errors import ConfigError, did_you_mean
 from aecli.fields import Choice, ChoiceOf, Parameter, Section, parse_choice
 from aecli.models import DenseModel
@@ -37,13 +38,21 @@ def _in_order_pair(pair: tuple[float, float]) -> tuple[float, float]:
 Pair = Annotated[tuple[float, float], Strict(False), AfterValidator(_in_order_pair)]
 
 
+def _both_sides(size: Any) -> Any:
+    return (size, size) if isinstance(size, int) and not isinstance(size, bool) else size
+
+
+Side = Annotated[int, Field(gt=0, le=65_535)]
+Size = Annotated[tuple[Side, Side], Strict(False), BeforeValidator(_both_sides)]
+
+
 class DataConfig(Section):
     """Which images, and how to read them."""
 
     train: FilePath | None = None
-    """file of training images (.npy); null: the handwritten digits that come with the package"""
+    """training images: a folder of pictures, a .txt list of them, .npy, .npz or IDX; null: the digits of the package"""
     test: FilePath | None = None
-    """file of test images, measured after training; null: none"""
+    """test images, measured after training; null: none"""
     validation_split: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """share of the training images held out, shuffled by the seed"""
     test_split: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -54,12 +63,23 @@ class DataConfig(Section):
         Annotated[tuple[Annotated[int, Field(gt=0)], ...], Strict(False), Field(min_length=2, max_length=3)] | None
     ) = None
     """[height, width] or [height, width, channels] of flat rows; null: as stored, square rows as a square"""
+    size: Size | None = None
+    """of pictures: [height, width], or one number for both; null: their own if all share one, else 64 x 64"""
+    fit: Fit = "crop"
+    """pictures of other proportions are scaled and cropped, padded with black, or stretched: crop, pad or stretch"""
+    color: Color = "auto"
+    """of pictures: grey, rgb, or auto: grey where all of them are"""
     value_range: Literal["auto"] | Pair = "auto"
     """the stored values that stand for black and white, [low, high]; auto: from dtype and data"""
     augment: Augmentation | None = None
     """training images changed anew in every epoch, e.g. {shift: 0.1, flip: horizontal, rotate: 10}; null: as stored"""
     memory_budget: Annotated[int, Field(gt=0)] | None = None
     """MB of training images held in memory, larger files are streamed; null: a quarter of the machine's memory"""
+
+    @property
+    def decoding(self) -> Decoding:
+        """What is asked of pictures."""
+        return Decoding(self.size, self.fit, self.color)
 
 
 _ADAM: Mapping[str, Parameter] = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}

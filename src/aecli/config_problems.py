@@ -91,6 +91,8 @@ def _message(model: type[BaseModel], detail: ErrorDetails, key: Key) -> str:
         return str(context["error"])
     if key[:2] == ("data", "value_range"):
         return "expected auto or [low, high], two numbers"
+    if key[:2] == ("data", "size") and kind in ("tuple_type", "missing", "too_long", "too_short"):
+        return f"expected a number of pixels or [height, width], received {brief(received)}"
     if kind == "literal_error":
         words = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
         near = get_close_matches(received, words, n=1) if isinstance(received, str) else []

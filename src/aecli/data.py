@@ -1,20 +1,23 @@
-"""Reading image arrays from files without loading them whole, checking and splitting them."""
+"""Images of a source: opened and checked without loading them whole, read by chunks, split."""
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.errors import DataError, NotFiniteError, did_you_mean, one_line
+from aecli.arrays import ArrayFile
+from aecli.decoded import Told, untold
+from aecli.decoding import Decoding
+from aecli.errors import DataError, NotFiniteError
 from aecli.images import ImageFormat, Images, Stored, decide_value_range, find_image_shape
 from aecli.parallel import ordered_map
 from aecli.seeds import derive
+from aecli.sources import manifest_of, open_source
 
 T = TypeVar("T")
 Rows = NDArray[np.int64]
@@ -31,63 +34,6 @@ CHUNK_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True)
-class ArrayFile:
-    """An array in a file, read in pieces: memory does not grow with the file."""
-
-    path: Path
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    offset: int
-    order: str
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def read(self, start: int, stop: int) -> Stored:
-        """Return rows [start, stop) as stored."""
-        if self.order == "F":
-            return np.array(self._map()[start:stop])
-        count, values = max(0, stop - start), prod(self.shape[1:])
-        offset = self.offset + start * values * self.dtype.itemsize
-        try:
-            # Cheaper than a map of every piece, and a file that has become shorter is an error, not a crash.
-            return np.fromfile(self.path, self.dtype, count * values, offset=offset).reshape(count, *self.shape[1:])
-        except (OSError, ValueError) as error:
-            raise self._changed(error) from error
-
-    def take(self, indices: Rows) -> Stored:
-        """Return these rows as stored."""
-        return np.asarray(self._map()[indices])
-
-    def map(self) -> Stored:
-        """Return the whole array as a memory map, whose pages all processes share; writing to it changes no file."""
-        return self._map("c")
-
-    def state(self) -> tuple[int, int]:
-        """Return what differs once the file has been written to: its size and the time of its last change."""
-        try:
-            found = self.path.stat()
-        except OSError as error:
-            raise self._changed(error) from error
-        return found.st_size, found.st_mtime_ns
-
-    def require_state(self, state: tuple[int, int]) -> None:
-        """Raise DataError where the file has been written to since it was in this state."""
-        if self.state() != state:
-            raise self._changed(OSError("another size or time"))
-
-    def _map(self, mode: str = "r") -> Stored:
-        # A map of its own for every piece: pages of a piece leave memory together with it.
-        try:
-            return np.memmap(self.path, self.dtype, mode, self.offset, self.shape, self.order)  # type: ignore[call-overload, no-any-return]
-        except (OSError, ValueError) as error:
-            raise self._changed(error) from error
-
-    def _changed(self, error: Exception) -> DataError:
-        return DataError(f"{self.path}: changed while it was read ({one_line(error)}): run the command again")
-
-
-@dataclass(frozen=True)
 class Scan:
     """The extremes of all values in stored units, or those of their type where they decide nothing.
 
@@ -100,81 +46,15 @@ class Scan:
     constant_rows: tuple[int, ...] = ()
 
 
-def open_npy(path: Path) -> ArrayFile:
-    """Open an .npy file of real numbers, at least one row; its values are not read yet."""
-    with path.open("rb") as file:
-        magic = file.read(len(np.lib.format.MAGIC_PREFIX))
-    if not magic:
-        raise DataError(f"{path}: the file is empty: save the images again with numpy.save")
-    if magic != np.lib.format.MAGIC_PREFIX:
-        raise DataError(f"{path}: not an .npy file: save the images with numpy.save")
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        raise DataError(f"{path}: {_npy_problem(str(error))}") from error
-    except Exception as error:  # NumPy's header parser lets errors of many kinds through
-        raise DataError(f"{path}: the .npy file is damaged ({one_line(error)}): save it again") from error
-    if array.dtype.kind not in "buif":
-        kinds = {"c": "complex numbers", "O": "Python objects", "U": "text", "S": "text", "V": "records"}
-        found = kinds.get(array.dtype.kind, f"values of type {array.dtype}")
-        raise DataError(f"{path}: expected real numbers, found {found}: save the images as a plain numeric array")
-    if array.ndim == 0:
-        raise DataError(f"{path}: expected an array of images, found a single number: save an array (N, H, W)")
-    if len(array) == 0:
-        raise DataError(f"{path}: holds 0 images: give a file with at least one")
-    if array.size == 0:
-        raise DataError(f"{path}: shape {list(array.shape)} has no values: give images of at least one pixel")
-    order = "C" if array.flags.c_contiguous else "F"
-    return ArrayFile(path, array.shape, array.dtype, array.offset, order)
-
-
-def _npy_problem(message: str) -> str:
-    if "mmap length" in message or "reshape" in message or "array is too big" in message:
-        return "the file ends before its last image: copy or save it again"
-    if "Python objects" in message or "Object arrays" in message:
-        return "expected real numbers, found Python objects: save the images as a plain numeric array"
-    if "empty file" in message or "mmap an empty" in message:
-        return "holds 0 images: give a file with at least one"
-    return f"the .npy file is damaged ({' '.join(message.split())[:120]}): save it again"
-
-
-SOURCES: Mapping[str, Callable[[Path], ArrayFile]] = MappingProxyType({".npy": open_npy})
-
-
-def open_source(path: Path) -> ArrayFile:
-    """Open an array of images or latents by its suffix."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{str(path)!a}: the name is not UTF-8: rename the file") from error
-    try:
-        exists, is_folder = path.exists(), path.is_dir()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}): check the path") from error
-    if is_folder:
-        raise DataError(f"{path}: is a folder, expected a file: give one of {', '.join(SOURCES)}")
-    if not exists:
-        here = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise DataError(f"{path}: no such file{did_you_mean(path.name, here) or ': check the path'}")
-    if not path.is_file():
-        raise DataError(f"{path}: is not a regular file: give one of {', '.join(SOURCES)}")
-    reader = SOURCES.get(path.suffix.lower())
-    if reader is None:
-        raise DataError(f"{path}: unknown suffix '{path.suffix}': give one of {', '.join(SOURCES)}")
-    try:
-        return reader(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}): check its permissions") from error
-
-
 @dataclass(frozen=True)
 class ImageSource:
-    """Images in a file together with their format."""
+    """Images in a file together with their format; `decoding` is what was asked of pictures."""
 
     file: ArrayFile
     format: ImageFormat
     scan: Scan
     range_reason: str
+    decoding: Decoding = field(default_factory=Decoding)
 
     def __len__(self) -> int:
         return len(self.file)
@@ -182,10 +62,21 @@ class ImageSource:
     def __str__(self) -> str:
         low, high = self.format.value_range
         height, width, channels = self.format.image_shape
-        return (
+        found = (
             f"{self.file.path}: {len(self):,} image{'s' if len(self) > 1 else ''} of {height} x {width} x {channels}, "
             f"values from {low:g} to {high:g} stand for 0 to 1 ({self.range_reason})"
         )
+        return "\n".join([*self.file.notes, found])
+
+    @cached_property
+    def names(self) -> tuple[str, ...] | None:
+        """The file that each row was decoded from, where that is known."""
+        manifest = manifest_of(self.file)
+        return manifest.files if manifest else None
+
+    def name(self, row: int) -> str | None:
+        """Return the file that a row was decoded from, None where that is not known."""
+        return self.names[row] if self.names else None
 
     def map(self, function: Callable[[Images], T], rows: Rows | None = None) -> Iterator[T]:
         """Yield function(images) for each chunk of the file, or of these rows, in order; all cores work."""
@@ -226,13 +117,28 @@ def open_images(
     image_shape: tuple[int, ...] | None = None,
     value_range: tuple[float, float] | None = None,
     given_reason: str = "as given",
+    decoding: Decoding | None = None,
+    told: Told = untold,
 ) -> ImageSource:
-    """Open and check the images of a file: known layout, finite values, a value range.
+    """Open and check the images of a source: known layout, finite values, a value range.
 
     `image_shape` is needed for flat rows that are not square. `value_range` None decides it from
-    the dtype and the data, otherwise `given_reason` says where it comes from. Raises DataError.
+    the dtype and the data, otherwise `given_reason` says where it comes from. `decoding` is what pictures
+    become, and `told` hears how far that is. Raises DataError.
     """
-    file = open_source(path)
+    decoding = decoding or Decoding()
+    return images_of(open_source(path, decoding, told), image_shape, value_range, given_reason, decoding)
+
+
+def images_of(
+    file: ArrayFile,
+    image_shape: tuple[int, ...] | None = None,
+    value_range: tuple[float, float] | None = None,
+    given_reason: str = "as given",
+    decoding: Decoding | None = None,
+) -> ImageSource:
+    """Check the images of an array that is open; see `open_images`."""
+    path = file.path
     shape = find_image_shape(str(path), file.shape, image_shape)
     found = _nothing_to_find(file.dtype, value_range) or scan(file)
     if value_range is None:
@@ -242,7 +148,7 @@ def open_images(
     if not np.isfinite(value_range[1] - value_range[0]):
         raise DataError(f"{path}: values from {found.low:g} to {found.high:g} are too far apart: scale the images down")
     image_format = ImageFormat(file.dtype.str, file.shape[1:], shape, value_range)
-    return ImageSource(file, image_format, found, reason)
+    return ImageSource(file, image_format, found, reason, decoding or Decoding())
 
 
 def _nothing_to_find(dtype: np.dtype[Any], value_range: tuple[float, float] | None) -> Scan | None:
@@ -282,12 +188,6 @@ def scan(file: ArrayFile) -> Scan:
             broken_rows,
         )
     return Scan(low, high, constants, tuple(constant_rows))
-
-
-def fingerprint(path: Path) -> str:
-    """Return the SHA-256 of the file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)

@@ -57,16 +57,26 @@ class NpyWriter:
         self._temporary = self._whole.__enter__()
         try:
             self._file = self._temporary.open("wb")
-            header = {
-                "descr": np.lib.format.dtype_to_descr(self.dtype),
-                "fortran_order": False,
-                "shape": self.shape,
-            }
-            np.lib.format.write_array_header_1_0(self._file, header)
+            self._write_header()
         except BaseException as error:  # Ctrl-C too must leave nothing behind
             self._whole.__exit__(type(error), error, error.__traceback__)
             raise
         return self
+
+    def _write_header(self) -> None:
+        header = {
+            "descr": np.lib.format.dtype_to_descr(self.dtype),
+            "fortran_order": False,
+            "shape": self.shape,
+        }
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def end_after(self, count: int) -> None:
+        """Say that the file has come to its end with so many rows, no more than its shape said."""
+        # NumPy leaves room in the header for the first number to grow, so that it never changes its length.
+        self.shape = (count, *self.shape[1:])
+        self._file.seek(0)
+        self._write_header()
 
     def write(self, rows: Any) -> None:
         """Append rows."""

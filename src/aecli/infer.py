@@ -1,6 +1,6 @@
 """Using a trained model: chunk by chunk, with ONNX Runtime, never TensorFlow."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aecli.arrays import ArrayFile
 from aecli.baselines import Baselines
-from aecli.data import ArrayFile, ImageSource, chunk_slices, open_images, open_source, scan
+from aecli.data import ImageSource, chunk_slices, images_of, scan
+from aecli.decoded import Told, untold
+from aecli.decoding import Color, Decoding, Fit
 from aecli.errors import DataError, RunError, one_line
 from aecli.images import ImageFormat, Images, Stored
 from aecli.metrics import METRICS, Means, PerImage, mse, per_image
 from aecli.parallel import ordered_map
-from aecli.run import Run
+from aecli.run import Run, decoding_of
+from aecli.sources import holds_pictures, open_source
 
 Latents = NDArray[np.float32]
 """Codes, float32 (N, latent_dim)."""
@@ -71,13 +75,47 @@ def _session(path: Path, input_name: str) -> Any:
     return session
 
 
-def open_images_like(path: Path, trained: ImageFormat, value_range: tuple[float, float] | None = None) -> ImageSource:
+def open_images_for(run: Run, path: Path, told: Told = untold) -> ImageSource:
+    """Open images for the model of a run; pictures become what those of its training did. Raises DataError."""
+    return open_images_like(path, run.image_format, fit=run.decoding.fit, told=told)
+
+
+def reopen_images(run: Run, fields: Mapping[str, Any], cure: str, *, name_only: bool = False) -> ImageSource:
+    """Open the images that a run was trained or tested on, `fields` of its environment.json.
+
+    Raises RunError with the cure where they are gone, or no longer those of the training; `name_only` keeps the
+    folder they are in out of it.
+    """
+    path, trained = Path(str(fields["file"])), run.image_format
+    where = f"{path.name if name_only else path}: what the run was trained or tested on"
+    if not path.exists():
+        raise RunError(f"{where} is no longer there: {cure}")
+    decoding = decoding_of(fields)
+    try:
+        file = open_source(path, decoding)
+        unchanged = file.fingerprint() == fields["sha256"]
+    except DataError:
+        unchanged = False
+    if not unchanged:
+        raise RunError(f"{where} has changed since: {cure}")
+    return images_of(file, trained.image_shape, trained.value_range, decoding=decoding)
+
+
+def open_images_like(
+    path: Path,
+    trained: ImageFormat,
+    value_range: tuple[float, float] | None = None,
+    fit: Fit = "crop",
+    told: Told = untold,
+) -> ImageSource:
     """Open images for a model trained on images of the format `trained`.
 
-    Flat rows are read with the model's image shape. Images of the dtype trained on have its value
-    range; for another dtype `value_range` or, where that is None, the data decide. Raises DataError.
+    Pictures are brought to its size and channels. Flat rows are read with the model's image shape. Images of the
+    dtype trained on have its value range; for another dtype `value_range` or, where that is None, the data decide.
+    Raises DataError.
     """
-    file = open_source(path)
+    decoding = _decoding_like(path, trained, fit)
+    file = open_source(path, decoding, told)
     if prod(file.shape[1:]) != prod(trained.image_shape):
         raise DataError(
             f"{path}: the run expects images of {_size(trained.image_shape)}, "
@@ -93,7 +131,7 @@ def open_images_like(path: Path, trained: ImageFormat, value_range: tuple[float,
         file.dtype.kind == "f" == np.dtype(trained.dtype).kind
     )
     known = trained.value_range if same_units else value_range
-    source = open_images(path, trained.image_shape, known, "as in training")
+    source = images_of(file, trained.image_shape, known, "as in training", decoding)
     low, high = source.format.value_range
     slack = high - low
     if source.scan.low < low - slack or source.scan.high > high + slack:
@@ -104,12 +142,24 @@ def open_images_like(path: Path, trained: ImageFormat, value_range: tuple[float,
     return source
 
 
+def _decoding_like(path: Path, trained: ImageFormat, fit: Fit) -> Decoding:
+    if not holds_pictures(path):
+        return Decoding()
+    height, width, channels = trained.image_shape
+    colors: dict[int, Color] = {1: "grey", 3: "rgb"}
+    if channels not in colors:
+        raise DataError(f"{path}: the run expects images of {channels} channels, pictures have 1 or 3: give an array")
+    return Decoding((height, width), fit, colors[channels])
+
+
 def _size(image_shape: tuple[int, int, int]) -> str:
     return " x ".join(map(str, image_shape))
 
 
 def open_latents(path: Path, latent_dim: int) -> ArrayFile:
     """Open latents (N, latent_dim), all finite; raises DataError."""
+    if holds_pictures(path):
+        raise DataError(f"{path}: expected an .npy of latents (N, {latent_dim}): give what 'ae encode' wrote")
     file = open_source(path)
     if len(file.shape) != 2 or file.shape[1] != latent_dim:
         raise DataError(

@@ -13,12 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from aecli.data import ImageSource, fingerprint, open_images
+from aecli.data import ImageSource
+from aecli.decoded import Told, untold
 from aecli.denoising import corruptor_of
 from aecli.errors import AeError, RunError
 from aecli.files import written_whole
 from aecli.images import Images
-from aecli.infer import Model, load_model, open_images_like
+from aecli.infer import Model, load_model, open_images_for, reopen_images
 from aecli.metrics import PerImage, mse, psnr
 from aecli.run import Run
 from aecli.sheet import COLUMNS, FRAME, INK, Sheet, draw_weights, image_pixels
@@ -99,19 +100,13 @@ def _lowest(values: PerImage, count: int) -> list[int]:
     return [int(i) for i in candidates[np.argsort(values[candidates], kind="stable")][:count]]
 
 
-def subject_of(run: Run, images: Path | None) -> Subject:
+def subject_of(run: Run, images: Path | None, told: Told = untold) -> Subject:
     """Return what to draw: these images, or by default the run's validation images from its own data file."""
     model = load_model(run)
     if images is not None:
-        return Subject(run, model, open_images_like(images, run.image_format), images.name)
-    data = run.environment.get("data", {})
-    path = Path(str(data.get("file")))
-    if not path.is_file() or fingerprint(path) != data.get("sha256"):
-        problem = "has changed since" if path.is_file() else "is no longer there"
-        raise RunError(f"{path}: the run's training images: the file {problem}: name images with --images FILE")
-    image_format = run.image_format
-    source = open_images(path, image_format.image_shape, image_format.value_range)
-    return Subject(run, model, source, f"{path.name} (validation)", run.split.validation)
+        return Subject(run, model, open_images_for(run, images, told), images.name)
+    source = reopen_images(run, run.environment["data"], "put it back, or name images with --images")
+    return Subject(run, model, source, f"{source.file.path.name} (validation)", run.split.validation)
 
 
 def reconstructions(subject: Subject, positions: Sequence[int] | None = None) -> Figure:

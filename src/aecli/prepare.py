@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from aecli.activations import find_activation
 from aecli.config import PACKAGED_DIGITS, Config
-from aecli.data import ImageSource, Rows, Split, open_images, open_source, split_indices
+from aecli.data import ImageSource, Rows, Split, open_images, split_indices
+from aecli.decoded import Told, untold
 from aecli.errors import ConfigError
 from aecli.feed import WINDOW_BYTES, Feed
 from aecli.findings import before_training, constant_images
@@ -12,6 +13,7 @@ from aecli.infer import open_images_like
 from aecli.machine import memory_size
 from aecli.package_files import packaged
 from aecli.progress import Progress
+from aecli.sources import PACKED, holds_pictures, open_source
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,20 @@ class Prepared:
 def require_files(config: Config) -> None:
     """Raise DataError where a file that the config names is missing or no array, without reading its values."""
     for path in (config.data.train, config.data.test):
-        if path is not None:
-            open_source(path)
+        # What is packed or decoded is looked at when it is opened, which takes its time.
+        if path is not None and not holds_pictures(path) and path.suffix.lower() not in PACKED:
+            open_source(path, config.data.decoding)
 
 
-def open_data(config: Config) -> tuple[ImageSource, ImageSource | None]:
+def open_data(config: Config, told: Told = untold) -> tuple[ImageSource, ImageSource | None]:
     """Open the training and the test images that a config names, reading every value once."""
     data = config.data
     value_range = None if data.value_range == "auto" else data.value_range
-    train = open_images(data.train or packaged(PACKAGED_DIGITS), data.image_shape, value_range)
-    return train, open_images_like(data.test, train.format, value_range) if data.test else None
+    train = open_images(
+        data.train or packaged(PACKAGED_DIGITS), data.image_shape, value_range, decoding=data.decoding, told=told
+    )
+    test = open_images_like(data.test, train.format, value_range, data.fit, told) if data.test else None
+    return train, test
 
 
 def prepare(config: Config, train: ImageSource, test: ImageSource | None, progress: Progress) -> Prepared:

@@ -1,6 +1,7 @@
 """Who is told how a training goes, and where its time went."""
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from aecli.history import EpochRecord
@@ -37,6 +38,20 @@ class Silence:
     def epoch(self, record: EpochRecord, epochs: int) -> None: ...
     def collapsed(self, record: EpochRecord, reason: str) -> None: ...
     def close(self) -> None: ...
+
+
+def telling(progress: Progress) -> Callable[[str, int, int], None]:
+    """Return what tells a progress of reading: what is done, how many of how many."""
+    last = ""
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal last
+        if what != last:
+            progress.stage(what)
+            last = what
+        progress.advance(done, total)
+
+    return tell
 
 
 class Stages:

@@ -4,13 +4,17 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 from aecli.config import Config
-from aecli.data import ImageSource, fingerprint
+from aecli.data import ImageSource
 from aecli.machine import cores
 from aecli.run import format_fields
+
+_NOT_IN_IDENTITY = ("train", "test", "memory_budget", "size", "fit", "color")
+"""Keys of `data` that change nothing, or nothing but the values of the images, which are in it by their hash."""
 
 
 def identity(config: Config, data: Mapping[str, Any]) -> str:
@@ -20,7 +24,7 @@ def identity(config: Config, data: Mapping[str, Any]) -> str:
     """
     # Without defaults: a run is still the same when a later version has one more key.
     keys = config.alone().model_dump(mode="json", exclude_defaults=True)
-    ours = {key: value for key, value in keys.pop("data", {}).items() if key not in ("train", "test", "memory_budget")}
+    ours = {key: value for key, value in keys.pop("data", {}).items() if key not in _NOT_IN_IDENTITY}
     keys |= {"data": ours}
     images = [fields and fields["sha256"] for fields in (data["data"], data["test"])]
     return hashlib.sha256(json.dumps([keys, images], sort_keys=True).encode()).hexdigest()
@@ -50,7 +54,8 @@ def data_fields(source: ImageSource) -> dict[str, Any]:
     """Return what environment.json says of images: file, hash, count and format."""
     return {
         "file": str(source.file.path),
-        "sha256": fingerprint(source.file.path),
+        "sha256": source.file.fingerprint(),
         "images": len(source),
         "format": format_fields(source.format),
+        "decoding": asdict(source.decoding),
     }

@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
 from aecli import health
 from aecli.baselines import Baselines
 from aecli.data import Split
+from aecli.decoding import Color, Decoding, Fit
 from aecli.errors import RunError, did_you_mean, one_line
 from aecli.files import write_text, written_whole
 from aecli.health import LayerHealth
@@ -171,6 +172,11 @@ class Run:
         return self._read(self.environment_file, lambda _: _image_format(self.environment["data"]["format"]))
 
     @property
+    def decoding(self) -> Decoding:
+        """What was asked of pictures in training."""
+        return self._read(self.environment_file, lambda _: decoding_of(self.environment["data"]))
+
+    @property
     def baselines(self) -> Baselines:
         """The mean image and the principal components of the training images."""
         shape = self.image_format.image_shape
@@ -263,6 +269,15 @@ def _split(arrays: Mapping[str, Any], count: int) -> Split:
         if len(rows) and (rows.min() < 0 or rows.max() >= count):
             raise ValueError("its rows are not rows of the training file")
     return Split(*parts)
+
+
+def decoding_of(fields: Mapping[str, Any]) -> Decoding:
+    """Return what was asked of pictures, from the fields of images in environment.json."""
+    asked = fields.get("decoding") or {}
+    size, fit, color = asked.get("size"), asked.get("fit", "crop"), asked.get("color", "auto")
+    if fit not in get_args(Fit) or color not in get_args(Color):
+        raise ValueError("its decoding of pictures is unknown")
+    return Decoding((int(size[0]), int(size[1])) if size else None, fit, color)
 
 
 def format_fields(image_format: ImageFormat) -> dict[str, Any]:

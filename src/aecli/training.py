@@ -17,6 +17,7 @@ from aecli import plots
 from aecli.baselines import Baselines, fit_baselines
 from aecli.config import Config, to_yaml
 from aecli.data import ImageSource, Rows
+from aecli.decoded import Told
 from aecli.denoising import corruptor, evaluate_denoising
 from aecli.errors import TrainingError, one_line
 from aecli.feed import Feed
@@ -28,7 +29,7 @@ from aecli.infer import Model, evaluate, load_model
 from aecli.kept import Kept
 from aecli.metrics import METRICS, PerImage, ssim_window
 from aecli.prepare import Prepared, feeds, open_data, prepare, require_files
-from aecli.progress import Progress, Silence, Stages
+from aecli.progress import Progress, Silence, Stages, telling
 from aecli.provenance import data_fields, environment, identity, with_absolute_paths
 from aecli.run import Run
 
@@ -95,7 +96,7 @@ class Trainer:
         loading = threading.Thread(target=_load_tensorflow)
         loading.start()
         stages.enter("reading images")
-        images = self._images.get(_files(config), lambda: _Images.open(config))
+        images = self._images.get(_files(config), lambda: _Images.open(config, telling(progress)))
         prepared = prepare(config, images.train, images.test, progress)
         stages.enter("loading TensorFlow")
         loading.join()
@@ -141,7 +142,7 @@ class Trainer:
 
 def _files(config: Config) -> tuple[object, ...]:
     data = config.data
-    return data.train, data.test, data.image_shape, data.value_range
+    return data.train, data.test, data.image_shape, data.value_range, data.decoding
 
 
 @dataclass(frozen=True)
@@ -154,8 +155,8 @@ class _Images:
     states: tuple[tuple[int, int], ...]
 
     @classmethod
-    def open(cls, config: Config) -> "_Images":
-        train, test = open_data(config)
+    def open(cls, config: Config, told: Told) -> "_Images":
+        train, test = open_data(config, told)
         states = tuple(each.file.state() for each in (train, test) if each)
         return cls(train, test, {"data": data_fields(train), "test": test and data_fields(test)}, states)
 

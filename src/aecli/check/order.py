@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.check.survey import Survey, Values
-from aecli.data import open_source
 from aecli.errors import DataError
 from aecli.findings import Finding, count_of
+from aecli.sources import open_source
 
 HARMLESS = (
     "harmless to ae, which splits and shuffles; a tool that holds out the last rows would validate on other images "

@@ -52,7 +52,7 @@ def command(
     named = _named_config(images, config_file, overrides, activations, vary, tune, seeds, test_file)
 
     from aecli.cli.study_progress import study_progress
-    from aecli.cli.terminal import note
+    from aecli.cli.terminal import note, reading
     from aecli.comparing import compare
 
     folder = output or STUDIES / (named.config.data.train.stem if named.config.data.train else "digits")
@@ -60,7 +60,8 @@ def command(
     if named.config.data.train is None:
         progress.note("no images given: comparing on the handwritten digits that come with ae")
     try:
-        compared = compare(named.config, folder, progress, workers, overwrite)
+        with reading(quiet) as told:
+            compared = compare(named.config, folder, progress, workers, overwrite, told)
     except KeyboardInterrupt:
         progress.note(f"stopped: {folder} keeps every finished run; the same command goes on from there")
         raise SystemExit(130) from None

@@ -16,16 +16,17 @@ from aecli.cli.options import images_argument, output_option, overwrite_option, 
 @quiet_option
 def command(images: Path, run_folder: Path | None, output: Path | None, overwrite: bool, quiet: bool) -> None:
     """Write the latents of IMAGES: .npy, float32 (N, latent_dim)."""
-    from aecli.cli.terminal import note
+    from aecli.cli.terminal import note, reading
     from aecli.files import NpyWriter, refuse_output
-    from aecli.infer import load_model, open_images_like
+    from aecli.infer import load_model, open_images_for
     from aecli.run import find_run
 
     run = find_run(run_folder)
     note(f"using the run {run.path}", quiet or run_folder is not None)
     output = output or Path(f"{images.stem}_latents.npy")
     refuse_output(output, overwrite, images, suffix=".npy")
-    source, model = open_images_like(images, run.image_format), load_model(run)
+    with reading(quiet) as told:
+        source, model = open_images_for(run, images, told), load_model(run)
     note(str(source), quiet)
     with NpyWriter(output, (len(source), model.latent_dim), "<f4") as writer:
         for latents in source.map(model.encode):

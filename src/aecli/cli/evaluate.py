@@ -31,9 +31,9 @@ def command(
     Both baselines were fitted on the run's training images; PCA has the same code length. Pixels are
     in [0, 1]; fvu is the mse divided by that of the mean image.
     """
-    from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_json, print_table
+    from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_json, print_table, reading
     from aecli.files import refuse_output, write_text
-    from aecli.infer import evaluate, load_model, open_images_like
+    from aecli.infer import evaluate, load_model, open_images_for
     from aecli.metrics import METRICS, ssim_window
     from aecli.run import find_run
 
@@ -41,7 +41,8 @@ def command(
     note(f"using the run {run.path}", quiet or run_folder is not None)
     if per_image is not None:
         refuse_output(per_image, overwrite, images)
-    source, baselines = open_images_like(images, run.image_format), run.baselines
+    with reading(quiet) as told:
+        source, baselines = open_images_for(run, images, told), run.baselines
     note(str(source), quiet)
     keep = METRICS if per_image is not None else ()
     evaluation = evaluate(load_model(run).reconstruct, source, baselines, keep=keep)

@@ -60,7 +60,7 @@ def command(
         raise click.UsageError(f"{given[0]} belongs to the kind reconstructions")
 
     from aecli import plots
-    from aecli.cli.terminal import note
+    from aecli.cli.terminal import note, reading
     from aecli.errors import RunError
     from aecli.files import refuse_output
     from aecli.run import find_run
@@ -71,7 +71,8 @@ def command(
         plots.check_suffix(output)
         refuse_output(output, overwrite, *([images] if images else []))
     if plots.KINDS[kind].needs_images:
-        subject = plots.subject_of(run, images)
+        with reading(quiet) as told:
+            subject = plots.subject_of(run, images, told)
         options = {"positions": subject.choose(index, worst, best, count)} if given else {}
         figure = plots.KINDS[kind].draw(subject, **options)
     else:

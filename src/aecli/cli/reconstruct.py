@@ -39,9 +39,9 @@ def command(
     them a PNG of originals and reconstructions. Prints the means of the metrics and the worst images.
     """
     from aecli import plots
-    from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_json, print_table
+    from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_json, print_table, reading
     from aecli.files import NpyWriter, refuse_output
-    from aecli.infer import evaluate, load_model, open_images_like
+    from aecli.infer import evaluate, load_model, open_images_for
     from aecli.metrics import ssim_window
     from aecli.run import find_run
 
@@ -51,7 +51,8 @@ def command(
     picture = output.with_suffix(".png")
     refuse_output(output, overwrite, images, suffix=".npy")
     refuse_output(picture, overwrite, images)
-    source, model, baselines = open_images_like(images, run.image_format), load_model(run), run.baselines
+    with reading(quiet) as told:
+        source, model, baselines = open_images_for(run, images, told), load_model(run), run.baselines
     note(str(source), quiet)
     with NpyWriter(output, source.file.shape, source.format.dtype) as writer:
         evaluation = evaluate(

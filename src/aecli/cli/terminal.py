@@ -3,7 +3,8 @@
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ from rich.table import Table
 
 from aecli.history import EpochRecord
 from aecli.metrics import SSIM_WINDOW, ssim_window
-from aecli.progress import Progress, Silence
+from aecli.progress import Progress, Silence, telling
 
 _WIDE = 1000
 
@@ -74,6 +75,21 @@ def training_progress(quiet: bool) -> Progress:
     if quiet:
         return Silence()
     return _Bar() if sys.stderr.isatty() else _Lines()
+
+
+@contextmanager
+def reading(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield what shows how far decoding pictures is: a bar in a terminal, a line in a file, nothing when quiet."""
+    if quiet:
+        yield lambda what, done, total: None
+    elif not sys.stderr.isatty():
+        yield telling(_Lines())
+    else:
+        bar = _Bar()
+        try:
+            yield telling(bar)
+        finally:
+            bar.close()
 
 
 class _Lines:

@@ -6,15 +6,14 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.data import ImageSource, Rows, fingerprint, open_images
+from aecli.data import ImageSource, Rows
 from aecli.errors import RunError
 from aecli.images import Images
-from aecli.infer import load_model
+from aecli.infer import load_model, reopen_images
 from aecli.metrics import PerImage, mse
 from aecli.run import Run
 
@@ -92,13 +91,7 @@ def tested_on(run: Run) -> Part:
     if not test:
         split = run.split
         rows, name = (split.test, "test") if len(split.test) else (split.validation, "validation")
-    path = Path(str(fields["file"]))
-    if not path.is_file():
-        raise RunError(f"{path.name}: the file is no longer there: put it back and run ae report again")
-    if fingerprint(path) != fields["sha256"]:
-        raise RunError(f"{path.name}: the file has changed since the training: restore it and run ae report again")
-    image_format = run.image_format
-    return Part(open_images(path, image_format.image_shape, image_format.value_range), rows, name)
+    return Part(reopen_images(run, fields, "put it back and run ae report again", name_only=True), rows, name)
 
 
 def gallery_of(runs: Sequence[tuple[str, Run]]) -> Gallery:

@@ -1,0 +1,217 @@
+"""What was unpacked or decoded from the user's files, kept for the next command in the user's cache folder.
+
+An entry is a folder named by its key, made beside its place and renamed: it is there whole or not at all, and
+two processes that make the same one both end up with a whole one. Whoever uses an entry holds a shared lock on
+its file `lock`; only entries that nobody holds are removed, the least recently used first.
+"""
+
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from aecli.errors import AeError
+
+try:
+    import fcntl
+except ImportError:  # Windows, which lets nobody remove a file that is open
+    fcntl = None  # type: ignore[assignment]
+
+DEFAULT_GIGABYTES = 20.0
+_LOCK = "lock"
+_FORGOTTEN_SECONDS = 3600
+
+
+class _Lock:
+    """An open lock file; the lock goes when nobody refers to it."""
+
+    def __init__(self, path: Path, flags: int = os.O_RDONLY) -> None:
+        self.number = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o600)
+
+    def take(self, *, shared: bool) -> bool:
+        """Lock it, to remove what it guards only if that goes at once; without locks all share, nobody removes."""
+        if fcntl is None:
+            return shared
+        try:
+            fcntl.flock(self.number, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return shared
+        return True
+
+    def __del__(self) -> None:
+        if hasattr(self, "number"):
+            os.close(self.number)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The folder of an entry, safe from removal for as long as this object lives."""
+
+    path: Path
+    lock: _Lock
+
+
+def cache_folder() -> Path:
+    """Return the cache folder of `ae`: under $XDG_CACHE_HOME, by default ~/.cache; it need not exist."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if base and Path(base).is_absolute():
+        return Path(base) / "ae"
+    try:
+        return Path.home() / ".cache" / "ae"
+    except RuntimeError as error:
+        raise AeError("cache: there is no home folder: set XDG_CACHE_HOME to a folder") from error
+
+
+def cache_limit() -> int:
+    """Return the bytes that the cache may keep: $AE_CACHE_GB, by default 20 GB."""
+    text = os.environ.get("AE_CACHE_GB", "")
+    try:
+        gigabytes = float(text) if text else DEFAULT_GIGABYTES
+        if not 0 <= gigabytes < 1e9:
+            raise ValueError
+    except ValueError as error:
+        raise AeError(f"AE_CACHE_GB: expected a number of gigabytes, received {text[:40]!r}: correct it") from error
+    return int(gigabytes * 1e9)
+
+
+def cached(key: str, where: str, size: int, make: Callable[[Path], None]) -> Entry:
+    """Return the entry of a key; where there is none, `make` fills its folder with about `size` bytes.
+
+    `where` is what the user named, for errors. Raises AeError when the cache cannot be written; errors of `make`
+    pass through and leave nothing behind.
+    """
+    folder = cache_folder()
+    return find(key) or _made(folder, key, where, size, make)
+
+
+def find(key: str) -> Entry | None:
+    """Return the entry of a key, None where there is none."""
+    return _held(cache_folder() / key)
+
+
+def sizes() -> dict[Path, int]:
+    """Return the bytes of every entry, the least recently used first."""
+    entries = [path for path in _folders() if not path.name.startswith(".")]
+    return {path: _size(path) for path in sorted(entries, key=_last_used)}
+
+
+def clear() -> tuple[int, int]:
+    """Remove every entry that is not in use; return the bytes freed, and the number of entries that stay."""
+    freed = stay = 0
+    for path in _folders():
+        size = _size(path)
+        if _removed(path):
+            freed += size
+        else:
+            stay += 1
+    return freed, stay
+
+
+def _made(folder: Path, key: str, where: str, size: int, make: Callable[[Path], None]) -> Entry:
+    temporary = folder / f".{key[:12]}-{uuid.uuid4().hex[:8]}"
+    limit = cache_limit()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if (free := shutil.disk_usage(folder).free) < size:
+            raise AeError(
+                f"{where}: needs {size / 1e9:.3g} GB in the cache {folder}, {free / 1e9:.3g} GB are free: "
+                f"make room, or set XDG_CACHE_HOME to a larger disk"
+            )
+        temporary.mkdir()
+        try:
+            lock = _Lock(temporary / _LOCK, os.O_CREAT | os.O_RDWR)
+            lock.take(shared=True)
+            make(temporary)
+            with suppress(OSError):  # another process was first: its entry is as good
+                temporary.rename(folder / key)
+                return Entry(folder / key, lock)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            _trim(limit)
+    except OSError as error:
+        raise AeError(
+            f"{where}: the cache {folder} cannot be written ({error.strerror or error}): make room, set XDG_CACHE_HOME "
+            f"to another folder, or write the images with ae import"
+        ) from error
+    return find(key) or _made(folder, key, where, size, make)
+
+
+def _held(path: Path) -> Entry | None:
+    """Return the entry at this path, in use from now on; None where it is not there."""
+    try:
+        lock = _Lock(path / _LOCK)
+    except OSError:
+        return None
+    lock.take(shared=True)
+    # Between opening and locking another process may have removed it.
+    try:
+        if not os.path.samestat(os.fstat(lock.number), os.stat(path / _LOCK)):
+            return None
+    except OSError:
+        return None
+    with suppress(OSError):  # a cache that only others may write
+        os.utime(path)
+    return Entry(path, lock)
+
+
+def _trim(limit: int) -> None:
+    """Remove what is used least until the rest is within the limit, and what killed processes left."""
+    for path in _folders():
+        if path.name.startswith("."):
+            _removed(path)
+    found = sizes()
+    total = sum(found.values())
+    for path, size in found.items():
+        if total <= limit:
+            return
+        if _removed(path):
+            total -= size
+
+
+def _removed(path: Path) -> bool:
+    """Remove an entry unless somebody uses it; return whether it is gone."""
+    try:
+        lock = _Lock(path / _LOCK)
+    except FileNotFoundError:
+        # Just being made, or what a process killed in the middle left.
+        if time.time() - _last_used(path) > _FORGOTTEN_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
+        return not path.exists()
+    except OSError:
+        return False
+    if not lock.take(shared=False):
+        return False
+    # Out of the way first, so that nobody finds half of it.
+    doomed = path.with_name(f".{uuid.uuid4().hex}")
+    try:
+        path.rename(doomed)
+    except OSError:
+        return not path.exists()
+    shutil.rmtree(doomed, ignore_errors=True)
+    return True
+
+
+def _folders() -> Iterator[Path]:
+    try:
+        yield from [Path(entry.path) for entry in os.scandir(cache_folder()) if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return
+
+
+def _last_used(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _size(path: Path) -> int:
+    total = 0
+    with suppress(OSError):
+        for entry in os.scandir(path):
+            total += entry.stat(follow_symlinks=False).st_size
+    return total

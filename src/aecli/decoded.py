@@ -1,0 +1,167 @@
+"""Many pictures as one array: looked at, decoded on all cores, written in pieces, with their manifest."""
+
+import contextlib
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aecli.decoding import Decoding
+from aecli.errors import DataError
+from aecli.files import NpyWriter
+from aecli.manifest import Manifest, ends, reason_of, shown
+from aecli.parallel import ordered_map
+from aecli.pictures import Listing, Looked, Target, decode, look
+
+DEFAULT_SIZE = (64, 64)
+
+OWN_SIZE_PIXELS = 2**16
+"""Pictures that share one size keep it up to so many pixels, 256 x 256: beyond, a dense network would be huge."""
+
+BATCH, BATCH_BYTES = 32, 4 * 2**20
+"""Pictures that a thread decodes at once, and the bytes they may take."""
+
+Told = Callable[[str, int, int], None]
+"""Who is told how far it is: what is done, how many of how many."""
+
+
+def untold(what: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What pictures say of themselves: how many of every (height, width) and kind."""
+
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    transparent: int = 0
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+def write_decoded(
+    listing: Listing, decoding: Decoding, output: Path, *, strict: bool = False, told: Told = untold
+) -> Manifest:
+    """Decode pictures into an .npy file in their order; return its manifest, not written yet.
+
+    uint8 (N, H, W) or (N, H, W, 3); uint16 (N, H, W) where all are grey of 16 bits. A file that cannot be read is
+    left out, or with `strict` is a DataError. The memory taken does not grow with their number.
+    """
+    with _unwarned():
+        survey = look_at_all(listing, strict, told)
+        target = choose_target(survey, decoding)
+        return _write(listing, decoding, survey, target, output, strict, told)
+
+
+def look_at_all(listing: Listing, strict: bool, told: Told) -> Survey:
+    """Read the headers of all pictures; raises DataError where not one can be read."""
+    survey, transparent = Survey(), 0
+    for part, results in _map(listing.names, lambda name: look(listing.path(name)), BATCH):
+        for name, found in zip(part, results, strict=True):
+            if isinstance(found, Looked):
+                survey.sizes[found.size] += 1
+                survey.kinds[found.kind] += 1
+                transparent += found.transparent
+            else:
+                _refuse(listing, name, found, strict)
+                survey.unreadable[name] = reason_of(found)
+        told("looking at pictures", survey.sizes.total() + len(survey.unreadable), len(listing))
+    if not survey.sizes:
+        _none_left(listing, survey.unreadable)
+    return replace(survey, transparent=transparent)
+
+
+def choose_target(survey: Survey, decoding: Decoding) -> Target:
+    """Return what to decode to: as asked, or where nothing is asked from what the pictures are."""
+    size = decoding.size
+    if size is None:
+        own = next(iter(survey.sizes))
+        size = own if len(survey.sizes) == 1 and prod(own) <= OWN_SIZE_PIXELS else DEFAULT_SIZE
+    grey = decoding.color == "grey" or (decoding.color == "auto" and not survey.kinds["rgb"])
+    deep = grey and set(survey.kinds) == {"deep grey"}
+    return Target(size, decoding.fit, 1 if grey else 3, "uint16" if deep else "uint8")
+
+
+def _write(
+    listing: Listing, decoding: Decoding, survey: Survey, target: Target, output: Path, strict: bool, told: Told
+) -> Manifest:
+    unreadable = dict(survey.unreadable)
+    wanted = [name for name in listing.names if name not in unreadable] if unreadable else listing.names
+    kept: list[str] = []
+    first = last = np.zeros(0, target.dtype)
+    batch = max(1, min(BATCH, BATCH_BYTES // target.bytes))
+    with NpyWriter(output, (len(wanted), *target.shape), target.dtype) as writer:
+        for part, results in _map(wanted, lambda name: decode(listing.path(name), target), batch):
+            for name, found in zip(part, results, strict=True):
+                if isinstance(found, np.ndarray):
+                    first, last = first if kept else found, found
+                    kept.append(name)
+                    writer.write(found)
+                else:
+                    _refuse(listing, name, found, strict)
+                    unreadable[name] = reason_of(found)
+            told("decoding pictures", len(kept) + len(unreadable), len(listing))
+        if not kept:
+            _none_left(listing, unreadable)
+        writer.end_after(len(kept))
+    by_area = sorted(survey.sizes, key=lambda size: (prod(size), size))
+    asked_nothing = decoding.size is None and target.size == DEFAULT_SIZE and by_area != [DEFAULT_SIZE]
+    return Manifest(
+        source=(str(listing.source),),
+        shape=(len(kept), *target.shape),
+        dtype=np.dtype(target.dtype).str,
+        ends=ends(first, last),
+        files=tuple(kept),
+        size=target.size,
+        fit=target.fit,
+        color="grey" if target.channels == 1 else "rgb",
+        sizes=(len(by_area), by_area[0], by_area[-1]),
+        chosen=asked_nothing,
+        transparent=survey.transparent,
+        deep=0 if target.dtype == "uint16" else survey.kinds["deep grey"],
+        skipped=(*listing.unreadable, *unreadable.items()),
+        passed_over=listing.passed_over,
+    )
+
+
+def _map(names: Sequence[str], function: Callable[[str], Any], batch: int) -> Iterator[tuple[Sequence[str], list[Any]]]:
+    """Yield parts of the names, and for each name the function's result or the error that it raised, on all cores."""
+
+    def one(name: str) -> Any:
+        try:
+            return function(name)
+        except Exception as error:  # decoders raise errors of every kind on damaged files
+            return error
+
+    parts = [names[start : start + batch] for start in range(0, len(names), batch)]
+    return zip(parts, ordered_map(lambda part: [one(name) for name in part], parts), strict=True)
+
+
+def _refuse(listing: Listing, name: str, error: Exception, strict: bool) -> None:
+    if strict:
+        raise DataError(f"{shown(listing.path(name))}: {reason_of(error)}: mend or remove it, or leave out --strict")
+
+
+def _none_left(listing: Listing, unreadable: dict[str, str]) -> None:
+    if not unreadable:
+        passed = ", ".join(f"{number:,} {shown(kind)}" for kind, number in listing.passed_over[:5])
+        found = f"found {passed}" if passed else "it is empty"
+        raise DataError(
+            f"{listing.source}: holds no pictures ({found}): give a folder of PNG, JPEG, BMP, TIFF, WebP or GIF"
+        )
+    name, reason = next(iter(unreadable.items()))
+    number = f"none of its {len(unreadable):,} pictures" if len(unreadable) > 1 else "its one picture"
+    raise DataError(f"{listing.source}: {number} can be read, the first is {shown(name)} ({reason}): check the files")
+
+
+@contextlib.contextmanager
+def _unwarned() -> Iterator[None]:
+    """Keep Pillow's warnings of odd files to ourselves: what cannot be read is reported, the rest is fine."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,22 @@
+"""What is asked of pictures on their way to an array: one size, one way to reach it, grey or colour."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Fit = Literal["crop", "pad", "stretch"]
+Color = Literal["auto", "grey", "rgb"]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How pictures become images of one shape.
+
+    `size` is (height, width); None keeps their own where all share a small one, and else takes 64 x 64. `fit`
+    says what happens to other proportions: the longer side is cropped, the shorter padded with black, or both
+    stretched. `color` auto is grey where all are grey. `key` names an array of an .npz; a picture has no use for it.
+    """
+
+    size: tuple[int, int] | None = None
+    fit: Fit = "crop"
+    color: Color = "auto"
+    key: str | None = None

@@ -1,0 +1,160 @@
+"""The manifest of decoded images: a JSON file that maps each row to its file, and says what was done."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from aecli.arrays import ArrayFile
+from aecli.errors import one_line
+from aecli.files import write_text
+
+VERSION = 1
+
+Size = tuple[int, int]
+"""Height and width."""
+
+SHOWN = 3
+"""Files named in a note; the manifest lists all."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What images were made of.
+
+    `files` names the file of every row, None where a row of the array is the row of `source`. `ends` is the
+    hash of the first and the last row: a manifest beside another array is none of it. `sizes` are the number of
+    different sizes found, the smallest and the largest (height, width); `transparent` and `deep` count pictures
+    with an alpha channel, and of 16 bits that became 8. `skipped` are the files that could not be read, and why;
+    `passed_over` counts what is no picture by suffix. `labels` are names of classes, in the order of their numbers.
+    """
+
+    source: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    ends: str
+    files: tuple[str, ...] | None
+    size: Size | None = None
+    fit: str | None = None
+    color: str | None = None
+    sizes: tuple[int, Size, Size] | None = None
+    chosen: bool = False
+    transparent: int = 0
+    deep: int = 0
+    skipped: tuple[tuple[str, str], ...] = ()
+    passed_over: tuple[tuple[str, int], ...] = ()
+    classes: tuple[str, ...] | None = None
+    shuffled_by: int | None = None
+    key: str | None = None
+
+    def write(self, path: Path) -> None:
+        """Write the manifest whole."""
+        # Names that are not UTF-8 become escapes of JSON, and come back from them.
+        write_text(path, json.dumps({"ae_manifest": VERSION, **asdict(self)}, indent=1) + "\n")
+
+    def belongs_to(self, file: ArrayFile) -> bool:
+        """Whether this is the manifest of that array."""
+        return self.shape == file.shape and self.dtype == file.dtype.str and self.ends == ends_of(file)
+
+    def notes(self, where: object, keys: Mapping[str, str]) -> tuple[str, ...]:
+        """Return what the user should know, a line each; `keys` are the words for `size`, `fit` and `color`."""
+        notes = []
+        if self.size is not None and self.sizes is not None:
+            notes.append(f"{where}: {self._sizes(self.size, *self.sizes, keys)}; {self._colors(keys)}")
+        if self.skipped:
+            one = len(self.skipped) == 1
+            which = ", ".join(f"{shown(name)} ({reason})" for name, reason in self.skipped[:SHOWN])
+            more = ", ..." if len(self.skipped) > SHOWN else ""
+            what = (
+                "1 file could not be read and is" if one else f"{len(self.skipped):,} files could not be read and are"
+            )
+            notes.append(f"{where}: {what} left out: {which}{more}")
+        if self.passed_over:
+            total = sum(count for _, count in self.passed_over)
+            kinds = ", ".join(f"{count:,} {shown(kind)}" for kind, count in self.passed_over[:8])
+            notes.append(
+                f"{where}: passed over {total:,} that {'is no picture' if total == 1 else 'are no pictures'}: {kinds}"
+            )
+        return tuple(notes)
+
+    def _sizes(self, size: Size, count: int, smallest: Size, largest: Size, keys: Mapping[str, str]) -> str:
+        height, width = size
+        pictures = f"{self.shape[0]:,} picture{'s' if self.shape[0] != 1 else ''}"
+        if count == 1 and smallest == size:
+            return f"{pictures}, all {height} x {width}"
+        found = f"of {smallest[0]} x {smallest[1]}"
+        if count > 1:
+            found = f"of {count:,} sizes, {smallest[0]} x {smallest[1]} to {largest[0]} x {largest[1]}"
+        done = {"crop": "scaled and cropped to", "pad": "scaled and padded to", "stretch": "stretched to"}[
+            str(self.fit)
+        ]
+        change = f" ({keys['size']} and {keys['fit']} change it)" if self.chosen else ""
+        return f"{pictures} {found} (height x width), {done} {height} x {width}{change}"
+
+    def _colors(self, keys: Mapping[str, str]) -> str:
+        kind = {"rgb": "in colour", "grey": "grey"}[str(self.color)]
+        parts = [f"{kind}, 16 bits" if self.dtype[-1] == "2" else kind]
+        if self.chosen:
+            parts[0] += f" ({keys['color']})"
+        if self.transparent:
+            parts.append(f"{self.transparent:,} transparent laid over white")
+        if self.deep:
+            parts.append(f"{self.deep:,} of 16 bits brought to 8")
+        return ", ".join(parts)
+
+
+def read_manifest(path: Path) -> Manifest | None:
+    """Read a manifest; None where the file is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("ae_manifest") != VERSION:
+            return None
+        known = {f.name: _tuples(content[f.name]) for f in fields(Manifest) if f.name in content}
+        manifest = Manifest(**known)
+        return manifest if _sound(manifest) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def ends_of(file: ArrayFile) -> str:
+    """Return the hash of the first and the last row of an array."""
+    last = len(file) - 1
+    return ends(file.read(0, 1), file.read(last, last + 1))
+
+
+def ends(first: Any, last: Any) -> str:
+    """Return the hash of two rows."""
+    return hashlib.sha256(first.tobytes() + last.tobytes()).hexdigest()[:16]
+
+
+def shown(name: str) -> str:
+    """Return a name for the middle of a line: control characters and bytes that are no UTF-8 escaped, not too long."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in name)
+    return text if len(text) <= 80 else f"{text[:38]}...{text[-38:]}"
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why a file could not be read, in a few words."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return one_line(error)[:100]
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _sound(manifest: Manifest) -> bool:
+    def all_text(values: Any) -> bool:
+        return isinstance(values, tuple) and all(isinstance(value, str) for value in values)
+
+    rows: Sequence[str] | None = manifest.files
+    return (
+        isinstance(manifest.shape, tuple)
+        and (rows is None or (all_text(rows) and len(rows) == manifest.shape[0]))
+        and (manifest.classes is None or all_text(manifest.classes))
+    )

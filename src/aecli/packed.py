@@ -1,0 +1,154 @@
+"""Arrays inside .gz and .npz files: unpacked once into the cache, in pieces, and opened there.
+
+The key of the cache is the hash of the packed file: it holds wherever the file lies and whatever its date says,
+and hashing takes a fraction of unpacking.
+"""
+
+import gzip
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+from aecli import cache
+from aecli.arrays import HEAD_BYTES, ArrayFile, Header, is_idx, open_idx, open_npy, read_header
+from aecli.errors import DataError, did_you_mean, one_line
+from aecli.files import written_whole
+from aecli.manifest import shown
+
+PIECE = 2**20
+
+BOMB_BYTES, BOMB_RATIO = 2**30, 100
+"""A file that grows by more than the ratio, beyond so many bytes, is taken for a bomb: images pack 2 to 20 times."""
+
+_MEMBERS = 1000
+_DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError)
+"""What gzip and zipfile raise for files that are damaged, encrypted or packed in ways they do not know."""
+
+Opener = Callable[[], AbstractContextManager[IO[bytes] | gzip.GzipFile]]
+
+
+def open_gzip(path: Path) -> ArrayFile:
+    """Open an IDX or .npy file packed by gzip."""
+    return _unpacked(path, "", lambda: gzip.open(path, "rb"), path.stat().st_size)
+
+
+def open_npz(path: Path, key: str | None = None) -> ArrayFile:
+    """Open an array of an .npz: that of this key, or the only one, or the only one of several axes."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [info for info in archive.infolist() if info.filename.endswith(".npy")][:_MEMBERS]
+            info = _member(path, archive, {info.filename.removesuffix(".npy"): info for info in members}, key)
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+    name = info.filename.removesuffix(".npy")
+    file = _unpacked(path, info.filename, lambda: _OpenMember(path, info), info.compress_size)
+    alone = len(members) == 1
+    return file if alone else replace(file, notes=(f"{path}: reading the array '{shown(name)}'",))
+
+
+class _OpenMember:
+    """A member of a zip archive, opened for reading with its archive."""
+
+    def __init__(self, path: Path, info: zipfile.ZipInfo) -> None:
+        self._archive, self._info = zipfile.ZipFile(path), info
+
+    def __enter__(self) -> IO[bytes]:
+        return self._archive.open(self._info)
+
+    def __exit__(self, *_: object) -> None:
+        self._archive.close()
+
+
+def _member(
+    path: Path, archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], key: str | None
+) -> zipfile.ZipInfo:
+    if not members:
+        raise DataError(f"{path}: holds no arrays: save the images with numpy.savez")
+    if key is not None:
+        if key not in members:
+            known = did_you_mean(key, members) or f": it has {_list(members)}"
+            raise DataError(f"{path}: no array '{shown(key)}'{known}")
+        return members[key]
+    if len(members) == 1:
+        return next(iter(members.values()))
+    several = [info for info in members.values() if _axes(path, archive, info) > 1]
+    if len(several) == 1:
+        return several[0]
+    raise DataError(f"{path}: holds several arrays, {_list(members)}: name one with ae import --key")
+
+
+def _axes(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
+    try:
+        with archive.open(info) as stream:
+            return len(read_header(path, stream.read(HEAD_BYTES)).shape)
+    except DataError:
+        return 0
+
+
+def _list(members: dict[str, zipfile.ZipInfo]) -> str:
+    names = [shown(name) for name in list(members)[:12]]
+    return ", ".join(names) + (", ..." if len(members) > 12 else "")
+
+
+def _unpacked(path: Path, member: str, opened: Opener, packed_size: int) -> ArrayFile:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(b"\0" + member.encode("utf-8", "surrogateescape"))
+    try:
+        with opened() as stream:
+            head = stream.read(HEAD_BYTES)
+        if not head:
+            raise DataError(f"{path}: holds nothing: get the file again")
+        header = read_header(path, head)
+        _refuse_bomb(path, header, packed_size)
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+    entry = cache.cached(
+        digest.hexdigest(), str(path), header.file_size, lambda folder: _unpack(path, opened, header, folder / "array")
+    )
+    open_content = open_idx if is_idx(head) else open_npy
+    return replace(open_content(path, entry.path / "array"), lease=entry)
+
+
+def _unpack(path: Path, opened: Opener, header: Header, output: Path) -> None:
+    """Write the unpacked file: as many bytes as its header says, neither fewer nor more."""
+    left = header.file_size
+    with written_whole(output) as temporary, temporary.open("wb") as file:
+        for piece in _pieces(path, opened):
+            left -= len(piece)
+            if left < 0:
+                raise DataError(f"{path}: what is packed in it goes on after its last image: get the file again")
+            file.write(piece)
+    if left:
+        raise DataError(f"{path}: what is packed in it ends before its last image: get the file again")
+
+
+def _pieces(path: Path, opened: Opener) -> Iterator[bytes]:
+    try:
+        with opened() as stream:
+            while piece := stream.read(PIECE):
+                yield piece
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+
+
+def _refuse_bomb(path: Path, header: Header, packed_size: int) -> None:
+    size = header.file_size
+    if size > BOMB_BYTES and size > BOMB_RATIO * max(1, packed_size):
+        raise DataError(
+            f"{path}: {packed_size:,} bytes say that they unpack to {size / 1e9:.3g} GB, which looks like a zip bomb: "
+            f"unpack it yourself if you trust it"
+        )
+
+
+def _damaged(path: Path, error: Exception) -> Exception:
+    if isinstance(error, OSError) and error.errno is not None:
+        return DataError(f"{path}: cannot be read ({error.strerror}): check the file and its permissions")
+    if "ncrypt" in str(error) or "password" in str(error):
+        return DataError(f"{path}: is encrypted: unpack it and give the array")
+    return DataError(f"{path}: is damaged ({one_line(error)[:120]}): get the file again")

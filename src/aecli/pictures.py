@@ -1,0 +1,332 @@
+"""Picture files: found in folders and lists, looked at, and decoded to arrays of one shape.
+
+Pillow decodes, and loads when the first picture is opened. What a file says of itself bounds what it may cost: one
+that is too large, or no regular file, is refused before a pixel of it is decoded.
+"""
+
+import hashlib
+import os
+import stat
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecli.decoding import Fit
+from aecli.errors import DataError
+from aecli.manifest import reason_of
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
+SUFFIXES = frozenset(
+    (
+        ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif",
+        ".pgm", ".ppm", ".pnm", ".pbm",
+    )
+)  # fmt: skip
+
+MOST_PIXELS = 150_000_000
+"""Of one picture: what the largest cameras make. Decoded in colour it takes half a gigabyte."""
+
+MOST_BYTES = 2**30
+"""Of one picture file."""
+
+LARGE_PIXELS = 20_000_000
+"""Pictures above are decoded one at a time: memory does not grow with the number of threads."""
+
+MARGIN = 2
+"""A JPEG is decoded at no less than so many times the size wanted, then scaled: as sharp, and far quicker."""
+
+_ONE_AT_A_TIME = threading.Lock()
+_ORIENTATION = 0x0112
+_SIDEWAYS = (5, 6, 7, 8)
+_RUN_FILES, _STUDY_FILE = {"config.yaml", "environment.json"}, "study.yaml"
+
+Kind = Literal["grey", "deep grey", "rgb"]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Picture files, in a stable order: `names` are relative to `root`; `source` is what the user named."""
+
+    source: Path
+    root: Path
+    names: Sequence[str]
+    passed_over: tuple[tuple[str, int], ...] = ()
+    unreadable: tuple[tuple[str, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def path(self, name: str) -> str:
+        """Return the path of one of them."""
+        return os.path.join(self.root, name)
+
+    def key(self) -> str:
+        """Return a hash of where the files are, their names, sizes and times of change.
+
+        Reading them all would cost as much as decoding. The time of change of the inode is in it, since an archive
+        may unpack other pictures of the same names, sizes and dates to the same place.
+        """
+        digest = hashlib.sha256(os.fsencode(os.path.realpath(self.root)))
+        for name in self.names:
+            try:
+                found = os.stat(self.path(name))
+                digest.update(f"\0{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} ".encode())
+            except (OSError, ValueError):
+                digest.update(b"\0missing ")
+            digest.update(os.fsencode(name))
+        return digest.hexdigest()
+
+
+@dataclass
+class _Found:
+    names: list[str] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    visited: set[tuple[int, int]] = field(default_factory=set)
+
+
+def list_folder(folder: Path) -> Listing:
+    """Return the picture files of a folder and of the folders in it, links followed, each folder once.
+
+    Hidden files, files that are no pictures by their suffix, and the folders of runs and studies are passed over.
+    """
+    found, waiting = _Found(), [""]
+    while waiting:
+        waiting += _scan(folder, waiting.pop(), found)
+    names = sorted(found.names, key=os.fsencode)
+    return Listing(folder, folder, names, tuple(found.passed_over.most_common()), tuple(sorted(found.unreadable)))
+
+
+def _scan(root: Path, inner: str, found: _Found) -> list[str]:
+    """Note the files of one folder; return the folders in it."""
+    path, folders = os.path.join(root, inner), []
+    try:
+        where = os.stat(path)
+        if (where.st_dev, where.st_ino) in found.visited:
+            return []
+        found.visited.add((where.st_dev, where.st_ino))
+        with os.scandir(path) as scan:
+            entries = list(scan)
+    except OSError as error:
+        if not inner:
+            raise
+        found.unreadable.append((inner, reason_of(error)))
+        return []
+    names = {entry.name for entry in entries}
+    if _STUDY_FILE in names or names >= _RUN_FILES:
+        found.passed_over["folders of runs or studies"] += 1
+        return []
+    for entry in entries:
+        name = os.path.join(inner, entry.name)
+        if entry.name.startswith("."):
+            found.passed_over["hidden"] += 1
+        elif _is_folder(entry):
+            folders.append(name)
+        elif (suffix := os.path.splitext(entry.name)[1].lower()) in SUFFIXES:
+            found.names.append(name)
+        else:
+            found.passed_over[suffix or "without a suffix"] += 1
+    return folders
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def read_list(path: Path) -> Listing:
+    """Return the files that a text file names, one a line, relative to its own folder; # begins a comment."""
+    names = []
+    with path.open("rb") as file:
+        for line in file:
+            if b"\0" in line or len(line) > 2**16:
+                raise DataError(f"{path}: not a text file of paths: write one path a line")
+            name = os.fsdecode(line.strip())
+            if name and not name.startswith("#"):
+                names.append(name)
+    if not names:
+        raise DataError(f"{path}: names no files: write one path a line")
+    return Listing(path, path.parent, names)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a picture says of itself: the height and width that it is seen at, and its kind."""
+
+    size: tuple[int, int]
+    kind: Kind
+    transparent: bool
+
+
+@dataclass(frozen=True)
+class Target:
+    """What pictures are decoded to: (height, width), 1 or 3 channels, uint8 or for deep grey uint16."""
+
+    size: tuple[int, int]
+    fit: Fit
+    channels: int
+    dtype: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a decoded picture: (H, W) or (H, W, 3)."""
+        return self.size if self.channels == 1 else (*self.size, self.channels)
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of a decoded picture."""
+        return self.size[0] * self.size[1] * self.channels * np.dtype(self.dtype).itemsize
+
+
+def look(path: str) -> Looked:
+    """Read the header of a picture. Raises an exception of any kind where it cannot be read."""
+    with _opened(path) as image:
+        width, height = image.size
+        if _orientation(image) in _SIDEWAYS:
+            width, height = height, width
+        return Looked((height, width), _kind(image), image.has_transparency_data)
+
+
+def decode(path: str, target: Target) -> NDArray[Any]:
+    """Return a picture as an array of the target's shape. Raises an exception of any kind where it cannot be read."""
+    with _opened(path) as image:
+        if image.width * image.height > LARGE_PIXELS:
+            with _ONE_AT_A_TIME:
+                return _decoded(image, target)
+        return _decoded(image, target)
+
+
+def _opened(path: str) -> "Image":
+    from PIL import Image, UnidentifiedImageError
+
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("is not a regular file")
+    if not 0 < found.st_size <= MOST_BYTES:
+        raise ValueError("the file is empty" if not found.st_size else f"more than {MOST_BYTES >> 20:,} MB")
+    try:
+        image = Image.open(path, formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise ValueError("not a picture, or damaged") from error
+    if image.width * image.height > MOST_PIXELS:
+        image.close()
+        raise ValueError(f"{image.width} x {image.height} pixels, more than {MOST_PIXELS // 10**6} million")
+    return image
+
+
+def _orientation(image: "Image") -> int:
+    """Return how EXIF says that the picture lies, 1 for upright. Pillow turns a TIFF by itself."""
+    if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
+        return 1
+    return int(image.getexif().get(_ORIENTATION, 1))
+
+
+def _kind(image: "Image") -> Kind:
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        return "deep grey"
+    if image.mode in ("I", "F"):
+        raise ValueError("holds 32-bit values: save such images as .npy")
+    if image.mode in ("1", "L", "LA", "La"):
+        return "grey"
+    if image.mode in ("P", "PA"):
+        palette = image.getpalette("RGB") or []
+        return "grey" if palette[::3] == palette[1::3] == palette[2::3] else "rgb"
+    return "rgb"
+
+
+def _decoded(image: "Image", target: Target) -> NDArray[Any]:
+    kind, orientation = _kind(image), _orientation(image)
+    height, width = target.size
+    frame = (height, width) if orientation in _SIDEWAYS else (width, height)
+    inner = _inner(image.size, frame) if target.fit == "pad" else frame
+    image.draft("L" if target.channels == 1 else None, (MARGIN * inner[0], MARGIN * inner[1]))
+    small = _to_channels(_scaled(_plain(image, kind), inner, crop=target.fit == "crop"), target.channels, kind)
+    turned = _turned(_padded(small, frame), orientation)
+    pixels: NDArray[Any] = np.asarray(turned)
+    if kind == "deep grey":
+        if target.dtype == "uint8":
+            pixels = pixels / 257  # 65,535 / 255
+        pixels = np.clip(np.rint(pixels), 0, np.iinfo(target.dtype).max).astype(target.dtype)
+        if target.channels == 3:
+            pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    return pixels
+
+
+def _inner(size: tuple[int, int], frame: tuple[int, int]) -> tuple[int, int]:
+    """Return the largest (width, height) in the frame that has the proportions of a picture."""
+    scale = min(frame[0] / size[0], frame[1] / size[1])
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _plain(image: "Image", kind: Kind) -> "Image":
+    """Return the picture in a mode that can be scaled: F for deep grey, L, RGB, LA or RGBA."""
+    from PIL import Image
+
+    if kind == "deep grey":
+        return Image.fromarray(np.asarray(image).astype(np.float32))
+    mode = "L" if kind == "grey" else "RGB"
+    if image.has_transparency_data:
+        mode = {"L": "LA", "RGB": "RGBA"}[mode]
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _scaled(image: "Image", size: tuple[int, int], *, crop: bool) -> "Image":
+    """Return the picture, or with `crop` its largest centred part of these proportions, at (width, height)."""
+    from PIL import Image
+
+    width, height = image.size
+    part_width, part_height = float(width), float(height)
+    if crop:
+        part_width, part_height = min(width, height * size[0] / size[1]), min(height, width * size[1] / size[0])
+    left, top = (width - part_width) / 2, (height - part_height) / 2
+    box = (left, top, left + part_width, top + part_height)
+    return image.resize(size, Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
+
+
+def _to_channels(image: "Image", channels: int, kind: Kind) -> "Image":
+    """Return the picture in grey or colour, laid over white where it is transparent."""
+    from PIL import Image
+
+    if kind == "deep grey":
+        return image
+    if image.mode in ("LA", "RGBA"):
+        opaque = image.convert(image.mode[:-1])
+        white = Image.new(opaque.mode, image.size, "white")
+        white.paste(opaque, mask=image.getchannel("A"))
+        image = white
+    mode = "L" if channels == 1 else "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _padded(image: "Image", frame: tuple[int, int]) -> "Image":
+    """Return the picture in the middle of a black frame (width, height)."""
+    from PIL import Image
+
+    if image.size == frame:
+        return image
+    padded = Image.new(image.mode, frame)
+    padded.paste(image, ((frame[0] - image.width) // 2, (frame[1] - image.height) // 2))
+    return padded
+
+
+def _turned(image: "Image", orientation: int) -> "Image":
+    """Return the picture upright, by its EXIF orientation."""
+    from PIL.Image import Transpose
+
+    # JEITA CP-3451, Exif 2.3, tag 274: where row 0 and column 0 of what is stored belong.
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
+    }  # fmt: skip
+    return image.transpose(turns[orientation]) if orientation in turns else image

@@ -1,0 +1,137 @@
+"""What the user may name as images: which kind a path is, and how it is opened."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import MappingProxyType
+
+from aecli import cache
+from aecli.arrays import HEAD_BYTES, ArrayFile, is_idx, open_idx, open_npy
+from aecli.decoded import Told, untold, write_decoded
+from aecli.decoding import Decoding
+from aecli.errors import DataError, did_you_mean
+from aecli.manifest import Manifest, read_manifest
+from aecli.packed import open_gzip, open_npz
+from aecli.pictures import SUFFIXES, Listing, list_folder, read_list
+
+KINDS = "a folder of pictures, a picture, a .txt list of pictures, .npy, .npz or IDX (.gz too)"
+
+DECODER = 1
+"""Version of the decoder: another one does not take what this one has cached."""
+
+CONFIG_KEYS = MappingProxyType({"size": "data.size", "fit": "data.fit", "color": "data.color"})
+
+ARRAYS: Mapping[str, Callable[[Path, Decoding], ArrayFile]] = MappingProxyType(
+    {
+        ".npy": lambda path, _: open_npy(path),
+        ".npz": lambda path, decoding: open_npz(path, decoding.key),
+        ".gz": lambda path, _: open_gzip(path),
+    }
+)
+"""Suffix -> reader of an array. IDX files are known by how they begin."""
+
+PACKED = (".npz", ".gz")
+"""Suffixes of arrays that are unpacked into the cache."""
+
+
+def open_source(path: Path, decoding: Decoding | None = None, told: Told = untold) -> ArrayFile:
+    """Open images or latents as an array: an array file as it is, pictures decoded into the cache.
+
+    `decoding` says what pictures become; an array must be so already. Raises DataError.
+    """
+    decoding = decoding or Decoding()
+    try:
+        pictures = list_pictures(path)
+        if pictures is not None:
+            return _decoded(path, pictures, decoding, told)
+        file = open_array(path, decoding)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}): check its permissions") from error
+    _refuse_decoding(file, decoding)
+    return file
+
+
+def holds_pictures(path: Path) -> bool:
+    """Whether a path is one of pictures, so that they can take any shape; raises DataError where it is nothing."""
+    require_source(path)
+    return path.is_dir() or path.suffix.lower() in (*SUFFIXES, ".txt")
+
+
+def list_pictures(path: Path) -> Listing | None:
+    """Return the pictures that a folder, a list or a picture file holds, None where the path is one of an array."""
+    if not holds_pictures(path):
+        return None
+    if path.is_dir():
+        return list_folder(path)
+    return read_list(path) if path.suffix.lower() == ".txt" else Listing(path, path.parent, [path.name])
+
+
+def require_source(path: Path) -> None:
+    """Raise DataError unless a path is a folder or a file of a kind that can be opened; nothing of it is read."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{str(path)!a}: the name is not UTF-8: rename the file") from error
+    try:
+        exists, is_folder, is_file = path.exists(), path.is_dir(), path.is_file()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}): check the path") from error
+    if is_folder:
+        return
+    if not exists:
+        here = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise DataError(f"{path}: no such file{did_you_mean(path.name, here) or ': check the path'}")
+    if not is_file:
+        raise DataError(f"{path}: is not a regular file: give {KINDS}")
+
+
+def open_array(path: Path, decoding: Decoding) -> ArrayFile:
+    """Open a file of an array by its suffix, or as IDX where it begins like one."""
+    reader = ARRAYS.get(path.suffix.lower())
+    if reader is not None:
+        return reader(path, decoding)
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if is_idx(head) or "idx" in path.name.lower():
+        return open_idx(path)
+    raise DataError(f"{path}: unknown suffix '{path.suffix}': give {KINDS}")
+
+
+def _decoded(path: Path, pictures: Listing, decoding: Decoding, told: Told) -> ArrayFile:
+    asked = json.dumps([DECODER, asdict(decoding)])
+    key = hashlib.sha256(f"{asked} {pictures.key()}".encode()).hexdigest()
+
+    def make(folder: Path) -> None:
+        write_decoded(pictures, decoding, folder / "images.npy", told=told).write(folder / "manifest.json")
+
+    height, width = decoding.size or (64, 64)
+    entry = cache.cached(key, str(path), len(pictures) * height * width, make)
+    file, manifest = open_npy(path, entry.path / "images.npy"), read_manifest(entry.path / "manifest.json")
+    if manifest is None or not manifest.belongs_to(file):
+        raise DataError(f"{path}: what was decoded of it is damaged in the cache: run ae cache clear, and this again")
+    notes = manifest.notes(path, CONFIG_KEYS)
+    return replace(file, notes=notes, manifest=entry.path / "manifest.json", lease=entry)
+
+
+def manifest_of(file: ArrayFile) -> Manifest | None:
+    """Return the manifest of an array: of what was decoded, or the one that ae import wrote beside it."""
+    manifest = read_manifest(file.manifest or file.path.with_suffix(".json"))
+    return manifest if manifest is not None and manifest.belongs_to(file) else None
+
+
+def _refuse_decoding(file: ArrayFile, decoding: Decoding) -> None:
+    """Raise DataError where an array is not what pictures would be decoded to."""
+    size = file.shape[1:3] if len(file.shape) > 2 else None
+    if decoding.size is not None and size is not None and size != decoding.size:
+        wanted = " x ".join(map(str, decoding.size))
+        raise DataError(
+            f"{file.path}: its images are {size[0]} x {size[1]}, data.size {wanted} is for pictures: leave it out"
+        )
+    channels = file.shape[3] if len(file.shape) == 4 else 1
+    if (decoding.color == "grey" and channels > 1) or (decoding.color == "rgb" and channels != 3):
+        raise DataError(
+            f"{file.path}: its images have {channels} channel{'s' if channels > 1 else ''}, "
+            f"data.color {decoding.color} is for pictures: leave it out"
+        )
