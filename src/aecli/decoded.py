@@ -112,7 +112,7 @@ def _write(
     by_area = sorted(survey.sizes, key=lambda size: (prod(size), size))
     asked_nothing = decoding.size is None and target.size == DEFAULT_SIZE and by_area != [DEFAULT_SIZE]
     return Manifest(
-        source=(str(listing.source),),
+        source=(listing.source,),
         shape=(len(kept), *target.shape),
         dtype=np.dtype(target.dtype).str,
         ends=ends(first, last),

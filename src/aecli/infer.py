@@ -1,6 +1,8 @@
 """Using a trained model: chunk by chunk, with ONNX Runtime, never TensorFlow."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+import csv
+import io
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -16,6 +18,7 @@ from aecli.decoded import Told, untold
 from aecli.decoding import Color, Decoding, Fit
 from aecli.errors import DataError, RunError, one_line
 from aecli.images import ImageFormat, Images, Stored
+from aecli.manifest import escaped
 from aecli.metrics import METRICS, Means, PerImage, mse, per_image
 from aecli.parallel import ordered_map
 from aecli.run import Run, decoding_of
@@ -191,12 +194,18 @@ class Evaluation:
     summary: dict[str, dict[str, float | int | None]]
     per_image: dict[str, PerImage]
 
-    def to_csv(self) -> str:
-        """Return one line per image: its number and every metric kept, "inf" for an exact copy."""
-        lines = [",".join(["image", *self.per_image])]
+    def to_csv(self, names: Sequence[str] | None = None) -> str:
+        """Return one line per image: its number, its file where `names` has it, and every metric kept.
+
+        An exact copy has a psnr of "inf".
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["image", *(["file"] if names else []), *self.per_image])
         for i, values in enumerate(zip(*self.per_image.values(), strict=True)):
-            lines.append(",".join([str(i), *(f"{value:.9g}" for value in values)]))
-        return "\n".join(lines) + "\n"
+            file = [escaped(names[i])] if names else []
+            writer.writerow([i, *file, *(f"{value:.9g}" for value in values)])
+        return text.getvalue()
 
 
 @dataclass(frozen=True)

@@ -131,8 +131,13 @@ def ends(first: Any, last: Any) -> str:
 
 def shown(name: str) -> str:
     """Return a name for the middle of a line: control characters and bytes that are no UTF-8 escaped, not too long."""
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in name)
+    text = escaped(name)
     return text if len(text) <= 80 else f"{text[:38]}...{text[-38:]}"
+
+
+def escaped(name: str) -> str:
+    """Return a name with its control characters, and bytes that are no UTF-8, escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in name)
 
 
 def reason_of(error: BaseException) -> str:

@@ -51,6 +51,15 @@ def open_npz(path: Path, key: str | None = None) -> ArrayFile:
     return file if alone else replace(file, notes=(f"{path}: reading the array '{shown(name)}'",))
 
 
+def array_names(path: Path) -> list[str]:
+    """Return the names of the arrays in an .npz."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+
+
 class _OpenMember:
     """A member of a zip archive, opened for reading with its archive."""
 

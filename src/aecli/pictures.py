@@ -56,7 +56,7 @@ Kind = Literal["grey", "deep grey", "rgb"]
 class Listing:
     """Picture files, in a stable order: `names` are relative to `root`; `source` is what the user named."""
 
-    source: Path
+    source: str
     root: Path
     names: Sequence[str]
     passed_over: tuple[tuple[str, int], ...] = ()
@@ -103,7 +103,7 @@ def list_folder(folder: Path) -> Listing:
     while waiting:
         waiting += _scan(folder, waiting.pop(), found)
     names = sorted(found.names, key=os.fsencode)
-    return Listing(folder, folder, names, tuple(found.passed_over.most_common()), tuple(sorted(found.unreadable)))
+    return Listing(str(folder), folder, names, tuple(found.passed_over.most_common()), tuple(sorted(found.unreadable)))
 
 
 def _scan(root: Path, inner: str, found: _Found) -> list[str]:
@@ -157,7 +157,7 @@ def read_list(path: Path) -> Listing:
                 names.append(name)
     if not names:
         raise DataError(f"{path}: names no files: write one path a line")
-    return Listing(path, path.parent, names)
+    return Listing(str(path), path.parent, names)
 
 
 @dataclass(frozen=True)

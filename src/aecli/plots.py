@@ -20,6 +20,7 @@ from aecli.errors import AeError, RunError
 from aecli.files import written_whole
 from aecli.images import Images
 from aecli.infer import Model, load_model, open_images_for, reopen_images
+from aecli.manifest import shown
 from aecli.metrics import PerImage, mse, psnr
 from aecli.run import Run
 from aecli.sheet import COLUMNS, FRAME, INK, Sheet, draw_weights, image_pixels
@@ -105,7 +106,7 @@ def subject_of(run: Run, images: Path | None, told: Told = untold) -> Subject:
     model = load_model(run)
     if images is not None:
         return Subject(run, model, open_images_for(run, images, told), images.name)
-    source = reopen_images(run, run.environment["data"], "put it back, or name images with --images")
+    source = reopen_images(run, run.environment["data"], "name images with --images FILE")
     return Subject(run, model, source, f"{source.file.path.name} (validation)", run.split.validation)
 
 
@@ -116,12 +117,12 @@ def reconstructions(subject: Subject, positions: Sequence[int] | None = None) ->
     values, rows = psnr(images, restored), subject.row_numbers(positions)
     error_maps = np.abs(images - restored).mean(axis=3)
     brightest = max(float(error_maps.max()), 1e-6)
-    sheet = Sheet(len(images), subject.source.format.image_shape)
+    sheet = Sheet(len(images), subject.source.format.image_shape, title_lines=2 if subject.source.names else 1)
     for i in range(len(images)):
         sheet.show(i, 0, image_pixels(images[i]))
         sheet.show(i, 1, image_pixels(restored[i]))
         sheet.show(i, 2, {"X": error_maps[i], "cmap": "magma", "vmin": 0, "vmax": brightest})
-        sheet.write(i, f"#{rows[i]}", "exact" if np.isinf(values[i]) else f"{values[i]:.1f} dB")
+        sheet.write(i, _label(subject, rows[i]), "exact" if np.isinf(values[i]) else f"{values[i]:.1f} dB")
         if i % COLUMNS == 0:
             sheet.name_rows(i, ("original", "reconstructed", "error"))
     _caption(
@@ -203,7 +204,9 @@ def errors(subject: Subject) -> Figure:
     axes = bottom.subplots(2, len(QUANTILES), squeeze=False)
     for i, position in enumerate(positions):
         show_image(axes[0][i], images[i])
-        axes[0][i].set_title(f"{names[i]}, #{rows[i]}", fontsize=8, color=INK)
+        file = subject.source.name(int(rows[i]))
+        line = "" if file is None else f"\n{plain(file, 20)}"
+        axes[0][i].set_title(f"{names[i]}, #{rows[i]}{line}", fontsize=8, color=INK)
         show_image(axes[1][i], restored[i])
         axes[1][i].set_xlabel(f"mse {values[position]:.2g}", fontsize=8, color=INK)
     for axis, label in zip(axes[:, 0], ("original", "reconstructed"), strict=True):
@@ -323,10 +326,17 @@ def _frame(axis: Any) -> None:
         spine.set(color=FRAME, linewidth=0.5)
 
 
-def plain(name: str) -> str:
+def plain(name: str, longest: int = 40) -> str:
     """Return a name as a caption can show it: not too long, and no dollar taken for mathematics."""
-    short = name if len(name) <= 40 else f"{name[:24]}...{name[-13:]}"
-    return short.replace("$", r"\$")
+    end = longest // 3
+    short = name if len(name) <= longest else f"{name[: longest - end - 3]}...{name[-end:]}"
+    return shown(short).replace("$", r"\$")
+
+
+def _label(subject: Subject, row: int) -> str:
+    """Return what stands over an image: its row and, where it is known, a short name of its file."""
+    file = subject.source.name(int(row))
+    return f"#{row}" if file is None else f"#{row}\n{plain(Path(file).stem, 15)}"
 
 
 def _line(subject: Subject) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 COLUMNS = 10
 INK, FRAME = "#444444", "#cccccc"
-_CELL, _GAP, _PAD, _TITLES, _MARGIN, _CAPTION = 0.92, 0.07, 0.04, 0.45, 0.95, 0.45
+_CELL, _GAP, _PAD, _TITLES, _LINE, _MARGIN, _CAPTION = 0.92, 0.07, 0.04, 0.45, 0.15, 0.95, 0.45
 
 Box = tuple[float, float, float, float]
 """Left, right, bottom and top of an image on its axes."""
@@ -20,13 +20,14 @@ Box = tuple[float, float, float, float]
 class Sheet:
     """A figure of images in columns, `rows` rows of them in a band, measured in inches."""
 
-    def __init__(self, count: int, image_shape: tuple[int, int, int], rows: int = 3) -> None:
+    def __init__(self, count: int, image_shape: tuple[int, int, int], rows: int = 3, title_lines: int = 1) -> None:
         self._ratio = image_shape[0] / image_shape[1]
         aspect = min(max(self._ratio, 0.2), 3.0)
         self._wide = _CELL / max(1.0, aspect**0.5)
         self._tall = self._wide * aspect
         self._rows = rows
-        self._band = rows * (self._tall + _GAP) + _TITLES
+        self._above = _TITLES / 2 + (title_lines - 1) * _LINE
+        self._band = rows * (self._tall + _GAP) + _TITLES / 2 + self._above
         # A caption needs its width even under few images.
         width = max(_MARGIN + min(COLUMNS, count) * (self._wide + _GAP) + 0.1, 7.5)
         self.height = ceil(count / COLUMNS) * self._band + _CAPTION
@@ -39,7 +40,7 @@ class Sheet:
         """Return the place of an image in a row of its band, counted from 0; it keeps its proportions."""
         band, column = divmod(image, COLUMNS)
         x = _MARGIN + column * (self._wide + _GAP) + self._wide / 2
-        y = self.height - _TITLES / 2 - band * self._band - row * (self._tall + _GAP) - self._tall / 2
+        y = self.height - self._above - band * self._band - row * (self._tall + _GAP) - self._tall / 2
         half = min(self._wide, self._tall / self._ratio) / 2
         return x - half, x + half, y - half * self._ratio, y + half * self._ratio
 

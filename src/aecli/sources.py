@@ -65,7 +65,7 @@ def list_pictures(path: Path) -> Listing | None:
         return None
     if path.is_dir():
         return list_folder(path)
-    return read_list(path) if path.suffix.lower() == ".txt" else Listing(path, path.parent, [path.name])
+    return read_list(path) if path.suffix.lower() == ".txt" else Listing(str(path), path.parent, [path.name])
 
 
 def require_source(path: Path) -> None:
@@ -127,11 +127,12 @@ def _refuse_decoding(file: ArrayFile, decoding: Decoding) -> None:
     if decoding.size is not None and size is not None and size != decoding.size:
         wanted = " x ".join(map(str, decoding.size))
         raise DataError(
-            f"{file.path}: its images are {size[0]} x {size[1]}, data.size {wanted} is for pictures: leave it out"
+            f"{file.path}: its images are {size[0]} x {size[1]}, only pictures are brought to a size ({wanted}): "
+            f"leave the size out"
         )
     channels = file.shape[3] if len(file.shape) == 4 else 1
     if (decoding.color == "grey" and channels > 1) or (decoding.color == "rgb" and channels != 3):
         raise DataError(
             f"{file.path}: its images have {channels} channel{'s' if channels > 1 else ''}, "
-            f"data.color {decoding.color} is for pictures: leave it out"
+            f"only pictures are made {decoding.color}: leave the colour out"
         )

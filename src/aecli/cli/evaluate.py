@@ -47,7 +47,7 @@ def command(
     keep = METRICS if per_image is not None else ()
     evaluation = evaluate(load_model(run).reconstruct, source, baselines, keep=keep)
     if per_image is not None:
-        write_text(per_image, evaluation.to_csv())
+        write_text(per_image, evaluation.to_csv(source.names))
     window = ssim_window(*source.format.image_shape[:2])
     summary = evaluation.summary
     if as_json:

@@ -23,8 +23,10 @@ COMMANDS = {
     "evaluate": "Measure a run on images, beside the mean image and PCA.",
     "plot": "Draw reconstructions, history, errors, filters or health.",
     "report": "Make the HTML page of a study or a run.",
+    "import": "Make an .npy of a folder of pictures, IDX, .npz, ...",
     "config": "Show, start or describe a config.",
     "runs": "List the runs here.",
+    "cache": "Show or clear what was decoded and unpacked.",
 }
 
 

@@ -69,7 +69,7 @@ def command(
         return
     print_table(["images", *metric_header()], [[f"{len(source):,}", *metric_cells(means)]])
     note_limits(source.format.image_shape, int(means["exact_copies"] or 0), quiet)
-    click.echo("worst images: " + ", ".join(f"#{w['image']} ({_decibels(w['psnr'])})" for w in worst))
+    click.echo("worst images: " + ", ".join(f"{_called(w)} ({_decibels(w['psnr'])})" for w in worst))
     click.echo(f"reconstructions: {output}\npicture: {picture}")
 
 
@@ -78,7 +78,17 @@ def _worst(subject: "Subject") -> list[dict[str, Any]]:
 
     rows = subject.choose(worst=WORST)
     values = per_image(*subject.show(rows))
-    return [{"image": row, **{name: _finite(v[i]) for name, v in values.items()}} for i, row in enumerate(rows)]
+    files = [subject.source.name(row) for row in rows]
+    return [
+        {"image": row, **({"file": file} if file else {}), **{name: _finite(v[i]) for name, v in values.items()}}
+        for i, (row, file) in enumerate(zip(rows, files, strict=True))
+    ]
+
+
+def _called(worst: dict[str, Any]) -> str:
+    from aecli.manifest import shown
+
+    return f"#{worst['image']} {shown(worst['file'])}" if "file" in worst else f"#{worst['image']}"
 
 
 def _finite(value: float) -> float | None:

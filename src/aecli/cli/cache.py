@@ -1,0 +1,38 @@
+"""`ae cache`"""
+
+import click
+
+from aecli.cli.options import json_option
+
+
+@click.group("cache", invoke_without_command=True)
+@json_option
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """Show where decoded and unpacked images are kept, and how much; `ae cache clear` removes them.
+
+    Folders of pictures, lists, .gz and .npz files are decoded once. What is used least goes when there is
+    more than $AE_CACHE_GB (20); the folder is under $XDG_CACHE_HOME (~/.cache).
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    from aecli import cache
+    from aecli.cli.terminal import print_json
+
+    folder, sizes, limit = cache.cache_folder(), cache.sizes(), cache.cache_limit()
+    total = sum(sizes.values())
+    if as_json:
+        print_json({"folder": str(folder), "entries": len(sizes), "bytes": total, "limit": limit})
+        return
+    entries = f"{len(sizes):,} entr{'y' if len(sizes) == 1 else 'ies'}"
+    click.echo(f"{folder}: {entries}, {total / 1e6:,.1f} MB of at most {limit / 1e6:,.0f} MB")
+
+
+@command.command("clear")
+def clear() -> None:
+    """Remove all of it but what is being used."""
+    from aecli import cache
+
+    freed, stay = cache.clear()
+    used = f"; {stay:,} in use stay" if stay else ""
+    click.echo(f"{cache.cache_folder()}: {freed / 1e6:,.1f} MB removed{used}")

@@ -1,0 +1,90 @@
+"""`ae import`"""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aecli.cli.options import FILE, output_option, overwrite_option, quiet_option, threads_option
+
+if TYPE_CHECKING:
+    from aecli.importing import Imported
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click only
+    """Pixels of a side, or HEIGHTxWIDTH."""
+
+    name = "N|HxW"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        found = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", value)
+        if found is None:
+            self.fail(f"expected pixels such as 64, or height x width such as 48x64, received '{value}'", param, ctx)
+        return int(found[1]), int(found[2] or found[1])
+
+
+@click.command("import")
+@click.argument("sources", type=FILE, nargs=-1, required=True, metavar="SOURCE...")
+@output_option("the name of the first source, here")
+@click.option("--size", type=Size(), help="Height and width.  [default: their own if all share one, else 64]")
+@click.option(
+    "--fit",
+    type=click.Choice(["crop", "pad", "stretch"]),
+    default="crop",
+    show_default=True,
+    help="What happens to other proportions; pad is black.",
+)
+@click.option("--grey/--rgb", "grey", default=None, help="One channel or three.  [default: grey where all are]")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Take the first N.")
+@click.option("--shuffle", type=click.IntRange(0, 2**63 - 1), metavar="SEED", help="Draw their order first.")
+@click.option("--key", metavar="NAME", help="The array to take from an .npz.")
+@click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be read.")
+@overwrite_option
+@threads_option
+@quiet_option
+def command(
+    sources: tuple[Path, ...], output: Path | None, size: tuple[int, int] | None, fit: str, grey: bool | None,
+    limit: int | None, shuffle: int | None, key: str | None, strict: bool, overwrite: bool, quiet: bool,
+) -> None:  # fmt: skip
+    """Make one .npy of SOURCE...: folders of pictures, pictures, a .txt list of them, IDX, .npz, .npy.
+
+    Pictures are PNG, JPEG, BMP, TIFF, WebP, GIF (the first frame) and PGM / PPM, of any size and mode.
+    Beside the .npy a .json says which file became which row, and NAME_labels.npy has the labels: the
+    folders that the pictures lie in, or what lies beside an array.
+
+    \b
+      ae import photos/ --size 64 --output photos.npy
+      ae import t10k-images-idx3-ubyte.gz --output mnist_test.npy
+      ae import mnist.npz --key x_train --limit 1000 --shuffle 0
+    """
+    from aecli.cli.terminal import note, reading
+    from aecli.decoding import Decoding
+    from aecli.importing import Wanted, import_images
+
+    color = {None: "auto", True: "grey", False: "rgb"}[grey]
+    decoding = Decoding(size, fit, color, key)  # type: ignore[arg-type]  # click has checked the words
+    output = output or Path(f"{_name(sources[0])}.npy")
+    with reading(quiet) as told:
+        imported = import_images(
+            sources, output, Wanted(decoding, limit, shuffle, strict), overwrite=overwrite, told=told
+        )
+    for line in imported.notes:
+        note(line, quiet)
+    _report(imported)
+
+
+def _name(source: Path) -> str:
+    name = source.resolve().name
+    return name if source.is_dir() else re.sub(r"\.(gz|npz|npy|txt|[a-z]{3,4})$", "", name)
+
+
+def _report(imported: "Imported") -> None:
+    import numpy as np
+
+    count, *shape = imported.manifest.shape
+    images = f"{count:,} image{'s' if count > 1 else ''} of {' x '.join(map(str, shape))}"
+    click.echo(f"{images}, {np.dtype(imported.manifest.dtype).name}: {imported.images}")
+    if imported.labels is not None:
+        click.echo(f"labels of {len(imported.manifest.classes or ()):,} classes: {imported.labels}")
+    click.echo(f"which file is which row: {imported.manifest_file}")

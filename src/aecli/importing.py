@@ -1,0 +1,204 @@
+"""Importing: any source of images as one .npy, with its labels and its manifest beside it."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecli.arrays import ArrayFile
+from aecli.decoded import Told, untold, write_decoded
+from aecli.decoding import Decoding
+from aecli.errors import AeError, DataError
+from aecli.files import NpyWriter, refuse_output, written_whole
+from aecli.labels import Labels, labels_beside
+from aecli.manifest import Manifest, ends
+from aecli.pictures import Listing
+from aecli.seeds import derive
+from aecli.sources import list_pictures, open_source
+
+OPTIONS = MappingProxyType({"size": "--size", "fit": "--fit", "color": "--grey or --rgb"})
+
+PIECE_BYTES = 8 * 2**20
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is taken of the sources: in an order drawn by a seed or in their own, so many at most.
+
+    With `strict` a picture that cannot be read is an error, otherwise it is left out.
+    """
+
+    decoding: Decoding = field(default_factory=Decoding)
+    limit: int | None = None
+    shuffle: int | None = None
+    strict: bool = False
+
+    def choose(self, count: int) -> Rows:
+        """Return the positions that are taken, in their order."""
+        order = np.arange(count)
+        if self.shuffle is not None:
+            order = np.random.default_rng(derive(self.shuffle, "import")).permutation(count)
+        return order[: self.limit]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was written; `labels` is None where the sources have none."""
+
+    images: Path
+    manifest_file: Path
+    labels: Path | None
+    manifest: Manifest
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of it."""
+        return self.manifest.notes(self.images, OPTIONS)
+
+
+def output_files(output: Path) -> tuple[Path, Path, Path]:
+    """Return the files that an import writes: the images, their manifest, their labels."""
+    return output, output.with_suffix(".json"), output.with_name(f"{output.stem}_labels.npy")
+
+
+def import_images(
+    sources: Sequence[Path], output: Path, wanted: Wanted, *, overwrite: bool = False, told: Told = untold
+) -> Imported:
+    """Write the images of sources into one .npy, beside it <name>.json, and <name>_labels.npy where there are labels.
+
+    All sources are pictures, or all are arrays of one shape and dtype. Labels are int64 (N,): the numbers of the
+    folders that hold the pictures, or what lies beside an array. The .npy appears last: once it is there, all is.
+    """
+    images, manifest_file, labels_file = output_files(output)
+    refuse_output(images, overwrite, *sources, suffix=".npy")
+    refuse_output(manifest_file, overwrite, *sources)
+    refuse_output(labels_file, overwrite, *sources)
+    listings = [list_pictures(path) for path in sources]
+    pictures = [listing for listing in listings if listing is not None]
+    if pictures and len(pictures) < len(sources):
+        array = next(path for path, listing in zip(sources, listings, strict=True) if listing is None)
+        raise DataError(f"{array}: is an array, {pictures[0].source} has pictures: import them one after the other")
+    with written_whole(images) as temporary:
+        made = _pictures if pictures else _arrays
+        manifest, labels = made(sources, pictures, wanted, temporary, told)
+        if labels is None and labels_file.exists():
+            raise AeError(
+                f"{labels_file}: is of other images, these have no labels: remove it or give another --output"
+            )
+        if labels is not None:
+            with NpyWriter(labels_file, labels.values.shape, "<i8") as writer:
+                writer.write(labels.values)
+        manifest = replace(
+            manifest,
+            source=tuple(map(str, sources)),
+            classes=labels.classes if labels else None,
+            shuffled_by=wanted.shuffle,
+            key=wanted.decoding.key,
+        )
+        manifest.write(manifest_file)
+    return Imported(images, manifest_file, labels_file if labels else None, manifest)
+
+
+def _pictures(
+    sources: Sequence[Path], listings: Sequence[Listing], wanted: Wanted, output: Path, told: Told
+) -> tuple[Manifest, Labels | None]:
+    listing = listings[0] if len(listings) == 1 else _joined(listings)
+    class_of = _class_in_path if len(listings) == 1 else _class_by_source(sources)
+    listing = replace(listing, names=[listing.names[i] for i in wanted.choose(len(listing))])
+    manifest = write_decoded(listing, wanted.decoding, output, strict=wanted.strict, told=told)
+    return manifest, _labels_of(manifest.files or (), class_of)
+
+
+def _joined(listings: Sequence[Listing]) -> Listing:
+    """Return the pictures of several sources one after the other, each named as from here."""
+    passed_over: Counter[str] = Counter()
+    for listing in listings:
+        passed_over.update(dict(listing.passed_over))
+    return Listing(
+        f"{listings[0].source} and {len(listings) - 1:,} more",
+        Path(),
+        [os.path.normpath(listing.path(name)) for listing in listings for name in listing.names],
+        tuple(passed_over.most_common()),
+        tuple((listing.path(name), reason) for listing in listings for name, reason in listing.unreadable),
+    )
+
+
+def _class_in_path(name: str) -> str | None:
+    first, separator, _ = name.partition(os.sep)
+    return first if separator else None
+
+
+def _class_by_source(sources: Sequence[Path]) -> Callable[[str], str | None]:
+    """Return what gives the name of the folder, of several given, that holds a picture."""
+    folders = {os.path.normpath(path) + os.sep: path.absolute().name for path in sources if path.is_dir()}
+
+    def class_of(name: str) -> str | None:
+        return next((label for folder, label in folders.items() if name.startswith(folder)), None)
+
+    return class_of
+
+
+def _labels_of(files: Sequence[str], class_of: Callable[[str], str | None]) -> Labels | None:
+    """Return the labels by folder, None where a file has none or all have the same."""
+    named = [class_of(name) for name in files]
+    classes = sorted({name for name in named if name is not None}, key=os.fsencode)
+    if len(classes) < 2 or None in named:
+        return None
+    numbers = {name: i for i, name in enumerate(classes)}
+    return Labels(np.array([numbers[name] for name in named if name is not None], np.int64), tuple(classes))
+
+
+def _arrays(
+    sources: Sequence[Path], _: Sequence[Listing], wanted: Wanted, output: Path, told: Told
+) -> tuple[Manifest, Labels | None]:
+    files = [open_source(path, wanted.decoding) for path in sources]
+    first = files[0]
+    for file in files[1:]:
+        if file.shape[1:] != first.shape[1:] or file.dtype.newbyteorder("=") != first.dtype.newbyteorder("="):
+            raise DataError(
+                f"{file.path}: holds {file.dtype.name} of shape {list(file.shape[1:])}, {first.path} "
+                f"{first.dtype.name} of {list(first.shape[1:])}: import them one after the other"
+            )
+    rows = wanted.choose(sum(map(len, files)))
+    shape, dtype = (len(rows), *first.shape[1:]), first.dtype.newbyteorder("=")
+    ends_of_it: list[Any] = []
+    with NpyWriter(output, shape, dtype.str) as writer:
+        for done, piece in _pieces(files, rows):
+            ends_of_it = [ends_of_it[0] if ends_of_it else piece[:1].astype(dtype), piece[-1:].astype(dtype)]
+            writer.write(piece)
+            told("copying images", done, len(rows))
+    names = None
+    if len(files) > 1 or wanted.shuffle is not None:
+        starts = np.cumsum([0, *map(len, files)])
+        which = np.searchsorted(starts, rows, side="right") - 1
+        names = tuple(f"{sources[i].name}[{row - starts[i]}]" for i, row in zip(which, rows, strict=True))
+    manifest = Manifest((), shape, dtype.str, ends(*ends_of_it), names)
+    labels = [labels_beside(file, wanted.decoding.key) for file in files]
+    known = [each for each in labels if each is not None]
+    if len(known) < len(labels):
+        return manifest, None
+    values = np.concatenate([each.values for each in known])[rows]
+    return manifest, Labels(values, max((each.classes for each in known), key=len))
+
+
+def _pieces(files: Sequence[ArrayFile], rows: Rows) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield these rows of the files one after the other, in pieces, and how many have come."""
+    shape, dtype = files[0].shape[1:], files[0].dtype
+    starts = np.cumsum([0, *map(len, files)])
+    step = max(1, PIECE_BYTES // (prod(shape) * dtype.itemsize))
+    for begin in range(0, len(rows), step):
+        part = rows[begin : begin + step]
+        piece = np.empty((len(part), *shape), dtype)
+        which = np.searchsorted(starts, part, side="right") - 1
+        for i in np.unique(which):
+            piece[which == i] = files[i].take(part[which == i] - starts[i])
+        yield begin + len(part), piece

@@ -1,0 +1,66 @@
+"""Labels of images: what lies beside an array, and the names of the classes."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecli.arrays import ArrayFile
+from aecli.errors import DataError
+from aecli.manifest import read_manifest
+from aecli.packed import array_names, open_npz
+from aecli.sources import open_source
+
+MOST_CLASSES = 10_000
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The class of each image, int64 (N,), and the names of the classes in the order of their numbers."""
+
+    values: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+
+def labels_beside(images: ArrayFile, key: str | None = None) -> Labels | None:
+    """Return the labels of an array, None where there are none.
+
+    They are <name>_labels.npy, the label file of an IDX file (train-images-idx3-ubyte and train-labels-idx1-ubyte,
+    with or without .gz), or the array y... of an .npz beside x... . Raises DataError where they do not fit.
+    """
+    found = _label_array(images, key)
+    if found is None:
+        return None
+    if len(found.shape) != 1 or found.dtype.kind not in "iub" or len(found) != len(images):
+        raise DataError(
+            f"{found.path}: expected {len(images):,} labels of {images.path}, whole numbers, "
+            f"found {found.dtype.name} of shape {list(found.shape)}: correct or rename it"
+        )
+    values = found.read(0, len(found)).astype(np.int64)
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high >= MOST_CLASSES:
+        raise DataError(f"{found.path}: labels from {low} to {high}: number the classes from 0, or rename the file")
+    manifest = read_manifest(images.path.with_suffix(".json"))
+    names = manifest.classes if manifest and manifest.classes and len(manifest.classes) > high else None
+    return Labels(values, names or tuple(map(str, range(high + 1))))
+
+
+def _label_array(images: ArrayFile, key: str | None) -> ArrayFile | None:
+    path = images.path
+    if path.suffix.lower() == ".npz":
+        names = array_names(path)
+        own = key or next((name for name in names if name.startswith("x")), "")
+        beside = "y" + own[1:]
+        return open_npz(path, beside) if own[:1] == "x" and own in names and beside in names else None
+    file = next((file for file in _label_files(path) if file.is_file()), None)
+    return open_source(file) if file else None
+
+
+def _label_files(path: Path) -> list[Path]:
+    name = re.sub(r"images([-.])idx\d", r"labels\1idx1", path.name)
+    if name != path.name:
+        plain = path.with_name(name.removesuffix(".gz"))
+        return [plain, plain.with_name(f"{plain.name}.gz")]
+    return [path.with_name(f"{path.stem}_labels.npy")]
