@@ -20,12 +20,13 @@ from aecli.comparing import compare as compare_config
 from aecli.config import NamedConfig, load_config, varied
 from aecli.report import write_study_report
 from aecli.run import RUNS, Run, find_run
+from aecli.sources import source_name
 from aecli.training import train as train_config
 
 STUDIES = Path("studies")
 
 ImagesOrFile = NDArray[Any] | str | Path
-"""Images as an array, (N, H, W), (N, H, W, C) or (N, D) in any units, or the path of a file of them."""
+"""Images as an array, (N, H, W), (N, H, W, C) or (N, D) in any units, or the path of what `ae train` takes."""
 
 
 def train(
@@ -70,7 +71,7 @@ def compare(
     belongs under `if __name__ == "__main__":`, since its workers are processes. Raises aecli.errors.AeError.
     """
     named = _named(config, set or {})
-    name = Path(images).stem if isinstance(images, str | Path) else "images"
+    name = source_name(Path(images)) if isinstance(images, str | Path) else "images"
     path = Path(folder) if folder else STUDIES / name
     grid = {"model.activation": list(activations)} if activations else {}
     grid |= {key: list(values) for key, values in (vary or {}).items()}

@@ -1,6 +1,7 @@
 """Many pictures as one array: looked at, decoded on all cores, written in pieces, with their manifest."""
 
 import contextlib
+import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -43,34 +44,33 @@ class Survey:
     transparent: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
 
+    def to_json(self) -> str:
+        """Return it as JSON."""
+        sizes = [[*size, count] for size, count in self.sizes.items()]
+        return json.dumps([sizes, self.kinds, self.transparent, self.unreadable])
 
-def write_decoded(
-    listing: Listing, decoding: Decoding, output: Path, *, strict: bool = False, told: Told = untold
-) -> Manifest:
-    """Decode pictures into an .npy file in their order; return its manifest, not written yet.
-
-    uint8 (N, H, W) or (N, H, W, 3); uint16 (N, H, W) where all are grey of 16 bits. A file that cannot be read is
-    left out, or with `strict` is a DataError. The memory taken does not grow with their number.
-    """
-    with _unwarned():
-        survey = look_at_all(listing, strict, told)
-        target = choose_target(survey, decoding)
-        return _write(listing, decoding, survey, target, output, strict, told)
+    @classmethod
+    def from_json(cls, text: str) -> "Survey":
+        """Return what `to_json` wrote."""
+        sizes, kinds, transparent, unreadable = json.loads(text)
+        counted = Counter({(height, width): count for height, width, count in sizes})
+        return cls(counted, Counter(kinds), transparent, unreadable)
 
 
-def look_at_all(listing: Listing, strict: bool, told: Told) -> Survey:
-    """Read the headers of all pictures; raises DataError where not one can be read."""
+def survey_pictures(listing: Listing, *, strict: bool = False, told: Told = untold) -> Survey:
+    """Read the headers of all pictures. Raises DataError where not one can be read, with `strict` at the first."""
     survey, transparent = Survey(), 0
-    for part, results in _map(listing.names, lambda name: look(listing.path(name)), BATCH):
-        for name, found in zip(part, results, strict=True):
-            if isinstance(found, Looked):
-                survey.sizes[found.size] += 1
-                survey.kinds[found.kind] += 1
-                transparent += found.transparent
-            else:
-                _refuse(listing, name, found, strict)
-                survey.unreadable[name] = reason_of(found)
-        told("looking at pictures", survey.sizes.total() + len(survey.unreadable), len(listing))
+    with _unwarned():
+        for part, results in _map(listing.names, lambda name: look(listing.path(name)), BATCH):
+            for name, found in zip(part, results, strict=True):
+                if isinstance(found, Looked):
+                    survey.sizes[found.size] += 1
+                    survey.kinds[found.kind] += 1
+                    transparent += found.transparent
+                else:
+                    _refuse(listing, name, found, strict)
+                    survey.unreadable[name] = reason_of(found)
+            told("looking at pictures", survey.sizes.total() + len(survey.unreadable), len(listing))
     if not survey.sizes:
         _none_left(listing, survey.unreadable)
     return replace(survey, transparent=transparent)
@@ -87,9 +87,19 @@ def choose_target(survey: Survey, decoding: Decoding) -> Target:
     return Target(size, decoding.fit, 1 if grey else 3, "uint16" if deep else "uint8")
 
 
-def _write(
-    listing: Listing, decoding: Decoding, survey: Survey, target: Target, output: Path, strict: bool, told: Told
+def write_decoded(
+    listing: Listing, survey: Survey, target: Target, output: Path, *, strict: bool = False, told: Told = untold
 ) -> Manifest:
+    """Decode pictures into an .npy file in their order; return its manifest, not written yet.
+
+    The array is (N, *target.shape). A file that cannot be read is left out, or with `strict` is a DataError. The
+    memory taken does not grow with the number of pictures.
+    """
+    with _unwarned():
+        return _write(listing, survey, target, output, strict, told)
+
+
+def _write(listing: Listing, survey: Survey, target: Target, output: Path, strict: bool, told: Told) -> Manifest:
     unreadable = dict(survey.unreadable)
     wanted = [name for name in listing.names if name not in unreadable] if unreadable else listing.names
     kept: list[str] = []
@@ -110,7 +120,6 @@ def _write(
             _none_left(listing, unreadable)
         writer.end_after(len(kept))
     by_area = sorted(survey.sizes, key=lambda size: (prod(size), size))
-    asked_nothing = decoding.size is None and target.size == DEFAULT_SIZE and by_area != [DEFAULT_SIZE]
     return Manifest(
         source=(listing.source,),
         shape=(len(kept), *target.shape),
@@ -121,7 +130,6 @@ def _write(
         fit=target.fit,
         color="grey" if target.channels == 1 else "rgb",
         sizes=(len(by_area), by_area[0], by_area[-1]),
-        chosen=asked_nothing,
         transparent=survey.transparent,
         deep=0 if target.dtype == "uint16" else survey.kinds["deep grey"],
         skipped=(*listing.unreadable, *unreadable.items()),

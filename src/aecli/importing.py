@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.arrays import ArrayFile
-from aecli.decoded import Told, untold, write_decoded
+from aecli.decoded import Told, choose_target, survey_pictures, untold, write_decoded
 from aecli.decoding import Decoding
 from aecli.errors import AeError, DataError
 from aecli.files import NpyWriter, refuse_output, written_whole
@@ -52,17 +52,13 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Imported:
-    """What was written; `labels` is None where the sources have none."""
+    """What was written; `labels` is None where the sources have none, `notes` what the user should know."""
 
     images: Path
     manifest_file: Path
     labels: Path | None
     manifest: Manifest
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the user should know of it."""
-        return self.manifest.notes(self.images, OPTIONS)
+    notes: tuple[str, ...]
 
 
 def output_files(output: Path) -> tuple[Path, Path, Path]:
@@ -105,7 +101,8 @@ def import_images(
             key=wanted.decoding.key,
         )
         manifest.write(manifest_file)
-    return Imported(images, manifest_file, labels_file if labels else None, manifest)
+    notes = manifest.notes(images, OPTIONS if wanted.decoding.size is None else None)
+    return Imported(images, manifest_file, labels_file if labels else None, manifest, notes)
 
 
 def _pictures(
@@ -114,7 +111,9 @@ def _pictures(
     listing = listings[0] if len(listings) == 1 else _joined(listings)
     class_of = _class_in_path if len(listings) == 1 else _class_by_source(sources)
     listing = replace(listing, names=[listing.names[i] for i in wanted.choose(len(listing))])
-    manifest = write_decoded(listing, wanted.decoding, output, strict=wanted.strict, told=told)
+    survey = survey_pictures(listing, strict=wanted.strict, told=told)
+    target = choose_target(survey, wanted.decoding)
+    manifest = write_decoded(listing, survey, target, output, strict=wanted.strict, told=told)
     return manifest, _labels_of(manifest.files or (), class_of)
 
 

@@ -40,7 +40,6 @@ class Manifest:
     fit: str | None = None
     color: str | None = None
     sizes: tuple[int, Size, Size] | None = None
-    chosen: bool = False
     transparent: int = 0
     deep: int = 0
     skipped: tuple[tuple[str, str], ...] = ()
@@ -58,11 +57,14 @@ class Manifest:
         """Whether this is the manifest of that array."""
         return self.shape == file.shape and self.dtype == file.dtype.str and self.ends == ends_of(file)
 
-    def notes(self, where: object, keys: Mapping[str, str]) -> tuple[str, ...]:
-        """Return what the user should know, a line each; `keys` are the words for `size`, `fit` and `color`."""
+    def notes(self, where: object, keys: Mapping[str, str] | None = None) -> tuple[str, ...]:
+        """Return what the user should know, a line each.
+
+        `keys` are the words that change `size`, `fit` and `color`, given where the user has chosen no size.
+        """
         notes = []
         if self.size is not None and self.sizes is not None:
-            notes.append(f"{where}: {self._sizes(self.size, *self.sizes, keys)}; {self._colors(keys)}")
+            notes.append(f"{where}: {self._sizes(self.size, *self.sizes, keys)}, {self._colors(keys)}")
         if self.skipped:
             one = len(self.skipped) == 1
             which = ", ".join(f"{shown(name)} ({reason})" for name, reason in self.skipped[:SHOWN])
@@ -79,7 +81,7 @@ class Manifest:
             )
         return tuple(notes)
 
-    def _sizes(self, size: Size, count: int, smallest: Size, largest: Size, keys: Mapping[str, str]) -> str:
+    def _sizes(self, size: Size, count: int, smallest: Size, largest: Size, keys: Mapping[str, str] | None) -> str:
         height, width = size
         pictures = f"{self.shape[0]:,} picture{'s' if self.shape[0] != 1 else ''}"
         if count == 1 and smallest == size:
@@ -90,16 +92,16 @@ class Manifest:
         done = {"crop": "scaled and cropped to", "pad": "scaled and padded to", "stretch": "stretched to"}[
             str(self.fit)
         ]
-        change = f" ({keys['size']} and {keys['fit']} change it)" if self.chosen else ""
+        change = f" ({keys['size']} and {keys['fit']} change it)" if keys else ""
         return f"{pictures} {found} (height x width), {done} {height} x {width}{change}"
 
-    def _colors(self, keys: Mapping[str, str]) -> str:
+    def _colors(self, keys: Mapping[str, str] | None) -> str:
         kind = {"rgb": "in colour", "grey": "grey"}[str(self.color)]
         parts = [f"{kind}, 16 bits" if self.dtype[-1] == "2" else kind]
-        if self.chosen:
+        if keys:
             parts[0] += f" ({keys['color']})"
         if self.transparent:
-            parts.append(f"{self.transparent:,} transparent laid over white")
+            parts.append(f"{self.transparent:,} with an alpha channel laid over white")
         if self.deep:
             parts.append(f"{self.deep:,} of 16 bits brought to 8")
         return ", ".join(parts)

@@ -4,6 +4,7 @@ The key of the cache is the hash of the packed file: it holds wherever the file 
 and hashing takes a fraction of unpacking.
 """
 
+import errno
 import gzip
 import hashlib
 import zipfile
@@ -156,7 +157,8 @@ def _refuse_bomb(path: Path, header: Header, packed_size: int) -> None:
 
 
 def _damaged(path: Path, error: Exception) -> Exception:
-    if isinstance(error, OSError) and error.errno is not None:
+    # EINVAL is a place before the file's start, which a damaged archive can name.
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
         return DataError(f"{path}: cannot be read ({error.strerror}): check the file and its permissions")
     if "ncrypt" in str(error) or "password" in str(error):
         return DataError(f"{path}: is encrypted: unpack it and give the array")

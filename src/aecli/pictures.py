@@ -24,7 +24,7 @@ from aecli.manifest import reason_of
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
 SUFFIXES = frozenset(
     (
         ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif",
@@ -208,7 +208,8 @@ def decode(path: str, target: Target) -> NDArray[Any]:
 
 
 def _opened(path: str) -> "Image":
-    from PIL import Image, UnidentifiedImageError
+    # Pillow would load all its plugins for the last two.
+    from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
     found = os.stat(path)
     if not stat.S_ISREG(found.st_mode):

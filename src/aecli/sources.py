@@ -1,17 +1,17 @@
 """What the user may name as images: which kind a path is, and how it is opened."""
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from aecli import cache
 from aecli.arrays import HEAD_BYTES, ArrayFile, is_idx, open_idx, open_npy
-from aecli.decoded import Told, untold, write_decoded
+from aecli.decoded import Survey, Told, choose_target, survey_pictures, untold, write_decoded
 from aecli.decoding import Decoding
 from aecli.errors import DataError, did_you_mean
+from aecli.files import write_text
 from aecli.manifest import Manifest, read_manifest
 from aecli.packed import open_gzip, open_npz
 from aecli.pictures import SUFFIXES, Listing, list_folder, read_list
@@ -51,6 +51,13 @@ def open_source(path: Path, decoding: Decoding | None = None, told: Told = untol
         raise DataError(f"{path}: cannot be read ({error.strerror or error}): check its permissions") from error
     _refuse_decoding(file, decoding)
     return file
+
+
+def source_name(path: Path) -> str:
+    """Return the name of a source as the start of other names: "photos" for photos/, "a" for a.npy and a.npy.gz."""
+    if path.is_dir():
+        return path.resolve().name or "images"
+    return Path(path.name.removesuffix(".gz")).stem
 
 
 def holds_pictures(path: Path) -> bool:
@@ -100,19 +107,36 @@ def open_array(path: Path, decoding: Decoding) -> ArrayFile:
 
 
 def _decoded(path: Path, pictures: Listing, decoding: Decoding, told: Told) -> ArrayFile:
-    asked = json.dumps([DECODER, asdict(decoding)])
-    key = hashlib.sha256(f"{asked} {pictures.key()}".encode()).hexdigest()
+    # The key is what is decoded to, not what was asked: a run on the pictures of its training finds those again.
+    listed = f"{DECODER} {pictures.key()}"
+    survey = _surveyed(path, pictures, listed, told)
+    target = choose_target(survey, decoding)
+    key = hashlib.sha256(f"{listed} {target}".encode()).hexdigest()
 
     def make(folder: Path) -> None:
-        write_decoded(pictures, decoding, folder / "images.npy", told=told).write(folder / "manifest.json")
+        write_decoded(pictures, survey, target, folder / "images.npy", told=told).write(folder / "manifest.json")
 
-    height, width = decoding.size or (64, 64)
-    entry = cache.cached(key, str(path), len(pictures) * height * width, make)
+    entry = cache.cached(key, str(path), len(pictures) * target.bytes, make)
     file, manifest = open_npy(path, entry.path / "images.npy"), read_manifest(entry.path / "manifest.json")
     if manifest is None or not manifest.belongs_to(file):
-        raise DataError(f"{path}: what was decoded of it is damaged in the cache: run ae cache clear, and this again")
-    notes = manifest.notes(path, CONFIG_KEYS)
+        raise _damaged_copy(path)
+    notes = manifest.notes(path, CONFIG_KEYS if decoding.size is None else None)
     return replace(file, notes=notes, manifest=entry.path / "manifest.json", lease=entry)
+
+
+def _surveyed(path: Path, pictures: Listing, listed: str, told: Told) -> Survey:
+    def make(folder: Path) -> None:
+        write_text(folder / "survey.json", survey_pictures(pictures, told=told).to_json())
+
+    entry = cache.cached(hashlib.sha256(listed.encode()).hexdigest(), str(path), 0, make)
+    try:
+        return Survey.from_json((entry.path / "survey.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError) as error:
+        raise _damaged_copy(path) from error
+
+
+def _damaged_copy(path: Path) -> DataError:
+    return DataError(f"{path}: what was decoded of it is damaged in the cache: run ae cache clear, and this again")
 
 
 def manifest_of(file: ArrayFile) -> Manifest | None:

@@ -22,7 +22,7 @@ STUDIES = Path("studies")
 @click.option("--vary", multiple=True, metavar="KEY=A,B,...", help="Vary a config key; several make a grid.")
 @click.option("--tune", multiple=True, metavar="KEY=A,B,...", help="Give each variant its own best of these values.")
 @click.option("--seeds", type=click.IntRange(1, 10_000), metavar="N", help="Runs of every variant.  [default: 5]")
-@click.option("--test", "test_file", type=FILE, metavar="FILE", help="Test images.  [default: a tenth of IMAGES]")
+@click.option("--test", "test_file", type=FILE, metavar="IMAGES", help="Test images.  [default: a tenth of IMAGES]")
 @click.option(
     "-o", "--output", type=FILE, metavar="DIR", help="Folder of the study.  [default: studies/ and the images' name]"
 )
@@ -54,8 +54,9 @@ def command(
     from aecli.cli.study_progress import study_progress
     from aecli.cli.terminal import note, reading
     from aecli.comparing import compare
+    from aecli.sources import source_name
 
-    folder = output or STUDIES / (named.config.data.train.stem if named.config.data.train else "digits")
+    folder = output or STUDIES / (source_name(named.config.data.train) if named.config.data.train else "digits")
     progress = study_progress(quiet)
     if named.config.data.train is None:
         progress.note("no images given: comparing on the handwritten digits that come with ae")

@@ -20,10 +20,11 @@ def command(images: Path, run_folder: Path | None, output: Path | None, overwrit
     from aecli.files import NpyWriter, refuse_output
     from aecli.infer import load_model, open_images_for
     from aecli.run import find_run
+    from aecli.sources import source_name
 
     run = find_run(run_folder)
     note(f"using the run {run.path}", quiet or run_folder is not None)
-    output = output or Path(f"{images.stem}_latents.npy")
+    output = output or Path(f"{source_name(images)}_latents.npy")
     refuse_output(output, overwrite, images, suffix=".npy")
     with reading(quiet) as told:
         source, model = open_images_for(run, images, told), load_model(run)

@@ -61,10 +61,11 @@ def command(
     from aecli.cli.terminal import note, reading
     from aecli.decoding import Decoding
     from aecli.importing import Wanted, import_images
+    from aecli.sources import source_name
 
     color = {None: "auto", True: "grey", False: "rgb"}[grey]
     decoding = Decoding(size, fit, color, key)  # type: ignore[arg-type]  # click has checked the words
-    output = output or Path(f"{_name(sources[0])}.npy")
+    output = output or Path(f"{source_name(sources[0])}.npy")
     with reading(quiet) as told:
         imported = import_images(
             sources, output, Wanted(decoding, limit, shuffle, strict), overwrite=overwrite, told=told
@@ -72,11 +73,6 @@ def command(
     for line in imported.notes:
         note(line, quiet)
     _report(imported)
-
-
-def _name(source: Path) -> str:
-    name = source.resolve().name
-    return name if source.is_dir() else re.sub(r"\.(gz|npz|npy|txt|[a-z]{3,4})$", "", name)
 
 
 def _report(imported: "Imported") -> None:

@@ -2,14 +2,14 @@
 
 | option | meaning | commands |
 | --- | --- | --- |
-| IMAGES | a file of images | reconstruct, encode, evaluate |
+| IMAGES | a folder of pictures, a list of them, or an array | reconstruct, encode, evaluate |
 | --run | the run to use, by default the newest complete one | reconstruct, encode, decode, evaluate, plot |
-| --output | the file to write | reconstruct, encode, decode, plot, report, config init |
+| --output | the file to write | import, reconstruct, encode, decode, plot, report, config init |
 | --overwrite | allow it to replace a file | the same |
 | --config, --set | where the config comes from | check, train, config show |
-| --json | the result as JSON | check, train, reconstruct, evaluate, config show, runs |
-| --threads | how many threads compute | check, train, reconstruct, encode, decode, evaluate |
-| --quiet | nothing on stderr but errors | check, train, reconstruct, encode, decode, evaluate, plot |
+| --json | the result as JSON | check, train, reconstruct, evaluate, config show, runs, cache |
+| --threads | how many threads compute | check, import, train, reconstruct, encode, decode, evaluate |
+| --quiet | nothing on stderr but errors | check, import, train, reconstruct, encode, decode, evaluate, plot |
 """
 
 import os

@@ -29,7 +29,7 @@ class Indices(click.ParamType):  # type: ignore[type-arg]  # generic in newer re
     default="reconstructions",
 )
 @run_option
-@click.option("--images", type=FILE, metavar="FILE", help="Images to draw.  [default: the run's validation images]")
+@click.option("--images", type=FILE, metavar="IMAGES", help="Images to draw.  [default: the run's validation images]")
 @click.option("--index", type=Indices(), help="Draw these rows of the file.")
 @click.option("--worst", type=click.IntRange(1, 100), metavar="N", help="Draw the N worst images.")
 @click.option("--best", type=click.IntRange(1, 100), metavar="N", help="Draw the N best images.")
@@ -64,6 +64,7 @@ def command(
     from aecli.errors import RunError
     from aecli.files import refuse_output
     from aecli.run import find_run
+    from aecli.sources import source_name
 
     run = find_run(run_folder)
     note(f"using the run {run.path}", quiet or run_folder is not None)
@@ -79,7 +80,7 @@ def command(
         figure = plots.KINDS[kind].draw(run)
     # A picture of chosen images stands beside the run's own, not in its place.
     chosen_name = f"_{given[0].strip('-')}" if given else ""
-    file_name = f"_of_{images.stem}" if images is not None else ""
+    file_name = f"_of_{source_name(images)}" if images is not None else ""
     output = output or run.plots_folder / f"{kind}{chosen_name}{file_name}.png"
     if run.plots_folder.is_symlink():
         raise RunError(f"{run.plots_folder}: is a link to another folder: give an --output")

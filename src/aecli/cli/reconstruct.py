@@ -44,10 +44,11 @@ def command(
     from aecli.infer import evaluate, load_model, open_images_for
     from aecli.metrics import ssim_window
     from aecli.run import find_run
+    from aecli.sources import source_name
 
     run = find_run(run_folder)
     note(f"using the run {run.path}", quiet or run_folder is not None)
-    output = output or Path(f"{images.stem}_reconstructed.npy")
+    output = output or Path(f"{source_name(images)}_reconstructed.npy")
     picture = output.with_suffix(".png")
     refuse_output(output, overwrite, images, suffix=".npy")
     refuse_output(picture, overwrite, images)

@@ -30,7 +30,7 @@ def _device(_: click.Context, __: click.Parameter, name: str) -> str:
 
 @click.command("train")
 @config_option
-@click.option("-d", "--data", type=FILE, metavar="PATH", help="Training images (.npy), like --set data.train=PATH.")
+@click.option("-d", "--data", type=FILE, metavar="PATH", help="Training images, like --set data.train=PATH.")
 @set_option
 @click.option(
     "--run", "run_folder", type=FILE, metavar="DIR", help="Folder of the run.  [default: runs/ and the config's name]"
@@ -64,8 +64,10 @@ def command(
     package. The run's folder holds the model (Keras and ONNX), the metrics beside the mean image and
     PCA, the history and the plots.
 
+    Images are a folder of pictures, a .txt list of them, .npy, .npz or IDX; see ae import.
+
     \b
-      ae train --data images.npy
+      ae train --data photos/
       ae train --config prelu --data images.npy --set model.latent_dim=16
     """
     from aecli.config import load_config

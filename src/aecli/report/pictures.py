@@ -14,6 +14,7 @@ from aecli.data import ImageSource, Rows
 from aecli.errors import RunError
 from aecli.images import Images
 from aecli.infer import load_model, reopen_images
+from aecli.manifest import shown
 from aecli.metrics import PerImage, mse
 from aecli.run import Run
 
@@ -38,13 +39,20 @@ class Reconstructed:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The shown images, rows `numbers` of a file, in `groups` of (name, how many)."""
+    """The shown images, rows `numbers` of a source, in `groups` of (name, how many); `files` name them if known."""
 
     groups: tuple[tuple[str, int], ...]
     numbers: tuple[int, ...]
     originals: Images
     rows: tuple[Reconstructed, ...]
     about: str
+    files: tuple[str | None, ...] = ()
+
+    @property
+    def titles(self) -> list[str]:
+        """The file of every image, or where that is not known its row."""
+        files = self.files or (None,) * len(self.numbers)
+        return [shown(file) if file else f"row {number}" for number, file in zip(self.numbers, files, strict=True)]
 
     @property
     def error_maps(self) -> list[NDArray[np.float32]]:
@@ -138,6 +146,7 @@ def gallery(models: Sequence[Model], source: ImageSource, rows: Rows, about: str
         originals,
         tuple(_reconstructed(model, originals) for model in models),
         about,
+        tuple(source.name(int(number)) for number in numbers),
     )
 
 
