@@ -211,7 +211,7 @@ def test_a_cache_that_cannot_be_made_is_named(monkeypatch):
     Path("file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(Path("file").absolute()))
     save_pictures(1)
-    with pytest.raises(AeError, match="the cache .* cannot be written"):
+    with pytest.raises(AeError, match=r"the cache .* cannot be written"):
         open_source(Path("p"))
 
 
