@@ -5,6 +5,7 @@
 Uses MNIST from ../shared/data where it is there, else generated images of that shape. Prints a
 Markdown table with the medians of the repeats, in which all rows take turns. One row is not `ae`: the
 script that reconstructs with Keras what `ae reconstruct` does, without measuring or drawing anything.
+`ae import` gets 800 JPEG of 500 x 375, made of the photos in ../shared/data where they are there.
 `--large` also reconstructs a file of so many gigabytes, once.
 """
 
@@ -24,12 +25,15 @@ from bench_scale import in_its_own_process
 
 ROOT = Path(__file__).parents[1]
 MNIST = ROOT.parent / "shared" / "data" / "mnist_train.npy"
+PHOTOS = ROOT.parent / "shared" / "data" / "photos"
 AE = [sys.executable, "-m", "aecli.cli.main"]
 KERAS_SCRIPT = """
 import sys, keras, numpy as np
 model, images, output = sys.argv[1:]
 np.save(output, keras.models.load_model(model).predict(np.load(images)[..., None].astype("float32") / 255))
 """
+PICTURES = 800
+IMPORT = f"ae import, {PICTURES} JPEG of 500 x 375 to 64 x 64"
 OURS, THEIRS = "ae reconstruct, 60,000 images", "Keras load_model, predict, np.save, 60,000 images"
 
 
@@ -57,6 +61,18 @@ def write_images() -> None:
     np.save("240k.npy", np.concatenate([images] * 4))
 
 
+def write_pictures() -> None:
+    """Write the JPEG files here, in `jpeg`: photos scaled to 500 x 375, or else smooth noise."""
+    from PIL import Image
+
+    Path("jpeg").mkdir()
+    photos = sorted(PHOTOS.glob("*.jpg")) if PHOTOS.is_dir() else []
+    noise = np.random.default_rng(0).integers(0, 256, (PICTURES, 12, 16, 3)).astype(np.uint8)
+    for i in range(PICTURES):
+        image = Image.open(photos[i % len(photos)]).convert("RGB") if photos else Image.fromarray(noise[i])
+        image.resize((500, 375), Image.Resampling.BICUBIC).save(f"jpeg/{i:03}.jpg", quality=85)
+
+
 def commands() -> dict[str, tuple[list[str], int]]:
     """Return the rows: a command line and how it must end."""
     keras = [sys.executable, "-c", KERAS_SCRIPT, "runs/relu/model.keras", "60k.npy", "keras.npy"]
@@ -70,6 +86,7 @@ def commands() -> dict[str, tuple[list[str], int]]:
         "ae encode, 10,000 images": ([*AE, "encode", "10k.npy", "--overwrite"], 0),
         "ae evaluate, 10,000 images": ([*AE, "evaluate", "10k.npy"], 0),
         "ae plot": ([*AE, "plot"], 0),
+        IMPORT: ([*AE, "import", "jpeg", "--size", "64", "--overwrite"], 0),
     }
 
 
@@ -88,9 +105,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         # In a process of its own: a child's peak memory begins with what its parent held.
-        process = multiprocessing.get_context("spawn").Process(target=write_images)
-        process.start()
-        process.join()
+        for write in (write_images, write_pictures):
+            process = multiprocessing.get_context("spawn").Process(target=write)
+            process.start()
+            process.join()
         measure([*AE, "train", "--data", "10k.npy", "--config", "relu", "--set", "training.epochs=1"])
         Path("wrong.yaml").write_text("model: {activaton: relu}\n")
         # The first round only warms the disk cache.
@@ -100,6 +118,7 @@ def main() -> None:
         for name, (seconds, memory) in medians.items():
             print(f"| {name} | {seconds:.2f} | {memory:.0f} |")
         print(f"\n{OURS}: {medians[OURS][0] / medians[THEIRS][0]:.2f} of the Keras script's time")
+        print(f"{IMPORT}: {PICTURES / medians[IMPORT][0]:.0f} pictures a second, start-up included")
         if options.large:
             reconstruct_large(options.large)
 

@@ -1,9 +1,10 @@
 """Train the recipes whose results are published or known, and print them beside the expected figures.
 
-    python scripts/figures.py [--quick]
+    python scripts/figures.py [--quick | --photos]
 
 Needs MNIST and Fashion-MNIST in ../shared/data; about five minutes on two cores, --quick skips the
-two longest. Prints the Markdown table of the README.
+two longest. Prints the Markdown table of the README. --photos instead trains on the photos there, draws
+the pictures of docs/your-own-images.md and prints their credits.
 """
 
 import argparse
@@ -11,14 +12,28 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from aecli import plots
 from aecli.baselines import Baselines, fit_baselines
 from aecli.config import load_config
 from aecli.data import open_images
+from aecli.decoding import Decoding
 from aecli.infer import evaluate
 from aecli.nn.quiet import native_stderr_silenced
+from aecli.sheet import INK
 from aecli.training import train
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+ROOT = Path(__file__).parents[1]
+DATA = ROOT.parent / "shared" / "data"
+PHOTOS, DOCS = DATA / "photos", ROOT / "docs"
+FITTED = 4
+PHOTO_KEYS = (
+    f"data.train={PHOTOS}", "model.hidden=[256]", "model.latent_dim=32", "model.activation=gelu",
+    "training.epochs=150", "training.learning_rate=5e-4", "training.early_stopping={patience: 30}",
+)  # fmt: skip
 PCA = {2: 0.055669, 4: 0.047903, 8: 0.037441, 16: 0.026860, 32: 0.016828, 64: 0.009047}
 TUTORIAL = ("training.epochs=10", "training.batch_size=32", "data.validation_split=0.001")
 FASHION = "fashion_mnist"
@@ -61,10 +76,56 @@ def recipe_row(name: str, config: str, data: str, overrides: tuple[str, ...], ex
     return [name, expected, " ".join(found)]
 
 
+def draw_fits(names: list[str]) -> None:
+    """Draw photos as they are, and what each `fit` makes of them."""
+    fits = {fit: open_images(PHOTOS, decoding=Decoding((64, 64), fit)) for fit in ("crop", "pad", "stretch")}
+    figure = Figure(figsize=(8.2, 1.9 * len(names)), layout="constrained")
+    axes = figure.subplots(len(names), 1 + len(fits), width_ratios=(1.5, 1, 1, 1))
+    for row, name in zip(axes, names, strict=True):
+        photo = np.asarray(Image.open(PHOTOS / name))
+        row[0].imshow(photo)
+        row[0].set_xlabel(f"{photo.shape[0]} x {photo.shape[1]}", fontsize=8, color=INK)
+        for axis, source in zip(row[1:], fits.values(), strict=True):
+            number = (source.names or ()).index(name)
+            plots.show_image(axis, source.format.to_contract(source.file.read(number, number + 1))[0])
+        row[0].set(xticks=[], yticks=[])
+    for axis, title in zip(axes[0], ("as it is", *(f"fit: {fit}" for fit in fits)), strict=True):
+        axis.set_title(title, fontsize=9, color=INK)
+    plots.save(figure, DOCS / "photos_fit.png")
+
+
+def photo_figures() -> None:
+    """Draw the pictures of docs/your-own-images.md, and print the credits of the photos in them."""
+    with tempfile.TemporaryDirectory() as folder:
+        with native_stderr_silenced():
+            run = train(load_config(None, PHOTO_KEYS).config, Path(folder) / "photos", name="photos")
+        subject = plots.subject_of(run, None)
+        positions = subject.choose(count=8)
+        plots.save(plots.reconstructions(subject, positions), DOCS / "photos_reconstructed.png")
+        shown = [str(subject.source.name(int(row))) for row in subject.row_numbers(positions)]
+        measured = run.metrics["splits"]["validation"]
+    fitted = shown[:FITTED]
+    draw_fits(fitted)
+    by_file = dict(
+        line.split(": CC BY 2.0, by ", 1)
+        for line in (DATA / "photos_ATTRIBUTION.txt").read_text().splitlines()
+        if ": CC BY 2.0, by " in line
+    )
+    print({name: round(measured[name]["mse"], 5) for name in ("model", "pca", "mean_image")})
+    for name in shown:
+        photographer, _, url = by_file[name].partition(" - ")
+        print(f"[{photographer}]({url.split(' (')[0]}),")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
-    recipes = RECIPES[:1] if parser.parse_args().quick else RECIPES
+    parser.add_argument("--photos", action="store_true")
+    options = parser.parse_args()
+    if options.photos:
+        photo_figures()
+        return
+    recipes = RECIPES[:1] if options.quick else RECIPES
     if not DATA.is_dir():
         sys.exit(f"{DATA} is not there: these figures need the MNIST and Fashion-MNIST arrays")
     print("| what | expected | measured |\n| --- | --- | --- |")

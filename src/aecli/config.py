@@ -104,6 +104,10 @@ def _optimizer_defaults(name: str) -> tuple[str, Mapping[str, Parameter]]:
     return name, OPTIMIZERS[name][1]
 
 
+_SHARED = ("data.train", "data.size", "data.fit", "data.color", "training.seed", "data.split_seed")
+"""Keys that decide which images a study compares on."""
+
+
 def _known_keys(values: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
     """Return the values under complete keys; `learning_rate` alone is `training.learning_rate`."""
     known = [f"{section}.{key}" for section in ("data", "model", "training") for key in _keys(section)]
@@ -112,7 +116,7 @@ def _known_keys(values: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]
         matches = [name for name in known if key in (name, name.partition(".")[2])]
         if not matches:
             raise ValueError(f"unknown key '{key}'{did_you_mean(key, known) or ': see ae config init'}")
-        if key in ("data.train", "training.seed", "seed", "data.split_seed", "split_seed"):
+        if matches[0] in _SHARED:
             raise ValueError(f"{key}: belongs to all variants, it cannot vary")
         complete[matches[0]] = choices
     return complete
