@@ -29,7 +29,7 @@ from aecli.training import train
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
 PHOTOS, DOCS = DATA / "photos", ROOT / "docs"
-FITTED = 4
+FITTED = 3
 PHOTO_KEYS = (
     f"data.train={PHOTOS}", "model.hidden=[256]", "model.latent_dim=32", "model.activation=gelu",
     "training.epochs=150", "training.learning_rate=5e-4", "training.early_stopping={patience: 30}",
@@ -79,7 +79,7 @@ def recipe_row(name: str, config: str, data: str, overrides: tuple[str, ...], ex
 def draw_fits(names: list[str]) -> None:
     """Draw photos as they are, and what each `fit` makes of them."""
     fits = {fit: open_images(PHOTOS, decoding=Decoding((64, 64), fit)) for fit in ("crop", "pad", "stretch")}
-    figure = Figure(figsize=(8.2, 1.9 * len(names)), layout="constrained")
+    figure = Figure(figsize=(6.4, 1.45 * len(names)), layout="constrained")
     axes = figure.subplots(len(names), 1 + len(fits), width_ratios=(1.5, 1, 1, 1))
     for row, name in zip(axes, names, strict=True):
         photo = np.asarray(Image.open(PHOTOS / name))
@@ -113,8 +113,8 @@ def photo_figures() -> None:
     )
     print({name: round(measured[name]["mse"], 5) for name in ("model", "pca", "mean_image")})
     for name in shown:
-        photographer, _, url = by_file[name].partition(" - ")
-        print(f"[{photographer}]({url.split(' (')[0]}),")
+        photographer, _, url = by_file[name].partition(" - https://")
+        print(f"[{photographer}](https://{url.split(' (')[0]}),")
 
 
 def main() -> None:

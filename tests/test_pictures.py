@@ -242,7 +242,7 @@ def survey_and_write(names: list[str], strict: bool) -> None:
 
     listing = Listing("p", Path("p"), names)
     survey = survey_pictures(listing, strict=strict)
-    write_decoded(listing, survey, choose_target(survey, Decoding()), Path("out.npy"), strict=strict)
+    write_decoded(listing, survey, choose_target(survey, Decoding()), Path("out.npy"), print, strict=strict)
 
 
 @pytest.mark.parametrize("content", [{}, {"a.csv": b""}, {".a.png": b""}])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ OWN_SIZE_PIXELS = 2**16
 
 BATCH, BATCH_BYTES = 32, 4 * 2**20
 """Pictures that a thread decodes at once, and the bytes they may take."""
+
+T = TypeVar("T")
 
 Told = Callable[[str, int, int], None]
 """Who is told how far it is: what is done, how many of how many."""
@@ -88,18 +90,34 @@ def choose_target(survey: Survey, decoding: Decoding) -> Target:
 
 
 def write_decoded(
-    listing: Listing, survey: Survey, target: Target, output: Path, *, strict: bool = False, told: Told = untold
-) -> Manifest:
-    """Decode pictures into an .npy file in their order; return its manifest, not written yet.
+    listing: Listing,
+    survey: Survey,
+    target: Target,
+    output: Path,
+    finish: Callable[[Manifest], T],
+    *,
+    strict: bool = False,
+    told: Told = untold,
+) -> T:
+    """Decode pictures into an .npy file in their order; return what `finish` does.
 
     The array is (N, *target.shape). A file that cannot be read is left out, or with `strict` is a DataError. The
-    memory taken does not grow with the number of pictures.
+    memory taken does not grow with the number of pictures. `finish` gets the manifest when all is written, before
+    the file appears under its name: what belongs beside it is there first.
     """
     with _unwarned():
-        return _write(listing, survey, target, output, strict, told)
+        return _write(listing, survey, target, output, finish, strict, told)
 
 
-def _write(listing: Listing, survey: Survey, target: Target, output: Path, strict: bool, told: Told) -> Manifest:
+def _write(
+    listing: Listing,
+    survey: Survey,
+    target: Target,
+    output: Path,
+    finish: Callable[[Manifest], T],
+    strict: bool,
+    told: Told,
+) -> T:
     unreadable = dict(survey.unreadable)
     wanted = [name for name in listing.names if name not in unreadable] if unreadable else listing.names
     kept: list[str] = []
@@ -119,12 +137,18 @@ def _write(listing: Listing, survey: Survey, target: Target, output: Path, stric
         if not kept:
             _none_left(listing, unreadable)
         writer.end_after(len(kept))
+        return finish(_manifest(listing, survey, target, kept, ends(first, last), unreadable))
+
+
+def _manifest(
+    listing: Listing, survey: Survey, target: Target, kept: list[str], ends: str, unreadable: dict[str, str]
+) -> Manifest:
     by_area = sorted(survey.sizes, key=lambda size: (prod(size), size))
     return Manifest(
         source=(listing.source,),
         shape=(len(kept), *target.shape),
         dtype=np.dtype(target.dtype).str,
-        ends=ends(first, last),
+        ends=ends,
         files=tuple(kept),
         size=target.size,
         fit=target.fit,

@@ -16,7 +16,7 @@ from aecli.arrays import ArrayFile
 from aecli.decoded import Told, choose_target, survey_pictures, untold, write_decoded
 from aecli.decoding import Decoding
 from aecli.errors import AeError, DataError
-from aecli.files import NpyWriter, refuse_output, written_whole
+from aecli.files import NpyWriter, refuse_output
 from aecli.labels import Labels, labels_beside
 from aecli.manifest import Manifest, ends
 from aecli.pictures import Listing
@@ -61,6 +61,10 @@ class Imported:
     notes: tuple[str, ...]
 
 
+Finish = Callable[[Manifest, Labels | None], Imported]
+"""Writes what belongs beside the images, when they are written and before they appear."""
+
+
 def output_files(output: Path) -> tuple[Path, Path, Path]:
     """Return the files that an import writes: the images, their manifest, their labels."""
     return output, output.with_suffix(".json"), output.with_name(f"{output.stem}_labels.npy")
@@ -83,9 +87,8 @@ def import_images(
     if pictures and len(pictures) < len(sources):
         array = next(path for path, listing in zip(sources, listings, strict=True) if listing is None)
         raise DataError(f"{array}: is an array, {pictures[0].source} has pictures: import them one after the other")
-    with written_whole(images) as temporary:
-        made = _pictures if pictures else _arrays
-        manifest, labels = made(sources, pictures, wanted, temporary, told)
+
+    def finish(manifest: Manifest, labels: Labels | None) -> Imported:
         if labels is None and labels_file.exists():
             raise AeError(
                 f"{labels_file}: is of other images, these have no labels: remove it or give another --output"
@@ -101,20 +104,27 @@ def import_images(
             key=wanted.decoding.key,
         )
         manifest.write(manifest_file)
-    notes = manifest.notes(images, OPTIONS if wanted.decoding.size is None else None)
-    return Imported(images, manifest_file, labels_file if labels else None, manifest, notes)
+        notes = manifest.notes(images, OPTIONS if wanted.decoding.size is None else None)
+        return Imported(images, manifest_file, labels_file if labels else None, manifest, notes)
+
+    if pictures:
+        return _import_pictures(sources, pictures, wanted, images, finish, told)
+    return _import_arrays(sources, wanted, images, finish, told)
 
 
-def _pictures(
-    sources: Sequence[Path], listings: Sequence[Listing], wanted: Wanted, output: Path, told: Told
-) -> tuple[Manifest, Labels | None]:
+def _import_pictures(
+    sources: Sequence[Path], listings: Sequence[Listing], wanted: Wanted, output: Path, finish: Finish, told: Told
+) -> Imported:
     listing = listings[0] if len(listings) == 1 else _joined(listings)
     class_of = _class_in_path if len(listings) == 1 else _class_by_source(sources)
     listing = replace(listing, names=[listing.names[i] for i in wanted.choose(len(listing))])
     survey = survey_pictures(listing, strict=wanted.strict, told=told)
+
+    def with_labels(manifest: Manifest) -> Imported:
+        return finish(manifest, _labels_of(manifest.files or (), class_of))
+
     target = choose_target(survey, wanted.decoding)
-    manifest = write_decoded(listing, survey, target, output, strict=wanted.strict, told=told)
-    return manifest, _labels_of(manifest.files or (), class_of)
+    return write_decoded(listing, survey, target, output, with_labels, strict=wanted.strict, told=told)
 
 
 def _joined(listings: Sequence[Listing]) -> Listing:
@@ -156,9 +166,7 @@ def _labels_of(files: Sequence[str], class_of: Callable[[str], str | None]) -> L
     return Labels(np.array([numbers[name] for name in named if name is not None], np.int64), tuple(classes))
 
 
-def _arrays(
-    sources: Sequence[Path], _: Sequence[Listing], wanted: Wanted, output: Path, told: Told
-) -> tuple[Manifest, Labels | None]:
+def _import_arrays(sources: Sequence[Path], wanted: Wanted, output: Path, finish: Finish, told: Told) -> Imported:
     files = [open_source(path, wanted.decoding) for path in sources]
     first = files[0]
     for file in files[1:]:
@@ -168,25 +176,34 @@ def _arrays(
                 f"{first.dtype.name} of {list(first.shape[1:])}: import them one after the other"
             )
     rows = wanted.choose(sum(map(len, files)))
+    labels = _labels_beside_all(files, rows, wanted.decoding.key)
+    # A row has a name of its own where its number no longer says which it was.
+    names = _row_names(files, rows) if len(files) > 1 or wanted.shuffle is not None else None
     shape, dtype = (len(rows), *first.shape[1:]), first.dtype.newbyteorder("=")
-    ends_of_it: list[Any] = []
+    ends_so_far: list[NDArray[Any]] = []
     with NpyWriter(output, shape, dtype.str) as writer:
         for done, piece in _pieces(files, rows):
-            ends_of_it = [ends_of_it[0] if ends_of_it else piece[:1].astype(dtype), piece[-1:].astype(dtype)]
-            writer.write(piece)
+            native = piece.astype(dtype, copy=False)
+            writer.write(native)
+            ends_so_far = [ends_so_far[0] if ends_so_far else native[:1], native[-1:]]
             told("copying images", done, len(rows))
-    names = None
-    if len(files) > 1 or wanted.shuffle is not None:
-        starts = np.cumsum([0, *map(len, files)])
-        which = np.searchsorted(starts, rows, side="right") - 1
-        names = tuple(f"{sources[i].name}[{row - starts[i]}]" for i, row in zip(which, rows, strict=True))
-    manifest = Manifest((), shape, dtype.str, ends(*ends_of_it), names)
-    labels = [labels_beside(file, wanted.decoding.key) for file in files]
+        manifest = Manifest((), shape, dtype.str, ends(ends_so_far[0], ends_so_far[-1]), names)
+        return finish(manifest, labels)
+
+
+def _labels_beside_all(files: Sequence[ArrayFile], rows: Rows, key: str | None) -> Labels | None:
+    """Return the labels of these rows, None where a file has none."""
+    labels = [labels_beside(file, key) for file in files]
     known = [each for each in labels if each is not None]
     if len(known) < len(labels):
-        return manifest, None
-    values = np.concatenate([each.values for each in known])[rows]
-    return manifest, Labels(values, max((each.classes for each in known), key=len))
+        return None
+    return Labels(np.concatenate([each.values for each in known])[rows], max((e.classes for e in known), key=len))
+
+
+def _row_names(files: Sequence[ArrayFile], rows: Rows) -> tuple[str, ...]:
+    starts = np.cumsum([0, *map(len, files)])
+    which = np.searchsorted(starts, rows, side="right") - 1
+    return tuple(f"{files[i].path.name}[{row - starts[i]}]" for i, row in zip(which, rows, strict=True))
 
 
 def _pieces(files: Sequence[ArrayFile], rows: Rows) -> Iterator[tuple[int, NDArray[Any]]]:

@@ -114,7 +114,10 @@ def _decoded(path: Path, pictures: Listing, decoding: Decoding, told: Told) -> A
     key = hashlib.sha256(f"{listed} {target}".encode()).hexdigest()
 
     def make(folder: Path) -> None:
-        write_decoded(pictures, survey, target, folder / "images.npy", told=told).write(folder / "manifest.json")
+        def finish(manifest: Manifest) -> None:
+            manifest.write(folder / "manifest.json")
+
+        write_decoded(pictures, survey, target, folder / "images.npy", finish, told=told)
 
     entry = cache.cached(key, str(path), len(pictures) * target.bytes, make)
     file, manifest = open_npy(path, entry.path / "images.npy"), read_manifest(entry.path / "manifest.json")
