@@ -66,7 +66,7 @@ class Commands(click.Group):
 def cli() -> None:
     """Train image autoencoders on your own images and see how well they reconstruct.
 
-    Start with `ae train`, then `ae reconstruct IMAGES.npy` and `ae plot`.
+    Start with `ae train`, then `ae reconstruct IMAGES` and `ae plot`.
     """
 
 

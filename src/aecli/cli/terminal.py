@@ -14,6 +14,7 @@ from rich.table import Table
 
 from aecli.history import EpochRecord
 from aecli.metrics import SSIM_WINDOW, ssim_window
+from aecli.nn.quiet import native_stderr_silenced
 from aecli.progress import Progress, Silence, telling
 
 _WIDE = 1000
@@ -80,16 +81,13 @@ def training_progress(quiet: bool) -> Progress:
 @contextmanager
 def reading(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     """Yield what shows how far decoding pictures is: a bar in a terminal, a line in a file, nothing when quiet."""
-    if quiet:
-        yield lambda what, done, total: None
-    elif not sys.stderr.isatty():
-        yield telling(_Lines())
-    else:
-        bar = _Bar()
+    # The decoder of TIFF complains of damaged files by itself.
+    with native_stderr_silenced():
+        progress = training_progress(quiet)
         try:
-            yield telling(bar)
+            yield telling(progress)
         finally:
-            bar.close()
+            progress.close()
 
 
 class _Lines:
