@@ -23,7 +23,7 @@ from aecli.pictures import Listing
 from aecli.seeds import derive
 from aecli.sources import list_pictures, open_source
 
-OPTIONS = MappingProxyType({"size": "--size", "fit": "--fit", "color": "--grey or --rgb"})
+OPTIONS = MappingProxyType({"size": "--size and --fit change it", "color": "--grey and --rgb change it"})
 
 PIECE_BYTES = 8 * 2**20
 

@@ -60,7 +60,7 @@ class Manifest:
     def notes(self, where: object, keys: Mapping[str, str] | None = None) -> tuple[str, ...]:
         """Return what the user should know, a line each.
 
-        `keys` are the words that change `size`, `fit` and `color`, given where the user has chosen no size.
+        `keys` say how to change the `size` and the `color`, given where the user has chosen no size.
         """
         notes = []
         if self.size is not None and self.sizes is not None:
@@ -92,7 +92,7 @@ class Manifest:
         done = {"crop": "scaled and cropped to", "pad": "scaled and padded to", "stretch": "stretched to"}[
             str(self.fit)
         ]
-        change = f" ({keys['size']} and {keys['fit']} change it)" if keys else ""
+        change = f" ({keys['size']})" if keys else ""
         return f"{pictures} {found} (height x width), {done} {height} x {width}{change}"
 
     def _colors(self, keys: Mapping[str, str] | None) -> str:

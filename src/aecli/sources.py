@@ -21,7 +21,8 @@ KINDS = "a folder of pictures, a picture, a .txt list of pictures, .npy, .npz or
 DECODER = 1
 """Version of the decoder: another one does not take what this one has cached."""
 
-CONFIG_KEYS = MappingProxyType({"size": "data.size", "fit": "data.fit", "color": "data.color"})
+CONFIG_KEYS = MappingProxyType({"size": "data.size and data.fit change it", "color": "data.color changes it"})
+"""What to say after the size and the colours that were chosen."""
 
 ARRAYS: Mapping[str, Callable[[Path, Decoding], ArrayFile]] = MappingProxyType(
     {
