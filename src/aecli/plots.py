@@ -144,8 +144,8 @@ def denoising(subject: Subject, positions: Sequence[int] | None = None) -> Figur
     before, after = psnr(images, noisy), psnr(images, restored)
     sheet = Sheet(len(images), subject.source.format.image_shape)
     for i in range(len(images)):
-        for row, shown in enumerate((images, noisy, restored)):
-            sheet.show(i, row, image_pixels(shown[i]))
+        for row, drawn in enumerate((images, noisy, restored)):
+            sheet.show(i, row, image_pixels(drawn[i]))
         sheet.write(i, f"#{rows[i]}", f"{before[i]:.1f} → {after[i]:.1f} dB")
         if i % COLUMNS == 0:
             sheet.name_rows(i, ("clean", "noisy", "restored"))
