@@ -37,7 +37,7 @@ def test_the_wheel_carries_every_module(wheel):
 def test_every_imported_package_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {re.split(r"[<>=]", requirement)[0] for requirement in project["dependencies"]}
-    names = {"yaml": "pyyaml", "pydantic_core": "pydantic"}
+    names = {"PIL": "pillow", "yaml": "pyyaml", "pydantic_core": "pydantic"}
     imported = set()
     for path in (ROOT / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
