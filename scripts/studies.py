@@ -21,7 +21,7 @@ SHARED = ROOT.parent / "shared" / "data"
 DOCS = ROOT / "docs" / "studies"
 IMAGES = 20_000
 ACTIVATIONS = "relu,leaky_relu,prelu,sigmoid,tanh,elu,gelu,linear,selu,silu,mish"
-COMMON = ["training.epochs=20", "training.batch_size=256", "model.latent_dim=64", "model.initializer=matched"]
+COMMON = ["training.epochs=20", "model.latent_dim=64", "model.initializer=matched"]
 SMALL, DEEP = "model.hidden=[]", "model.hidden=[256]"
 INITIALIZERS = "--vary=model.initializer=matched,glorot_uniform,he_normal,lecun_normal,orthogonal,random_normal"
 STUDIES = {
