@@ -85,7 +85,7 @@ def test_ctrl_c_stops_a_training_and_says_what_is_kept(tmp_path):
     process.send_signal(signal.SIGINT)
     rest = process.stderr.read()
     assert process.wait() == 130
-    assert "stopped: stopped keeps" in rest
+    assert "stopped: stopped keeps a checkpoint; go on with: ae train --resume --run stopped" in rest
     assert "Traceback" not in rest
     assert (Path(tmp_path) / "stopped" / "failure.json").is_file()
     assert len((Path(tmp_path) / "stopped" / "history.csv").read_text().splitlines()) > 1

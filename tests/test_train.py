@@ -134,7 +134,7 @@ def test_the_run_is_complete_and_has_every_file(trained):
     names = {str(p.relative_to(trained.path)) for p in trained.path.rglob("*") if p.is_file()}
     assert names == {
         "config.yaml", "environment.json", "split.npz", "history.csv", "health.csv", "model.keras", "encoder.onnx", "decoder.onnx",
-        "baselines.npz", "reconstructions.npy", "metrics.json", "plots/reconstructions.png", "plots/history.png",
+        "baselines.npz", "reconstructions.npy", "metrics.json", "checkpoint-1.npz", "plots/reconstructions.png", "plots/history.png",
         "plots/errors.png", "plots/filters.png", "plots/health.png",
     }  # fmt: skip
 

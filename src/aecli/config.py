@@ -161,6 +161,8 @@ class TrainingConfig(Section):
     """what spoils the input but not the target, e.g. {gaussian: 0.2}; val_loss too is of spoilt input; null: nothing"""
     precision: Literal["float32", "mixed"] = "float32"
     """float32, or mixed: bfloat16 with float32 weights, on GPUs that have it; a CPU trains in float32"""
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
+    """how often to write what --resume goes on from; results do not depend on it"""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """decides split, initial weights, order, dropout, augmentation and corruption"""
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from math import prod
 from typing import Any
 
@@ -103,14 +104,18 @@ class Feed:
         """Return the first images of the contract, a few hundred, or fewer large ones."""
         return self.source.sample(self.rows)
 
-    def shuffled(self, seed: int, epoch: int) -> Iterator[Block]:
-        """Yield the blocks of an epoch in its own order."""
+    def shuffled(self, seed: int, epoch: int, first: int = 0) -> Iterator[Block]:
+        """Yield the blocks of an epoch in its own order, from block `first` on."""
         rng = np.random.default_rng(derive(seed, "order", epoch))
         if not self.streamed:
-            positions = rng.permutation(len(self))
-            yield Block(self._read_all, self._places(positions), self.rows[positions])
+            if first == 0:
+                positions = rng.permutation(len(self))
+                yield Block(self._read_all, self._places(positions), self.rows[positions])
             return
-        for images, rows in self._windows(self._shuffled_positions(rng)):
+        windows = self._shuffled_positions(rng)
+        for skipped in islice(windows, first):
+            rng.permutation(len(skipped))  # what is drawn later depends on it
+        for images, rows in self._windows(windows):
             order = rng.permutation(len(rows))
             yield Block(partial(_same, images), order, rows[order])
             del images  # before the next window comes

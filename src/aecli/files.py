@@ -1,6 +1,7 @@
 """Files that appear whole or not at all: written beside their place, then renamed."""
 
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,15 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise AeError(
             f"{path}: cannot be written ({error.strerror or error}): check the folder and the disk"
         ) from error
+
+
+_TEMPORARY = re.compile(r"\.(.+)-[0-9a-f]{8}(\.[^.]+)?")
+
+
+def whole_name(name: str) -> str | None:
+    """Return what a temporary file of `written_whole` was to be named, None for the name of any other file."""
+    match = _TEMPORARY.fullmatch(name)
+    return match[1] + (match[2] or "") if match else None
 
 
 def write_text(path: Path, text: str) -> None:

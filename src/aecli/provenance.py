@@ -23,11 +23,19 @@ def identity(config: Config, data: Mapping[str, Any]) -> str:
     `data` holds the fields of the training and of the test images as in environment.json.
     """
     # Without defaults: a run is still the same when a later version has one more key.
-    keys = config.alone().model_dump(mode="json", exclude_defaults=True)
-    ours = {key: value for key, value in keys.pop("data", {}).items() if key not in _NOT_IN_IDENTITY}
-    keys |= {"data": ours}
+    without = {"training": {"checkpoint_seconds"}, "data": set(_NOT_IN_IDENTITY)}
+    keys = config.alone().model_dump(mode="json", exclude_defaults=True, exclude=without)
+    keys = {"data": {}, **{section: values for section, values in keys.items() if values}}
     images = [fields and fields["sha256"] for fields in (data["data"], data["test"])]
     return hashlib.sha256(json.dumps([keys, images], sort_keys=True).encode()).hexdigest()
+
+
+def course(config: Config, data: Mapping[str, Any]) -> str:
+    """Return a hash of all that every step of a training depends on: `identity` but for how many epochs there are."""
+    if config.training.schedule == "constant":
+        training = config.training.model_copy(update={"epochs": 1})
+        config = config.model_copy(update={"training": training})
+    return identity(config, data)
 
 
 def with_absolute_paths(config: Config) -> Config:
@@ -48,6 +56,17 @@ def environment(devices: list[str]) -> dict[str, Any]:
             "devices": devices,
         },
     }
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return in which versions and in what of the machine two contents of environment.json differ."""
+    pairs = [(part, key) for part in ("versions", "machine") for key in {**before[part], **now[part]}]
+    named = [(key, before[part].get(key), now[part].get(key)) for part, key in pairs]
+    return [f"{key} {_words(then)}, now {_words(here)}" for key, then, here in named if then != here]
+
+
+def _words(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def data_fields(source: ImageSource) -> dict[str, Any]:

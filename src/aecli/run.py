@@ -1,8 +1,10 @@
 """A run is a folder; this is the only file that knows the names inside it."""
 
 import json
+import shlex
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
@@ -16,10 +18,11 @@ from aecli.baselines import Baselines
 from aecli.data import Split
 from aecli.decoding import Color, Decoding, Fit
 from aecli.errors import RunError, did_you_mean, one_line
-from aecli.files import write_text, written_whole
+from aecli.files import whole_name, write_text, written_whole
 from aecli.health import LayerHealth
 from aecli.history import EpochRecord, from_csv, to_csv
 from aecli.images import ImageFormat
+from aecli.lock import locked, refuse_locked
 
 RUNS = Path("runs")
 FORMAT_VERSION = 1
@@ -52,6 +55,7 @@ class Run:
     metrics_file = property(lambda self: self.path / "metrics.json")
     failure_file = property(lambda self: self.path / "failure.json")
     report_file = property(lambda self: self.path / "report.html")
+    lock_file = property(lambda self: self.path / ".lock")
     plots_folder = property(lambda self: self.path / "plots")
 
     @property
@@ -59,37 +63,100 @@ class Run:
         return [
             self.metrics_file, self.failure_file, self.config_file, self.environment_file, self.split_file,
             self.history_file, self.health_file, self.model_file, self.encoder_file, self.decoder_file,
-            self.baselines_file, self.reconstructions_file, self.report_file,
+            self.baselines_file, self.reconstructions_file, self.report_file, *self.checkpoint_files,
         ]  # fmt: skip
+
+    @property
+    def checkpoint_files(self) -> list[Path]:
+        """The checkpoints there are, oldest first."""
+        numbers = [path.stem.partition("-")[2] for path in self.path.glob("checkpoint-*.npz")]
+        return [self.path / f"checkpoint-{n}.npz" for n in sorted(int(n) for n in numbers if n.isdecimal())]
+
+    @property
+    def next_checkpoint_file(self) -> Path:
+        """Where the next checkpoint goes."""
+        newest = self.checkpoint_files[-1:]
+        number = int(newest[0].stem.partition("-")[2]) + 1 if newest else 1
+        return self.path / f"checkpoint-{number}.npz"
 
     # -- life ---------------------------------------------------------------------------------
 
     def refuse_existing(self, overwrite: bool) -> None:
-        """Raise RunError where a run would be overwritten without being asked, or is something else."""
+        """Raise RunError where a run is in training, would be overwritten without being asked, or is something else."""
+        refuse_locked(self.lock_file)
+        self._refuse_content(overwrite)
+
+    def _refuse_content(self, overwrite: bool) -> None:
         if self.path.is_file():
             raise RunError(f"{self.path}: is a file, expected a folder for the run: give another --run")
-        if not self.path.is_dir() or not any(self.path.iterdir()):
-            return
-        if not self.config_file.is_file():
-            raise RunError(f"{self.path}: is a folder of other files, not a run: give another --run")
-        if not overwrite:
-            raise RunError(f"{self.path}: a run is already there: give another --run or add --overwrite")
+        if self.begun and not overwrite:
+            raise RunError(
+                f"{self.path}: a run is already there: give another --run, "
+                f"{'' if self.state == 'complete' else 'continue it with --resume, '}or add --overwrite"
+            )
 
-    def create(self, config_yaml: str, overwrite: bool) -> None:
-        """Make the folder, or empty it of a former run's files, and write the config."""
-        # Once more: another training may have begun here while the data were read.
-        self.refuse_existing(overwrite)
+    @property
+    def begun(self) -> bool:
+        """Whether a run is here; RunError where the folder holds other files instead."""
+        if self.config_file.is_file():
+            return True
+        if self.path.is_dir() and any(
+            entry not in (self.lock_file, *self._left_behind) for entry in self.path.iterdir()
+        ):
+            raise RunError(f"{self.path}: is a folder of other files, not a run: give another --run")
+        return False
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the folder and hold its lock while the block runs; RunError names the process that trains there."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for file in self._own_files:
-                file.unlink(missing_ok=True)
-            if self.plots_folder.is_symlink():
-                self.plots_folder.unlink()
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be written ({error.strerror}): give another --run") from error
+        try:
+            with locked(self.lock_file):
+                yield
+        finally:
+            with suppress(OSError):  # it is empty where nothing came of it
+                self.path.rmdir()
+
+    def create(self, config_yaml: str, overwrite: bool) -> None:
+        """Empty the folder of a former run's files, and write the config; for whoever holds the lock."""
+        # Once more: another training may have begun here while the data were read.
+        self._refuse_content(overwrite)
+        try:
+            self._remove(self._own_files)
             shutil.rmtree(self.plots_folder, ignore_errors=True)
             self.plots_folder.mkdir()
         except OSError as error:
             raise RunError(f"{self.path}: cannot be written ({error.strerror}): give another --run") from error
         write_text(self.config_file, config_yaml)
+
+    def reopen(self, config_yaml: str) -> None:
+        """Make a run incomplete again, to train it further, with the same config but for its epochs."""
+        try:
+            self._remove([self.metrics_file, self.failure_file])
+            self.plots_folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be written ({error.strerror}): see to the folder") from error
+        write_text(self.config_file, config_yaml)
+
+    def _remove(self, files: Iterable[Path]) -> None:
+        """Remove these files, what a killed process left behind, and a link where the folder of plots should be."""
+        for file in [*files, *self._left_behind]:
+            file.unlink(missing_ok=True)
+        if self.plots_folder.is_symlink():
+            self.plots_folder.unlink()
+
+    @property
+    def _left_behind(self) -> list[Path]:
+        """Files that were being written when their process was killed."""
+        own = {file.name for file in self._own_files}
+        here = [(path, whole_name(path.name)) for path in self.path.glob(".*")]
+        plots = [] if self.plots_folder.is_symlink() else self.plots_folder.glob(".*")
+        return [path for path, name in here if name and (name in own or name.startswith("checkpoint-"))] + [
+            path for path in plots if whole_name(path.name)
+        ]
 
     @property
     def state(self) -> State:
@@ -109,15 +176,22 @@ class Run:
         content = self._json(self.failure_file)
         return str(content.get("reason")), int(content.get("attempts", 1))
 
-    def require_complete(self) -> None:
-        """Raise RunError unless training reached its end."""
+    def require(self) -> None:
+        """Raise RunError unless this is a run's folder."""
         if not self.path.is_dir():
             siblings = [p.name for p in self.path.parent.glob("*")] if self.path.parent.is_dir() else []
             raise RunError(f"{self.path}: no such run{did_you_mean(self.name, siblings) or ': see ae runs'}")
         if not self.config_file.is_file() and not self.metrics_file.is_file():
             raise RunError(f"{self.path}: is not a run's folder: see ae runs")
+
+    def require_complete(self) -> None:
+        """Raise RunError unless training reached its end."""
+        self.require()
         if self.state != "complete":
-            raise RunError(f"{self.path}: the run is {self.state}: train it again with ae train --overwrite")
+            again = "train it again with ae train --overwrite"
+            if self.state != "failed":
+                again = f"continue it with ae train --resume --run {shlex.quote(str(self.path))}"
+            raise RunError(f"{self.path}: the run is {self.state}: {again}")
 
     # -- writing ------------------------------------------------------------------------------
 
@@ -165,6 +239,11 @@ class Run:
     def environment(self) -> dict[str, Any]:
         """The content of environment.json."""
         return self._json(self.environment_file)
+
+    @property
+    def config_name(self) -> str:
+        """The name of the config that the run was begun with."""
+        return str(self.environment.get("config", self.name)) if self.environment_file.is_file() else self.name
 
     @property
     def image_format(self) -> ImageFormat:
@@ -239,6 +318,18 @@ def find_run(path: Path | None) -> Run:
     if runs:
         raise RunError(f"{RUNS}/: no complete run among {len(runs)}: see ae runs")
     raise RunError(f"{RUNS}/: no runs here: train one with ae train, or give --run")
+
+
+def run_to_resume(path: Path | None) -> Run:
+    """Return the run at `path`, or the newest under runs/, in whatever state; RunError where there is none."""
+    if path is None:
+        runs = list_runs()
+        if not runs:
+            raise RunError(f"{RUNS}/: no runs here: begin one without --resume, or give --run")
+        return runs[0]
+    run = Run(path)
+    run.require()
+    return run
 
 
 def _image_format(fields: Mapping[str, Any]) -> ImageFormat:

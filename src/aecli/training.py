@@ -15,11 +15,12 @@ import numpy as np
 
 from aecli import plots
 from aecli.baselines import Baselines, fit_baselines
+from aecli.checkpoint import Checkpoint, State
 from aecli.config import Config, to_yaml
 from aecli.data import ImageSource, Rows
 from aecli.decoded import Told
 from aecli.denoising import corruptor, evaluate_denoising
-from aecli.errors import TrainingError, one_line
+from aecli.errors import AeError, TrainingError, one_line
 from aecli.feed import Feed
 from aecli.files import NpyWriter, written_whole
 from aecli.health import LayerHealth, collapse
@@ -30,11 +31,14 @@ from aecli.kept import Kept
 from aecli.metrics import METRICS, PerImage, ssim_window
 from aecli.prepare import Prepared, feeds, open_data, prepare, require_files
 from aecli.progress import Progress, Silence, Stages, telling
-from aecli.provenance import data_fields, environment, identity, with_absolute_paths
+from aecli.provenance import course, data_fields, differences, environment, identity, with_absolute_paths
+from aecli.resuming import Keeper, check_config, check_images, find_checkpoint, is_done
 from aecli.run import Run
+from aecli.stopping import Signals, Stopped
 
 if TYPE_CHECKING:
     from aecli.nn.export import OnnxExporter
+    from aecli.nn.fit import Pause
     from aecli.nn.health import Health
     from aecli.nn.layers import Autoencoder
     from aecli.nn.program import Program
@@ -48,18 +52,25 @@ def train(
     *,
     name: str = "default",
     overwrite: bool = False,
+    resume: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
+    signals: Signals | None = None,
     started: float | None = None,
 ) -> Run:
     """Train an autoencoder and write its run into `folder`; return the complete run.
 
-    `name` is the config's name, kept in the exported models. `device` is "auto" (every GPU, else the
-    CPU), "cpu" or "gpu:N". `started` is the `time.perf_counter` from which start-up counts. Raises
-    AeError before anything is written when the config and the data do not fit, and leaves a run marked
-    failed or interrupted when training does not reach its end.
+    `name` is the config's name, kept in the exported models. With `resume` a run that is there goes on from its
+    last checkpoint, as if it had never stopped, and to more epochs if the config has more. `device` is "auto"
+    (every GPU, else the CPU), "cpu" or "gpu:N". `signals`, entered, stop the training at its next pause.
+    `started` is the `time.perf_counter` from which start-up counts. Raises AeError before anything is written
+    when the config and the data do not fit, or are not the run's, and leaves a run marked failed or
+    interrupted when training does not reach its end.
     """
-    return Trainer(device).train(config, folder, name, overwrite=overwrite, progress=progress, started=started)
+    return Trainer(device).train(
+        config, folder, name,
+        overwrite=overwrite, resume=resume, progress=progress, signals=signals, started=started,
+    )  # fmt: skip
 
 
 class Trainer:
@@ -83,15 +94,22 @@ class Trainer:
         name: str = "default",
         *,
         overwrite: bool = False,
+        resume: bool = False,
         progress: Progress | None = None,
+        signals: Signals | None = None,
         started: float | None = None,
     ) -> Run:
         """Train one run; see `train`."""
         progress = progress or Silence()
         stages = Stages(progress, started)
         run = Run(folder)
-        run.refuse_existing(overwrite)
+        run.refuse_existing(overwrite or resume)
         config = with_absolute_paths(config.alone())
+        resume = resume and run.begun
+        if resume:
+            check_config(run, config)
+            if is_done(run, config):
+                return run
         require_files(config)
         loading = threading.Thread(target=_load_tensorflow)
         loading.start()
@@ -103,28 +121,28 @@ class Trainer:
 
         from aecli.nn.devices import choose_devices, device_names
 
-        training = _Training(config, name, prepared, run, progress, stages, self._brief)
-        with choose_devices(self._device).scope():
-            stages.enter("building")
-            network = self._network.get(training.network_key, training.build)
-            network.program.restart(training.autoencoder())
-            run.create(to_yaml(config), overwrite)
-            about = {**environment(device_names()), "identity": identity(config, images.fields), **images.fields}
-            run.write_environment(about)
-            run.write_split(prepared.split)
+        training = _Training(config, name, prepared, run, progress, stages, self._brief, signals or Signals())
+        with run.locked():
+            with choose_devices(self._device).scope():
+                stages.enter("building")
+                network = self._network.get(training.network_key, training.build)
+                network.program.restart(training.autoencoder())
+                about = {**environment(device_names()), "identity": identity(config, images.fields), **images.fields}
+                start = training.begin(about, overwrite, resume)
+                with training.marked_when_it_ends_early():
+                    best_epoch = training.fit(network, start)
             with training.marked_when_it_ends_early():
-                best_epoch = training.fit(network)
-        with training.marked_when_it_ends_early():
-            run.write_history(training.records)
-            run.write_health(training.health)
-            training.export(network)
-            stages.enter("fitting PCA")
-            baselines = self._fit_baselines(training, images)
-            stages.enter("measuring")
-            metrics = training.measure(best_epoch, baselines)
-            images.require_unchanged()
-            run.write_environment({**about, "seconds": stages.seconds()})
-            run.write_metrics(metrics)
+                run.write_history(training.records)
+                run.write_health(training.health)
+                sha256 = training.export(network)
+                stages.enter("fitting PCA")
+                baselines = self._fit_baselines(training, images)
+                stages.enter("measuring")
+                metrics = training.measure(best_epoch, baselines)
+                images.require_unchanged()
+                run.write_environment({**run.environment, "seconds": stages.seconds()})
+                run.write_metrics({**metrics, "weights_sha256": sha256})
+                training.keeper.clear()
         return run
 
     def _fit_baselines(self, training: "_Training", images: "_Images") -> "_Fitted":
@@ -194,6 +212,7 @@ class _Training:
     progress: Progress
     stages: Stages
     brief: bool
+    signals: Signals
     records: list[EpochRecord] = field(default_factory=list)
     health: list[LayerHealth] = field(default_factory=list)
 
@@ -238,8 +257,50 @@ class _Training:
                 "model: its weights do not fit in memory: set a smaller model.latent_dim or model.hidden"
             ) from error
 
-    def fit(self, network: _Network) -> int:
-        """Train; return the epoch whose weights were kept."""
+    def begin(self, about: Mapping[str, Any], overwrite: bool, resume: bool) -> State | None:
+        """Begin the run's folder, or take it up again; return the state to go on from, None for the beginning."""
+        start = self._reopen(about) if resume else None
+        if not resume:
+            self.run.create(to_yaml(self.config), overwrite)
+        self.run.write_environment({**about, "config": self.name})
+        self.run.write_split(self.prepared.split)
+        return start
+
+    def _reopen(self, about: Mapping[str, Any]) -> State | None:
+        before = self.run.environment if self.run.environment_file.is_file() else None
+        if before:
+            check_images(self.run, about)
+        found = find_checkpoint(self.run, self._course(about), self.feeds[0].streamed, self.progress.note)
+        self.run.reopen(to_yaml(self.config))
+        changed = differences(before, about) if before and found else []
+        if changed:
+            self.progress.note(
+                f"{self.run.path}: begun with {'; '.join(changed)}: the result may differ in its last bits from that "
+                f"of a training that was never stopped"
+            )
+        if found is None:
+            self.progress.note(f"{self.run.path}: has no checkpoint yet: trained from the beginning")
+            return None
+        self.records.extend(found.records)
+        self.health.extend(found.health)
+        self.progress.note(f"{self.run.path}: goes on in epoch {found.state.cursor.epoch}")
+        return found.state
+
+    def _course(self, about: Mapping[str, Any]) -> str:
+        return course(self.config, about)
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        """Writes the checkpoints."""
+        about, streamed = self._course(self.run.environment), self.feeds[0].streamed
+
+        def checkpoint(state: State) -> Checkpoint:
+            return Checkpoint(about, streamed, state, tuple(self.records), tuple(self.health))
+
+        return Keeper(self.run, self.config.training.checkpoint_seconds, checkpoint, self.brief)
+
+    def fit(self, network: _Network, start: State | None) -> int:
+        """Train, from the initial weights or from a state; return the epoch whose weights were kept."""
         from aecli.nn.door import OUT_OF_MEMORY
         from aecli.nn.fit import fit
 
@@ -253,18 +314,19 @@ class _Training:
             if reason and record.epoch in (max(3, epochs // 10), epochs):
                 self.progress.collapsed(record, reason)
 
+        def on_pause(pause: "Pause") -> None:
+            self.progress.advance(pause.done, epochs)
+            if self.signals.received is not None or self.keeper.due(pause.after):
+                self.keeper.keep(pause.state)
+            self.signals.look()
+
         if self.feeds[0].streamed:
             path = self.prepared.train.file.path
             self.progress.note(f"{path}: larger than data.memory_budget: streamed from the file in every epoch")
         self.stages.enter("training")
         try:
-            fitted = fit(
-                network.program,
-                *self.feeds,
-                self.config.training,
-                on_epoch,
-                lambda done: self.progress.advance(done, epochs),
-            )
+            with self.signals.at_pauses():
+                fitted = fit(network.program, *self.feeds, self.config.training, on_epoch, on_pause, start)
         except OUT_OF_MEMORY as error:
             raise TrainingError(
                 "training: out of memory: set a smaller training.batch_size, data.memory_budget or model"
@@ -273,9 +335,9 @@ class _Training:
         self.stages.move("validating", fitted.validation_seconds)
         return fitted.best_epoch
 
-    def export(self, network: _Network) -> None:
-        """Write the Keras model and both ONNX models, and check that they reconstruct the same."""
-        from aecli.nn.export import predict
+    def export(self, network: _Network) -> str:
+        """Write the Keras model and both ONNX models, and check that they reconstruct the same; return a hash of it."""
+        from aecli.nn.export import predict, weights_hash
 
         self.stages.enter("exporting")
         network.twin.model.set_weights(network.program.autoencoder.model.get_weights())
@@ -293,6 +355,7 @@ class _Training:
                 network.exporters[half].write(temporary, metadata)
         checked = source.sample(self.prepared.split.validation)
         check_export(predict(network.twin.model, checked), load_model(self.run).reconstruct(checked))
+        return weights_hash(network.twin.model)
 
     def measure(self, best_epoch: int, fitted: _Fitted) -> dict[str, Any]:
         """Measure every part of the images, draw the plots; return the content of metrics.json."""
@@ -344,8 +407,8 @@ class _Training:
         """Mark the run as interrupted or failed when the block is."""
         try:
             yield
-        except KeyboardInterrupt:
-            self._mark("interrupted", "stopped by the user")
+        except KeyboardInterrupt as error:
+            self._mark("interrupted", f"stopped by {error}" if isinstance(error, Stopped) else "stopped by the user")
             raise
         except Exception as error:
             self._mark("failed", one_line(error))
@@ -361,9 +424,10 @@ class _Training:
         return wanted
 
     def _mark(self, state: Literal["failed", "interrupted"], reason: str) -> None:
-        self.run.write_history(self.records)
-        self.run.write_health(self.health)
-        self.run.write_failure(state, reason, len(self.records))
+        with contextlib.suppress(AeError):  # a full disk must not hide why the training ended
+            self.run.write_failure(state, reason, len(self.records))
+            self.run.write_history(self.records)
+            self.run.write_health(self.health)
 
     @contextlib.contextmanager
     def _writer(self, part: str, rows: Rows | None) -> Iterator[Callable[[Stored], object] | None]:

@@ -1,6 +1,10 @@
 """`ae train`"""
 
+import contextlib
+import os
 import re
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +48,7 @@ def _device(_: click.Context, __: click.Parameter, name: str) -> str:
 )
 @threads_option
 @click.option("--profile", is_flag=True, help="Print where the time went.")
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped, or to more epochs.")
 @overwrite_option
 @json_option
 @quiet_option
@@ -54,6 +59,7 @@ def command(
     run_folder: Path | None,
     device: str,
     profile: bool,
+    resume: bool,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
@@ -66,19 +72,33 @@ def command(
 
     Images are a folder of pictures, a .txt list of them, .npy, .npz or IDX; see ae import.
 
+    Ctrl-C, SIGTERM and SIGHUP stop it with a checkpoint. --resume goes on from there, with the run's own
+    config where no other is given, and ends with the bits of a training that was never stopped.
+
     \b
       ae train --data photos/
       ae train --config prelu --data images.npy --set model.latent_dim=16
+      ae train --resume
+      ae train --resume --run runs/prelu --set training.epochs=200
     """
+    if resume and overwrite:
+        raise click.UsageError("--resume and --overwrite exclude each other: give one of them")
     from aecli.config import load_config
 
-    named = load_config(config_file, overrides).with_training_images(data)
+    if resume and config_file is None:
+        from aecli.run import run_to_resume
+
+        own = run_to_resume(run_folder)
+        run_folder, named = own.path, replace(load_config(own.config_file, overrides), name=own.config_name)
+    else:
+        named = load_config(config_file, overrides)
+    named = named.with_training_images(data)
 
     from aecli.run import RUNS, Run
 
     folder = run_folder or RUNS / named.name
-    Run(folder).refuse_existing(overwrite)
-    run = _train(named, config_file, folder, overwrite, device, quiet)
+    Run(folder).refuse_existing(overwrite or resume)
+    run = _train(named, config_file, folder, overwrite, resume, device, quiet)
     if as_json:
         from aecli.cli.terminal import print_json
 
@@ -90,18 +110,25 @@ def command(
 
 
 def _train(
-    named: "NamedConfig", config_file: Path | None, folder: Path, overwrite: bool, device: str, quiet: bool
+    named: "NamedConfig",
+    config_file: Path | None,
+    folder: Path,
+    overwrite: bool,
+    resume: bool,
+    device: str,
+    quiet: bool,
 ) -> "Run":
     from aecli.cli.terminal import training_progress
     from aecli.nn.quiet import native_stderr_silenced
     from aecli.run import Run
+    from aecli.stopping import Signals, Stopped
     from aecli.training import train
 
-    with native_stderr_silenced():
+    with Signals() as signals, native_stderr_silenced():
         progress = training_progress(quiet)
-        if config_file is None:
+        if config_file is None and not resume:
             progress.note("no --config: training the defaults (ae config show prints them)")
-        elif named.origin != config_file:
+        elif config_file is not None and named.origin != config_file:
             progress.note(f"{config_file}: no such file here: using the config of that name that comes with ae")
         if named.config.data.train is None:
             progress.note("no images given: training on the handwritten digits that come with ae")
@@ -111,23 +138,29 @@ def _train(
                 folder,
                 name=named.name,
                 overwrite=overwrite,
+                resume=resume,
                 device=device,
                 progress=progress,
+                signals=signals,
                 started=STARTED,
             )
-        except KeyboardInterrupt:
-            progress.close()
-            progress.note(f"stopped: {_kept(Run(folder))}")
-            raise SystemExit(130) from None
+        except KeyboardInterrupt as stopped:
+            with contextlib.suppress(OSError):  # after SIGHUP nobody may be there to read it
+                progress.close()
+                progress.note(f"stopped: {_cure(Run(folder), device)}")
+            raise SystemExit(stopped.exit_code if isinstance(stopped, Stopped) else 130) from None
         finally:
             progress.close()
 
 
-def _kept(run: "Run") -> str:
+def _cure(run: "Run", device: str) -> str:
     if run.state != "interrupted":
         return "nothing was written"
-    model = "and the model" if run.decoder_file.is_file() else "but no model"
-    return f"{run.path} keeps its config, split and history, {model}; it is marked interrupted, train it again"
+    options = ["--run", shlex.quote(str(run.path))]
+    options += ["--device", device] if device != "auto" else []
+    options += ["--threads", os.environ["OMP_NUM_THREADS"]] if os.environ.get("OMP_NUM_THREADS") else []
+    kept = "a checkpoint" if run.checkpoint_files else "its config"
+    return f"{run.path} keeps {kept}; go on with: ae train --resume {' '.join(options)}"
 
 
 def _report(run: "Run", quiet: bool) -> None:

@@ -1,5 +1,6 @@
 """Export to ONNX, checked, with what another program needs to use the files alone."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -105,6 +106,11 @@ def _places(proto: Any, weights: list[Any]) -> dict[str, tuple[int, Callable[[An
                 if np.array_equal(change(variable), constant):
                     found[tensor.name] = (index, change)
     return found if {index for index, _ in found.values()} == set(range(len(weights))) else None
+
+
+def weights_hash(model: Any) -> str:
+    """Return the SHA-256 of a model's weights, one after the other, as they lie in memory."""
+    return hashlib.sha256(b"".join(weights.tobytes() for weights in model.get_weights())).hexdigest()
 
 
 def predict(model: Any, images: Any) -> Any:

@@ -3,14 +3,15 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from aecli.config import TrainingConfig
+from aecli.checkpoint import Best, Cursor, State
+from aecli.config import EarlyStopping, TrainingConfig
 from aecli.errors import TrainingError
 from aecli.feed import Feed
 from aecli.history import EpochRecord
 from aecli.nn.health import Health
-from aecli.nn.layers import Autoencoder
 from aecli.nn.program import Program
 
 
@@ -23,67 +24,87 @@ class Fitted:
     validation_seconds: float
 
 
+@dataclass(frozen=True)
+class Pause:
+    """A moment between two steps, after a call of the compiled loop, after an epoch, or at the end.
+
+    `done` epochs are done, fractions included; `state()` copies all that the rest depends on.
+    """
+
+    after: Literal["call", "epoch", "end"]
+    done: float
+    state: Callable[[], State]
+
+
 def fit(
     program: Program,
     train: Feed,
     validation: Feed,
     training: TrainingConfig,
     on_epoch: Callable[[EpochRecord, Health], None],
-    on_progress: Callable[[float], None] = lambda _: None,
+    on_pause: Callable[[Pause], None] = lambda _: None,
+    start: State | None = None,
 ) -> Fitted:
-    """Train the program's autoencoder in place, calling `on_epoch` after each epoch.
+    """Train the program's autoencoder in place, from its initial weights or from the state `start`.
 
-    It hears the record of the epoch and the health of the network.
-    `on_progress` hears several times a second how many epochs are done, fractions included. Losses
-    are means over the images plus the penalties. With early stopping the weights end as those of the
-    best epoch. Raises TrainingError when the loss becomes NaN or infinite.
+    `on_epoch` hears after each epoch its record and the network's health, `on_pause` several times a second
+    how far it is; what either raises ends the training. Losses are means over the images plus the penalties. With
+    early stopping the weights end as those of the best epoch. Raises TrainingError when the loss becomes NaN or
+    infinite, or when `start` is of another network.
     """
-    best, sample = _Best(program.autoencoder, training), validation.sample()
+    cursor, best = (start.cursor, start.best) if start else (Cursor(), Best())
+    if start:
+        program.restore(start.variables, start.optimizer)
+    sample = validation.sample()
     started = time.perf_counter()
-    program.compile(train, validation)
-    program.look(0, sample)
+    if _goes_on(training, cursor, best):
+        program.compile(train, validation)
+        program.look(0, sample)
     compile_seconds, validation_seconds = time.perf_counter() - started, 0.0
-    for epoch in range(1, training.epochs + 1):
-        started = time.perf_counter()
-        loss = program.train(train, training.seed, epoch, on_progress)
+    began = time.perf_counter() - (start.seconds if start else 0.0)  # of the epoch
+
+    def pause(after: Literal["call", "epoch", "end"]) -> None:
+        share = min(1.0, (cursor.block * train.capacity + cursor.step * program.batch_size) / len(train))
+        on_pause(Pause(after, cursor.epoch - 1 + share, state))
+
+    def state() -> State:
+        return State(cursor, time.perf_counter() - began, *program.values(), best)
+
+    while _goes_on(training, cursor, best):
+        for position in program.train(train, training.seed, cursor):
+            cursor = position
+            pause("call")
         trained = time.perf_counter()
-        val_loss = program.validate(validation, training.seed)
+        loss, val_loss = cursor.total / len(train), program.validate(validation, training.seed)
         ended = time.perf_counter()
         validation_seconds += ended - trained
-        record = EpochRecord(epoch, loss, val_loss, program.learning_rate, ended - started)
-        on_epoch(record, program.look(epoch, sample))
+        record = EpochRecord(cursor.epoch, loss, val_loss, program.learning_rate, ended - began)
+        on_epoch(record, program.look(cursor.epoch, sample))
         if not (math.isfinite(loss) and math.isfinite(val_loss)):
             raise TrainingError(
-                f"training: the loss became {loss if not math.isfinite(loss) else val_loss} in epoch {epoch}: "
+                f"training: the loss became {loss if not math.isfinite(loss) else val_loss} in epoch {cursor.epoch}: "
                 f"try a smaller training.learning_rate (now {program.learning_rate:g}), "
                 f"an optimizer with clipnorm, or another activation"
             )
-        if best.should_stop(epoch, val_loss):
-            break
+        best = _better(best, cursor.epoch, val_loss, training.early_stopping, program)
+        cursor, began = Cursor(cursor.epoch + 1), time.perf_counter()
+        pause("epoch")
+    pause("end")
     program.release()
-    return Fitted(best.restore(), compile_seconds, validation_seconds)
+    if best.weights is not None:
+        program.autoencoder.model.set_weights(best.weights)
+    return Fitted(best.epoch, compile_seconds, validation_seconds)
 
 
-class _Best:
-    """The weights of the best epoch so far, where early stopping asks for them."""
+def _goes_on(training: TrainingConfig, cursor: Cursor, best: Best) -> bool:
+    stopping = training.early_stopping
+    return cursor.epoch <= training.epochs and not (stopping and best.waited >= stopping.patience)
 
-    def __init__(self, autoencoder: Autoencoder, training: TrainingConfig) -> None:
-        self.model, self.stopping = autoencoder.model, training.early_stopping
-        self.val_loss, self.epoch, self.waited, self.weights = math.inf, 0, 0, None
 
-    def should_stop(self, epoch: int, val_loss: float) -> bool:
-        """Take note of an epoch; return whether patience has run out."""
-        if self.stopping is None:
-            self.epoch = epoch
-            return False
-        if val_loss < self.val_loss - self.stopping.min_delta:
-            self.val_loss, self.epoch, self.waited, self.weights = val_loss, epoch, 0, self.model.get_weights()
-        else:
-            self.waited += 1
-        return self.waited >= self.stopping.patience
-
-    def restore(self) -> int:
-        """Set the model's weights to those of the epoch kept; return that epoch."""
-        if self.weights is not None:
-            self.model.set_weights(self.weights)
-        return self.epoch
+def _better(best: Best, epoch: int, val_loss: float, stopping: EarlyStopping | None, program: Program) -> Best:
+    """Take note of an epoch: without early stopping the last one is always the best."""
+    if stopping is None:
+        return Best(epoch)
+    if val_loss < best.val_loss - stopping.min_delta:
+        return Best(epoch, val_loss, 0, program.autoencoder.model.get_weights())
+    return replace(best, waited=best.waited + 1)

@@ -9,14 +9,16 @@ compiled program is then the loss and its gradient alone.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from aecli.augmentation import Augmentation
+from aecli.checkpoint import Cursor, Values
 from aecli.config import OPTIMIZERS, TrainingConfig
 from aecli.draws import VALIDATION, draw_key
+from aecli.errors import TrainingError
 from aecli.feed import ALIGNMENT, Block, Feed, kept_as_stored
 from aecli.images import Stored
 from aecli.nn.door import keras, tf
@@ -81,6 +83,22 @@ class Program:
             variable.assign(value)
         self.release()
 
+    def values(self) -> tuple[list[Values], list[Values]]:
+        """Return copies of the network's variables, states of its dropout included, and of the optimizer's."""
+        variables = self.autoencoder.model.variables, self.optimizer.variables
+        model, optimizer = ([keras.ops.convert_to_numpy(variable) for variable in each] for each in variables)
+        return model, optimizer
+
+    def restore(self, model: Sequence[Values], optimizer: Sequence[Values]) -> None:
+        """Set the variables to what `values` gave; TrainingError where they are those of another network."""
+        for variables, values in ((self.autoencoder.model.variables, model), (self.optimizer.variables, optimizer)):
+            if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
+                raise TrainingError(
+                    "checkpoint: its variables have other shapes than this version makes: train again with --overwrite"
+                )
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+
     def release(self) -> None:
         """Let go of the images held for training."""
         self._resident.clear()
@@ -93,23 +111,23 @@ class Program:
         images, visits = self._tensors(validation, validation.specimen())
         self._validate_steps(images, visits, key, nothing, nothing, tf.constant(0.0))
 
-    def train(self, feed: Feed, seed: int, epoch: int, on_progress: Callable[[float], None]) -> float:
-        """Train on every image once, in the order of the epoch; return the mean loss."""
-        total, done, key = tf.constant(0.0), 0, _key(seed, epoch)
-        for block in feed.shuffled(seed, epoch):
+    def train(self, feed: Feed, seed: int, start: Cursor) -> Iterator[Cursor]:
+        """Train on the images of an epoch in its order, from the cursor on; yield where it stands after every call."""
+        epoch, step, total = start.epoch, start.step, tf.constant(start.total)
+        key = _key(seed, epoch)
+        for number, block in enumerate(feed.shuffled(seed, epoch, start.block), start.block):
             images, visits = self._tensors(feed, block)
-            steps, step = math.ceil(len(block.order) / self.batch_size), 0
+            steps = math.ceil(len(block.order) / self.batch_size)
             while step < steps:
                 stop = min(step + self._steps_per_call, steps)
                 started = time.perf_counter()
                 total = self._train_steps(images, visits, key, *map(tf.constant, (step, stop, len(block.order))), total)
+                so_far = float(total)
                 self._adapt(stop - step, time.perf_counter() - started)
                 step = stop
-                seen = done + min(step * self.batch_size, len(block.order))
-                on_progress(epoch - 1 + seen / len(feed))
-            done += len(block.order)
+                yield Cursor(epoch, number, step, so_far) if step < steps else Cursor(epoch, number + 1, 0, so_far)
+            step = 0
             del block, images, visits  # before the next one comes
-        return float(total) / len(feed)
 
     def validate(self, feed: Feed, seed: int) -> float:
         """Return the mean loss over the images, penalties included; they are corrupted alike in every epoch."""

@@ -1,0 +1,82 @@
+"""A lock on a folder, held by one process for as long as it lives."""
+
+import errno
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aecli.errors import RunError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+"""What some network file systems answer: there, nothing is locked."""
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` while the block runs; RunError names the process that holds it already.
+
+    The system lets go of the lock when its process ends, however it ends: a lock file left behind locks nothing.
+    """
+    descriptor = _acquire(path)
+    try:
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()} {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
+        yield
+    finally:
+        # While it is still held: whoever waits for this file finds that it is gone, and takes another.
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def refuse_locked(path: Path) -> None:
+    """Raise RunError where another process holds the lock file `path`."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:
+        return
+    try:
+        _lock(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(path: Path) -> int:
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise RunError(f"{path.parent}: cannot be written ({error.strerror}): give another --run") from error
+        try:
+            _lock(descriptor, path)
+            if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise RunError(
+            f"{path.parent}: is being trained by {_owner(descriptor)}: wait for its end, stop it, or give another --run"
+        ) from error
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise RunError(f"{path.parent}: cannot be locked ({error.strerror}): give another --run") from error
+
+
+def _owner(descriptor: int) -> str:
+    words = os.pread(descriptor, 100, 0).decode(errors="replace").split(maxsplit=1)
+    return f"process {words[0]} since {words[1].strip()}" if len(words) == 2 else "another process"

@@ -1,0 +1,130 @@
+"""Going on with a run: what must be as it was, and its checkpoints, written while it trains and found again."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from aecli.checkpoint import Checkpoint, State, read_checkpoint, write_checkpoint
+from aecli.config import Config, load_config
+from aecli.errors import ConfigError, DataError, RunError
+from aecli.provenance import with_absolute_paths
+from aecli.run import Run
+
+DEAREST = 0.01
+"""The share of a training's time that its checkpoints may take."""
+
+FIRST_COST = 0.05
+"""Seconds that the first checkpoint is taken to cost: a training of a few seconds has little to lose."""
+
+_MAY_CHANGE = ("data.train", "data.test", "data.memory_budget", "training.epochs", "training.checkpoint_seconds")
+"""Keys that change nothing, or that are looked at elsewhere: images by their fingerprint, epochs by themselves."""
+
+
+class Keeper:
+    """Writes the checkpoints of a run that trains, and keeps the last two.
+
+    One is due after `seconds`, and at the end of an epoch as soon as DEAREST allows; in a `brief` run not for the
+    epoch's sake. With 0 seconds one is always due.
+    """
+
+    def __init__(self, run: Run, seconds: float, checkpoint: Callable[[State], Checkpoint], brief: bool) -> None:
+        self._run, self._seconds, self._checkpoint, self._brief = run, seconds, checkpoint, brief
+        self._last, self._cost = time.perf_counter(), FIRST_COST
+
+    def due(self, after: Literal["call", "epoch", "end"]) -> bool:
+        """Whether a checkpoint should be written at this pause."""
+        if after == "end":
+            return not self._brief
+        if self._seconds == 0:
+            return True
+        wait = 0.0 if after == "epoch" and not self._brief else self._seconds
+        return time.perf_counter() - self._last >= max(wait, self._cost / DEAREST)
+
+    def keep(self, state: Callable[[], State]) -> None:
+        """Write a checkpoint of the state."""
+        started, before = time.perf_counter(), self._run.checkpoint_files
+        write_checkpoint(self._run.next_checkpoint_file, self._checkpoint(state()))
+        for file in before[:-1]:
+            file.unlink(missing_ok=True)
+        self._last = time.perf_counter()
+        self._cost = self._last - started
+
+    def clear(self) -> None:
+        """Leave what a complete run needs to be extended: the last checkpoint, in a brief run none."""
+        for file in self._run.checkpoint_files[: None if self._brief else -1]:
+            file.unlink(missing_ok=True)
+
+
+def is_done(run: Run, config: Config) -> bool:
+    """Whether a run is complete, for all epochs of the config."""
+    return run.state == "complete" and load_config(run.config_file).config.training.epochs == config.training.epochs
+
+
+def check_config(run: Run, config: Config) -> None:
+    """Raise ConfigError naming every key in which the config is not the run's own."""
+    own = load_config(run.config_file).config
+    problems = [
+        f"{run.config_file}: {key}: the run was begun with {before}, not with {now}: leave the key as it was, or give "
+        f"another --run"
+        for key, before, now in _differences(own, config)
+        if key not in _MAY_CHANGE
+    ]
+    before, now = own.training.epochs, config.training.epochs
+    if before != now and own.training.schedule == "cosine":
+        problems.append(
+            f"{run.config_file}: training.epochs: with schedule cosine every step depends on how many epochs there "
+            f"are, {before} in this run: leave it as it was, or give another --run"
+        )
+    elif now < before:
+        problems.append(
+            f"{run.config_file}: training.epochs: the run was begun with {before}, {now} are fewer: give {before} or "
+            f"more, or another --run"
+        )
+    if problems:
+        raise ConfigError(problems)
+
+
+def _differences(own: Config, config: Config) -> list[tuple[str, Any, Any]]:
+    befores, nows = (with_absolute_paths(each.alone()).model_dump(mode="json") for each in (own, config))
+    return [
+        (f"{section}.{key}", before, nows[section][key])
+        for section, keys in befores.items()
+        for key, before in keys.items()
+        if nows[section].get(key) != before
+    ]
+
+
+def check_images(run: Run, data: Mapping[str, Any]) -> None:
+    """Raise DataError where the images are not those that the run was begun on."""
+    for part in ("data", "test"):
+        before, now = run.environment.get(part), data[part]
+        if bool(before) != bool(now):
+            raise DataError(f"{run.path}: was begun {'with' if before else 'without'} data.test: leave it as it was")
+        if before and before["sha256"] != now["sha256"]:
+            raise DataError(
+                f"{now['file']}: its SHA-256 is {now['sha256'][:12]}..., that of the images the run was begun on "
+                f"{before['sha256'][:12]}...: give the same images, or another --run"
+            )
+
+
+def find_checkpoint(run: Run, course: str, streamed: bool, note: Callable[[str], None]) -> Checkpoint | None:
+    """Return the newest checkpoint of this course, and remove those that are newer but of no use.
+
+    Raises RunError where the images no longer come in the same order, being streamed or not.
+    """
+    for file in reversed(run.checkpoint_files):
+        try:
+            checkpoint = read_checkpoint(file)
+        except RunError as error:
+            note(f"{error}: left out")
+        else:
+            if checkpoint.course == course:
+                if checkpoint.streamed == streamed:
+                    return checkpoint
+                raise RunError(
+                    f"{run.path}: its images were {'streamed' if checkpoint.streamed else 'held in memory'} and now "
+                    f"would not be: set data.memory_budget so that they are"
+                )
+            note(f"{file}: belongs to another training: left out")
+        file.unlink(missing_ok=True)
+    return None
