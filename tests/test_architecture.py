@@ -30,7 +30,7 @@ FLOORS = [
     ("plots", "prepare", "provenance"),
     ("resuming",),
     ("training", "check"),
-    ("workers", "study"),
+    ("workers", "study", "verifying"),
     ("summary",),
     ("tables",),
     ("comparing",),

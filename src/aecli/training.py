@@ -5,7 +5,7 @@ import importlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from aecli import plots
 from aecli.baselines import Baselines, fit_baselines
 from aecli.checkpoint import Checkpoint, State
 from aecli.config import Config, to_yaml
-from aecli.data import ImageSource, Rows
+from aecli.data import ImageSource, Rows, Split
 from aecli.decoded import Told
 from aecli.denoising import corruptor, evaluate_denoising
 from aecli.errors import AeError, TrainingError, one_line
@@ -110,14 +110,7 @@ class Trainer:
             check_config(run, config)
             if is_done(run, config):
                 return run
-        require_files(config)
-        loading = threading.Thread(target=_load_tensorflow)
-        loading.start()
-        stages.enter("reading images")
-        images = self._images.get(_files(config), lambda: _Images.open(config, telling(progress)))
-        prepared = prepare(config, images.train, images.test, progress)
-        stages.enter("loading TensorFlow")
-        loading.join()
+        images, prepared = self._prepare(config, progress, stages)
 
         from aecli.nn.devices import choose_devices, device_names
 
@@ -130,7 +123,7 @@ class Trainer:
                 about = {**environment(device_names()), "identity": identity(config, images.fields), **images.fields}
                 start = training.begin(about, overwrite, resume)
                 with training.marked_when_it_ends_early():
-                    best_epoch = training.fit(network, start)
+                    best_epoch = training.fit(network.program, start, keep=training.keep)
             with training.marked_when_it_ends_early():
                 run.write_history(training.records)
                 run.write_health(training.health)
@@ -144,6 +137,39 @@ class Trainer:
                 run.write_metrics({**metrics, "weights_sha256": sha256})
                 training.keeper.clear()
         return run
+
+    def repeat(self, run: Run, config: Config, epochs: int, progress: Progress) -> "Repeated":
+        """Train so many epochs of a run again, from its own beginning; nothing is written.
+
+        Raises AeError where the images are not the run's.
+        """
+        stages, config = Stages(progress), with_absolute_paths(config.alone())
+        images, prepared = self._prepare(config, progress, stages)
+        check_images(run, images.fields)
+
+        from aecli.nn.devices import choose_devices, device_names
+        from aecli.nn.export import weights_hash
+
+        training = _Training(config, run.config_name, prepared, run, progress, stages, self._brief, Signals())
+        with choose_devices(self._device).scope():
+            stages.enter("building")
+            program = training.build().program
+            training.fit(program, None, epochs)
+            whole = len(training.records) < epochs or epochs == config.training.epochs
+            sha256 = weights_hash(program.autoencoder.model) if whole else None
+            return Repeated(prepared.split, training.records, sha256, environment(device_names()))
+
+    def _prepare(self, config: Config, progress: Progress, stages: Stages) -> "tuple[_Images, Prepared]":
+        """Open the images and split them, while TensorFlow loads."""
+        require_files(config)
+        loading = threading.Thread(target=_load_tensorflow)
+        loading.start()
+        stages.enter("reading images")
+        images = self._images.get(_files(config), lambda: _Images.open(config, telling(progress)))
+        prepared = prepare(config, images.train, images.test, progress)
+        stages.enter("loading TensorFlow")
+        loading.join()
+        return images, prepared
 
     def _fit_baselines(self, training: "_Training", images: "_Images") -> "_Fitted":
         data, model = training.config.data, training.config.model
@@ -191,6 +217,16 @@ class _Network:
     program: "Program"
     twin: "Autoencoder"
     exporters: Mapping[str, "OnnxExporter"]
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """What training again gave: `weights_sha256` is None where epochs were left out."""
+
+    split: Split
+    records: Sequence[EpochRecord]
+    weights_sha256: str | None
+    environment: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -299,8 +335,20 @@ class _Training:
 
         return Keeper(self.run, self.config.training.checkpoint_seconds, checkpoint, self.brief)
 
-    def fit(self, network: _Network, start: State | None) -> int:
-        """Train, from the initial weights or from a state; return the epoch whose weights were kept."""
+    def keep(self, pause: "Pause") -> None:
+        """Write a checkpoint where one is due, or where a signal ends the training."""
+        if self.signals.received is not None or self.keeper.due(pause.after):
+            self.keeper.keep(pause.state)
+        self.signals.look()
+
+    def fit(
+        self,
+        program: "Program",
+        start: State | None = None,
+        until: int | None = None,
+        keep: "Callable[[Pause], None]" = lambda _: None,
+    ) -> int:
+        """Train from the initial weights or from a state, all epochs or `until` one; return the one that was kept."""
         from aecli.nn.door import OUT_OF_MEMORY
         from aecli.nn.fit import fit
 
@@ -316,9 +364,7 @@ class _Training:
 
         def on_pause(pause: "Pause") -> None:
             self.progress.advance(pause.done, epochs)
-            if self.signals.received is not None or self.keeper.due(pause.after):
-                self.keeper.keep(pause.state)
-            self.signals.look()
+            keep(pause)
 
         if self.feeds[0].streamed:
             path = self.prepared.train.file.path
@@ -326,7 +372,7 @@ class _Training:
         self.stages.enter("training")
         try:
             with self.signals.at_pauses():
-                fitted = fit(network.program, *self.feeds, self.config.training, on_epoch, on_pause, start)
+                fitted = fit(program, *self.feeds, self.config.training, on_epoch, on_pause, start, until)
         except OUT_OF_MEMORY as error:
             raise TrainingError(
                 "training: out of memory: set a smaller training.batch_size, data.memory_budget or model"

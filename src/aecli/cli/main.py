@@ -17,6 +17,7 @@ COMMANDS = {
     "check": "Look at images before training on them.",
     "train": "Train an autoencoder on your images and write a run.",
     "compare": "Compare activations, code lengths or any config key.",
+    "verify": "Train a run again and say whether it comes out identical.",
     "reconstruct": "Reconstruct images with a run; write, measure and draw them.",
     "encode": "Write the latents of images.",
     "decode": "Write the images of latents.",

@@ -7,12 +7,14 @@
 | --output | the file to write | import, reconstruct, encode, decode, plot, report, config init |
 | --overwrite | allow it to replace a file | the same |
 | --config, --set | where the config comes from | check, train, config show |
-| --json | the result as JSON | check, train, reconstruct, evaluate, config show, runs, cache |
-| --threads | how many threads compute | check, import, train, reconstruct, encode, decode, evaluate |
-| --quiet | nothing on stderr but errors | check, import, train, reconstruct, encode, decode, evaluate, plot |
+| --json | the result as JSON | check, train, verify, reconstruct, evaluate, config show, runs, cache |
+| --device | what trains | train, verify |
+| --threads | how many threads compute | check, import, train, verify, reconstruct, encode, decode, evaluate |
+| --quiet | nothing on stderr but errors | check, import, train, verify, reconstruct, encode, decode, evaluate, plot |
 """
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,19 @@ def _use_threads(_: click.Context, __: click.Parameter, count: int | None) -> No
         os.environ["OMP_NUM_THREADS"] = str(count)
 
 
+def _device(_: click.Context, __: click.Parameter, name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|gpu:[0-9]{1,3}", name):
+        raise click.BadParameter(f"'{name}' is not auto, cpu or gpu:N, e.g. gpu:0")
+    return name
+
+
+device_option = click.option(
+    "--device",
+    default="auto",
+    callback=_device,
+    metavar="auto|cpu|gpu:N",
+    help="What trains.  [default: auto, every GPU that TensorFlow can use, else the CPU]",
+)
 threads_option = click.option(
     "--threads",
     type=click.IntRange(1, 1024),

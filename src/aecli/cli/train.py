@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from aecli.cli import STARTED
 from aecli.cli.options import (
     FILE,
     config_option,
+    device_option,
     json_option,
     overwrite_option,
     quiet_option,
@@ -26,12 +26,6 @@ if TYPE_CHECKING:
     from aecli.run import Run
 
 
-def _device(_: click.Context, __: click.Parameter, name: str) -> str:
-    if not re.fullmatch(r"auto|cpu|gpu:[0-9]{1,3}", name):
-        raise click.BadParameter(f"'{name}' is not auto, cpu or gpu:N, e.g. gpu:0")
-    return name
-
-
 @click.command("train")
 @config_option
 @click.option("-d", "--data", type=FILE, metavar="PATH", help="Training images, like --set data.train=PATH.")
@@ -39,13 +33,7 @@ def _device(_: click.Context, __: click.Parameter, name: str) -> str:
 @click.option(
     "--run", "run_folder", type=FILE, metavar="DIR", help="Folder of the run.  [default: runs/ and the config's name]"
 )
-@click.option(
-    "--device",
-    default="auto",
-    callback=_device,
-    metavar="auto|cpu|gpu:N",
-    help="What trains.  [default: auto, every GPU that TensorFlow can use, else the CPU]",
-)
+@device_option
 @threads_option
 @click.option("--profile", is_flag=True, help="Print where the time went.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped, or to more epochs.")

@@ -44,20 +44,22 @@ def fit(
     on_epoch: Callable[[EpochRecord, Health], None],
     on_pause: Callable[[Pause], None] = lambda _: None,
     start: State | None = None,
+    until: int | None = None,
 ) -> Fitted:
     """Train the program's autoencoder in place, from its initial weights or from the state `start`.
 
-    `on_epoch` hears after each epoch its record and the network's health, `on_pause` several times a second
-    how far it is; what either raises ends the training. Losses are means over the images plus the penalties. With
-    early stopping the weights end as those of the best epoch. Raises TrainingError when the loss becomes NaN or
-    infinite, or when `start` is of another network.
+    It ends after the config's epochs, after epoch `until`, or when early stopping says so. `on_epoch` hears after
+    each epoch its record and the network's health, `on_pause` several times a second how far it is; what either
+    raises ends the training. Losses are means over the images plus the penalties. With early stopping the weights
+    end as those of the best epoch. Raises TrainingError when the loss becomes NaN or infinite, or when `start` is
+    of another network.
     """
     cursor, best = (start.cursor, start.best) if start else (Cursor(), Best())
     if start:
         program.restore(start.variables, start.optimizer)
     sample = validation.sample()
     started = time.perf_counter()
-    if _goes_on(training, cursor, best):
+    if _goes_on(training, until, cursor, best):
         program.compile(train, validation)
         program.look(0, sample)
     compile_seconds, validation_seconds = time.perf_counter() - started, 0.0
@@ -70,7 +72,7 @@ def fit(
     def state() -> State:
         return State(cursor, time.perf_counter() - began, *program.values(), best)
 
-    while _goes_on(training, cursor, best):
+    while _goes_on(training, until, cursor, best):
         for position in program.train(train, training.seed, cursor):
             cursor = position
             pause("call")
@@ -96,9 +98,11 @@ def fit(
     return Fitted(best.epoch, compile_seconds, validation_seconds)
 
 
-def _goes_on(training: TrainingConfig, cursor: Cursor, best: Best) -> bool:
+def _goes_on(training: TrainingConfig, until: int | None, cursor: Cursor, best: Best) -> bool:
     stopping = training.early_stopping
-    return cursor.epoch <= training.epochs and not (stopping and best.waited >= stopping.patience)
+    return cursor.epoch <= min(training.epochs, until or training.epochs) and not (
+        stopping and best.waited >= stopping.patience
+    )
 
 
 def _better(best: Best, epoch: int, val_loss: float, stopping: EarlyStopping | None, program: Program) -> Best:

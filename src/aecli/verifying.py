@@ -1,0 +1,68 @@
+"""Verifying a run: trained again from what it holds, does it come out the same?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aecli.config import Config
+from aecli.history import EpochRecord
+from aecli.progress import Progress
+from aecli.provenance import differences
+from aecli.run import Run
+from aecli.training import Repeated, Trainer
+
+QUICK = 3
+"""Epochs that a quick look trains."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What training `epochs` of a run's `of` epochs again gave.
+
+    `difference` is the first number that differs, None where all are identical, `changed` what differs of the
+    versions and of the machine. `weights_sha256` is None where the weights could not be compared.
+    """
+
+    epochs: int
+    of: int
+    difference: str | None
+    changed: Sequence[str]
+    weights_sha256: str | None
+
+
+def verify(run: Run, config: Config, progress: Progress, device: str = "auto", quick: bool = False) -> Verdict:
+    """Train a complete run again, or its first QUICK epochs; compare losses, learning rates and weights bit for bit.
+
+    `config` is the run's own, with the place of its images. Raises AeError where the run is not complete, or the
+    images are not those that it was trained on.
+    """
+    run.require_complete()
+    history = run.history
+    epochs = min(QUICK, len(history)) if quick else config.training.epochs
+    again = Trainer(device).repeat(run, config, epochs, progress)
+    compared = again.weights_sha256 if "weights_sha256" in run.metrics else None
+    return Verdict(
+        len(again.records),
+        len(history),
+        _first_difference(run, history, again, quick),
+        differences(run.environment, again.environment),
+        compared,
+    )
+
+
+def _first_difference(run: Run, history: Sequence[EpochRecord], again: Repeated, quick: bool) -> str | None:
+    for part in ("train", "validation", "test"):
+        if not np.array_equal(getattr(run.split, part), getattr(again.split, part)):
+            return f"the rows for {part} in {run.split_file}"
+    for own, other in zip(history, again.records, strict=False):
+        for name in ("epoch", "loss", "val_loss", "learning_rate"):
+            before, now = getattr(own, name), getattr(other, name)
+            if before != now:
+                return f"{name} of epoch {own.epoch}: {before!r} in the run, {now!r} now"
+    if not quick and len(history) != len(again.records):
+        return f"epochs: {len(history)} in the run, {len(again.records)} now"
+    before, now = run.metrics.get("weights_sha256"), again.weights_sha256
+    if before and now and before != now:
+        return f"weights: their SHA-256 is {before[:12]}... in the run, {now[:12]}... now; all losses are equal"
+    return None
