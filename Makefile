@@ -2,12 +2,13 @@
 # make test   every test
 # make check  lint and types
 # make bench  the figures of the README
+# make soak   200 trainings killed at random instants and resumed, compared bit for bit
 
 PYTHON ?= python3
 BIN := .venv/bin
 AE := $(BIN)/ae
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench soak clean
 
 demo: .venv/installed
 	@mkdir -p demo
@@ -33,6 +34,9 @@ bench: .venv/installed-dev
 	$(BIN)/python scripts/bench_study.py
 	$(BIN)/python scripts/bench_commands.py
 	$(BIN)/python scripts/figures.py
+
+soak: .venv/installed-dev
+	$(BIN)/python scripts/soak.py
 
 clean:
 	rm -rf .venv demo
