@@ -20,6 +20,7 @@ from aecli.progress import Silence
 from aecli.run import Run
 from aecli.stopping import Signals, Stopped
 from aecli.training import Trainer, train
+from aecli.workers import Task, train_task
 from tests.conftest import DIGITS, python
 
 AE = [sys.executable, "-m", "aecli.cli.main"]
@@ -100,6 +101,19 @@ def test_a_complete_run_is_extended_as_if_it_had_never_ended():
     assert result(run) == expected
     assert len(run.checkpoint_files) == 1
     assert load_config(run.config_file).config.training.epochs == 9
+
+
+def test_a_study_goes_on_with_a_run_that_was_cut_short(digits):
+    expected = result(run_training("whole"))
+    np.save("other.npy", digits[::-1])
+    for name, images in (("parts", "null"), ("other", "other.npy")):
+        stopped(name, f"data.train={images}", after=60)
+        heard, listener = [], Silence()
+        listener.epoch = lambda record, _, heard=heard: heard.append(record.epoch)
+        train_task(BRIEF, Task("group", load_config(None, (*TINY, OFTEN)).config, Path(name), "name"), listener)
+        assert (heard[0] == 1) == (name == "other")  # a run of other images begins anew
+        assert result(Run(Path(name))) == expected
+        assert Run(Path(name)).checkpoint_files == []
 
 
 def test_a_complete_run_is_left_as_it_is(trained):

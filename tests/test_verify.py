@@ -1,9 +1,14 @@
 """Verifying: a run trained again is identical, or the first number that differs is named, with what may be why."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+
+from aecli.run import Run
 
 
 def test_a_run_trained_again_is_identical(run, ae):
@@ -45,6 +50,34 @@ def test_a_run_of_an_older_version_says_so(run, ae):
     assert done.exit_code == 0
     assert "although with aecli 0.0.1, now " in done.stderr
     assert "keeps no hash of its weights" in done.stderr
+
+
+def test_neither_the_process_nor_its_folder_nor_its_environment_changes_a_bit(tmp_path):
+    """But for what names the threads: it is OMP_NUM_THREADS alone, and TensorFlow's own variable is not heard."""
+    surroundings = (
+        {"PYTHONHASHSEED": "1", "LANG": "C", "TZ": "UTC"},
+        {"PYTHONHASHSEED": "2", "LANG": "de_DE.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo"},
+        {"TF_NUM_INTRAOP_THREADS": "7", "TF_DETERMINISTIC_OPS": "0", "TF_CPP_MIN_LOG_LEVEL": "0"},
+    )
+    options = [
+        "--set=model.latent_dim=4",
+        "--set=model.dropout=0.3",
+        "--set=training.epochs=3",
+        "--threads=2",
+        "--json",
+    ]
+    found = []
+    for i, variables in enumerate(surroundings):
+        folder = tmp_path / ("deep/" * i)
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "aecli.cli.main", "train", "--quiet", *options]
+        done = subprocess.run(
+            command, cwd=folder, env={**os.environ, **variables}, capture_output=True, text=True, check=True
+        )
+        run = Run(folder / json.loads(done.stdout)["run"])
+        found.append((run.metrics["weights_sha256"], run.encoder_file.read_bytes(), run.decoder_file.read_bytes()))
+    assert len(set(found)) == 1
+    assert run.environment["machine"]["variables"] == ["TF_DETERMINISTIC_OPS=0"]
 
 
 def test_other_images_are_refused(run, ae, digits):

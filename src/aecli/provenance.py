@@ -10,7 +10,7 @@ from typing import Any
 
 from aecli.config import Config
 from aecli.data import ImageSource
-from aecli.machine import cores
+from aecli.machine import cores, engine_variables
 from aecli.run import format_fields
 
 _NOT_IN_IDENTITY = ("train", "test", "memory_budget", "size", "fit", "color")
@@ -54,6 +54,7 @@ def environment(devices: list[str]) -> dict[str, Any]:
             "processor": platform.machine(),
             "threads": cores(),
             "devices": devices,
+            **({"variables": variables} if (variables := engine_variables()) else {}),
         },
     }
 
@@ -66,7 +67,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def _words(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, list) else str(value)
+    return "none" if value is None else ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def data_fields(source: ImageSource) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from aecli.checkpoint import Checkpoint, State, read_checkpoint, write_checkpoint
 from aecli.config import Config, load_config
-from aecli.errors import ConfigError, DataError, RunError
+from aecli.errors import AeError, ConfigError, DataError, RunError
 from aecli.provenance import with_absolute_paths
 from aecli.run import Run
 
@@ -58,6 +58,17 @@ class Keeper:
 def is_done(run: Run, config: Config) -> bool:
     """Whether a run is complete, for all epochs of the config."""
     return run.state == "complete" and load_config(run.config_file).config.training.epochs == config.training.epochs
+
+
+def can_go_on(run: Run, config: Config) -> bool:
+    """Whether a run that did not reach its end has a checkpoint, and this config."""
+    if run.state not in ("incomplete", "interrupted") or not run.checkpoint_files:
+        return False
+    try:
+        check_config(run, config)
+    except AeError:
+        return False
+    return True
 
 
 def check_config(run: Run, config: Config) -> None:

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aecli.config import Config
-from aecli.errors import AeError, one_line
+from aecli.errors import AeError, DataError, one_line
 from aecli.history import EpochRecord
-from aecli.progress import Silence
+from aecli.progress import Progress, Silence
+from aecli.resuming import can_go_on
+from aecli.run import Run
 from aecli.training import Trainer
 
 ATTEMPTS = 2
@@ -201,11 +203,20 @@ def _work(connection: Connection) -> None:
     connection.send(("ready", None))
     while (task := connection.recv()) is not None:
         try:
-            trainer.train(task.config, task.folder, task.name, overwrite=True, progress=_Relay(connection))
+            train_task(trainer, task, _Relay(connection))
             connection.send(("done", None))
         except Exception as error:
             reason = one_line(error) if isinstance(error, AeError) else f"{type(error).__name__}: {one_line(error)}"
             connection.send(("failed", reason))
+
+
+def train_task(trainer: Trainer, task: Task, progress: Progress) -> None:
+    """Train a run, from its last checkpoint where it has one of the same config and images."""
+    with suppress(DataError):
+        if can_go_on(Run(task.folder), task.config):
+            trainer.train(task.config, task.folder, task.name, resume=True, progress=progress)
+            return
+    trainer.train(task.config, task.folder, task.name, overwrite=True, progress=progress)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ _NOT_NEEDED = ("sklearn", "pandas", "PIL", "matplotlib", "IPython", "pydot")
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(cores()))
+os.environ["TF_NUM_INTRAOP_THREADS"] = str(cores())  # the bits of a result depend on it, so it has one name only
 
 
 @contextmanager
