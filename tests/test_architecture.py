@@ -29,6 +29,8 @@ FLOORS = [
     ("infer", "denoising"),
     ("plots", "prepare", "provenance"),
     ("resuming",),
+    ("fitting",),
+    ("finishing",),
     ("training", "check"),
     ("workers", "study", "verifying"),
     ("summary",),

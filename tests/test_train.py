@@ -10,10 +10,11 @@ import pytest
 
 from aecli.config import load_config
 from aecli.errors import AeError, ConfigError, TrainingError
+from aecli.finishing import check_export
 from aecli.prepare import check_fit
 from aecli.progress import Silence
 from aecli.run import Run
-from aecli.training import check_export, train
+from aecli.training import train
 from tests.conftest import SMALL
 
 

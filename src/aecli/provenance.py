@@ -61,8 +61,8 @@ def environment(devices: list[str]) -> dict[str, Any]:
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return in which versions and in what of the machine two contents of environment.json differ."""
-    pairs = [(part, key) for part in ("versions", "machine") for key in {**before[part], **now[part]}]
-    named = [(key, before[part].get(key), now[part].get(key)) for part, key in pairs]
+    pairs = [(before.get(part) or {}, now[part]) for part in ("versions", "machine")]
+    named = [(key, then.get(key), here.get(key)) for then, here in pairs for key in {**then, **here}]
     return [f"{key} {_words(then)}, now {_words(here)}" for key, then, here in named if then != here]
 
 

@@ -142,7 +142,7 @@ def _train(
 
 
 def _cure(run: "Run", device: str) -> str:
-    if run.state != "interrupted":
+    if run.state == "complete" or not run.config_file.is_file():
         return "nothing was written"
     options = ["--run", shlex.quote(str(run.path))]
     options += ["--device", device] if device != "auto" else []
