@@ -2,7 +2,7 @@
 
     python scripts/soak.py [--trainings 200] [--kills 3] [--seed 0] [--keep FOLDER]
 
-Each training is a small network with dropout and early stopping on the digits, with one of 20 seeds. For each seed it
+Each training is a small network with dropout and early stopping on the digits, with one of 5 seeds. For each seed it
 is trained once without a stop. Then it is killed at instants drawn at random out of its whole life, reading and writing
 included, and given again with --resume until it ends by itself. Prints one line a training, and at the end how many
 ended with the SHA-256 of the uninterrupted weights. The exit code is 0 when all did.
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 OPTIONS = ["--config=soak.yaml", "--resume", "--quiet", "--threads=1", "--device=cpu"]
-SEEDS = 20
+SEEDS = 5
 PRELOADED = ["aecli.cli.train", "aecli.training", "aecli.nn.fit", "aecli.nn.export", "matplotlib.backends.backend_agg"]
 CONFIG = """\
 model: {hidden: [24], latent_dim: 8, dropout: 0.2}
