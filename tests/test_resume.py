@@ -81,9 +81,12 @@ def windows(monkeypatch):
     [
         ("model.dropout=0.3", "training.early_stopping={patience: 2}", "training.learning_rate=0.03", "training.epochs=9"),
         ("training.schedule=cosine", "training.optimizer={name: sgd, momentum: 0.9}"),
-        ("data.train=large.npy", "data.memory_budget=1", "training.epochs=2", "model.dropout=0.1"),
+        (
+            "data.train=large.npy", "data.memory_budget=1", "training.epochs=2", "model.dropout=0.1",
+            "data.augment={shift: 0.2, noise: 0.1}", "training.corruption={masking: 0.2}",
+        ),
     ],
-    ids=["dropout, early stopping", "cosine", "streamed"],
+    ids=["dropout, early stopping", "cosine", "streamed, augmented, corrupted"],
 )  # fmt: skip
 def test_a_training_stopped_again_and_again_ends_with_the_same_bits(windows, overrides):
     expected = result(run_training("whole", *overrides))

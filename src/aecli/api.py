@@ -35,19 +35,21 @@ def train(
     config: str | Path | None = None,
     set: Mapping[str, Any] | None = None,
     folder: str | Path | None = None,
+    resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
 ) -> Run:
     """Train an autoencoder on images; return its complete run, as `ae train` does.
 
     `config` is a YAML file or the name of a packaged config, `set` maps config keys to values,
-    e.g. {"model.latent_dim": 16}. The run goes into `folder`, by default runs/ and the config's name. An
+    e.g. {"model.latent_dim": 16}. With `resume` a run that is there goes on, if it was stopped, or to more
+    epochs, with the same config otherwise. The run goes into `folder`, by default runs/ and the config's name. An
     array is kept beside it as .npy. Raises aecli.errors.AeError with the place and the cure.
     """
     named = _named(config, set or {})
     path = Path(folder) if folder else RUNS / named.name
     named = named.with_training_images(_file_of(images, path))
-    return train_config(named.config, path, name=named.name, overwrite=overwrite, device=device)
+    return train_config(named.config, path, name=named.name, resume=resume, overwrite=overwrite, device=device)
 
 
 def compare(

@@ -4,7 +4,7 @@ import errno
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aecli.errors import RunError
@@ -31,7 +31,8 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         # While it is still held: whoever waits for this file finds that it is gone, and takes another.
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
         os.close(descriptor)
 
 

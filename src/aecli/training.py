@@ -88,6 +88,7 @@ class Trainer:
         if resume:
             check_config(run, config)
             if is_done(run, config):
+                progress.note(f"{run.path}: is complete already: give more training.epochs to extend it")
                 return run
         images, prepared = self._prepare(config, progress, stages)
 
