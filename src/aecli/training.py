@@ -95,8 +95,9 @@ class Trainer:
         from aecli.nn.devices import choose_devices, device_names
 
         training = Training(config, name, prepared, run, progress, stages, self._brief, signals or Signals())
+        devices = choose_devices(self._device)
         with run.locked():
-            with choose_devices(self._device).scope():
+            with devices.scope():
                 stages.enter("building")
                 network = self._network.get(training.network_key, training.build)
                 network.program.restart(training.autoencoder())
