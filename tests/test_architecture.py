@@ -13,8 +13,9 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 FLOORS = [
     ("errors",),
     ("seeds", "activations", "images", "history", "health", "package_files", "strict_yaml", "files", "machine", "kept"),
+    ("onnx_file",),
     ("decoding", "cache"),
-    ("progress", "parallel", "sheet", "draws", "arrays", "lock", "checkpoint", "stopping"),
+    ("progress", "parallel", "sheet", "draws", "arrays", "lock", "checkpoint", "stopping", "run_content"),
     ("manifest",),
     ("pictures", "packed"),
     ("decoded",),

@@ -8,6 +8,7 @@ from aecli.config import load_config
 from aecli.models import FAMILIES
 from aecli.nn.door import keras
 from aecli.nn.export import OnnxExporter, predict
+from aecli.onnx_file import read_graph
 
 SHAPES = [(8, 8, 1), (5, 7, 3)]
 
@@ -88,7 +89,7 @@ def test_every_activation_trains_saves_and_exports(name, tmp_path):
     np.testing.assert_array_equal(predict(loaded, images()), predict(autoencoder.model, images()))
 
     OnnxExporter(autoencoder.model, "images", "reconstructions").write(tmp_path / "m.onnx", {})
-    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(read_graph(tmp_path / "m.onnx"))
     np.testing.assert_allclose(
         session.run(None, {"images": images()})[0], predict(autoencoder.model, images()), atol=1e-5
     )

@@ -42,6 +42,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
+def escaped(text: str) -> str:
+    """Return a text with its control characters, and bytes that are no UTF-8, escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
 def one_line(error: BaseException) -> str:
     """Return a foreign error's message on one line, for the middle of one of ours."""
     return " ".join(str(error).split()) or type(error).__name__

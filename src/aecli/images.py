@@ -120,5 +120,6 @@ def decide_value_range(dtype: np.dtype[Any], low: float, high: float) -> tuple[t
         if low >= 0 and 128 <= high <= 255:
             return (0.0, 255.0), f"{dtype.name} values up to {high:g} look like 8 bits"
     if high == low:
-        return (low, low + 1.0), "a constant"
+        # One more, or as much as makes a difference to a number of this size.
+        return (low, low + max(1.0, abs(low) * 2.0**-20)), "a constant"
     return (low, high), f"the smallest and the largest of the {dtype.name} values"

@@ -16,10 +16,10 @@ from aecli.baselines import Baselines
 from aecli.data import ImageSource, chunk_slices, images_of, scan
 from aecli.decoded import Told, untold
 from aecli.decoding import Color, Decoding, Fit
-from aecli.errors import DataError, RunError, one_line
+from aecli.errors import DataError, RunError, escaped, one_line
 from aecli.images import ImageFormat, Images, Stored
-from aecli.manifest import escaped
 from aecli.metrics import METRICS, Means, PerImage, mse, per_image
+from aecli.onnx_file import read_graph
 from aecli.parallel import ordered_map
 from aecli.run import Run, decoding_of
 from aecli.sources import holds_pictures, open_source
@@ -36,14 +36,26 @@ class Model:
     decoder: Any
     image_shape: tuple[int, int, int]
     latent_dim: int
+    where: str = "model"
 
     def encode(self, images: Images) -> Latents:
         """Return the latents (N, latent_dim) of images (N, H, W, C)."""
-        return np.asarray(self.encoder.run(None, {"images": images})[0])
+        return self._run(self.encoder, {"images": images}, (len(images), self.latent_dim))
 
     def decode(self, latents: Latents) -> Images:
         """Return the images (N, H, W, C) of latents (N, latent_dim)."""
-        return np.asarray(self.decoder.run(None, {"latents": latents})[0])
+        return self._run(self.decoder, {"latents": latents}, (len(latents), *self.image_shape))
+
+    def _run(self, session: Any, given: dict[str, NDArray[np.float32]], shape: tuple[int, ...]) -> NDArray[np.float32]:
+        try:
+            result = np.asarray(session.run(None, given)[0])
+        except Exception as error:  # ONNX Runtime's errors share no base class of their own
+            raise RunError(
+                f"{self.where}: cannot be computed ({one_line(error)[:120]}): free some memory, or train the run again"
+            ) from error
+        if result.shape != shape or result.dtype != np.float32:
+            raise RunError(f"{self.where}: gives other values than its file says: train the run again")
+        return result
 
     def reconstruct(self, images: Images) -> Images:
         """Return the reconstructions of images, both (N, H, W, C)."""
@@ -55,9 +67,10 @@ def load_model(run: Run) -> Model:
     encoder, decoder = _session(run.encoder_file, "images"), _session(run.decoder_file, "latents")
     image_shape, latents = encoder.get_inputs()[0].shape[1:], decoder.get_inputs()[0].shape[1:]
     outputs = [session.get_outputs()[0].shape[1:] for session in (encoder, decoder)]
-    if image_shape != list(run.image_format.image_shape) or outputs != [latents, image_shape]:
+    fits = image_shape == list(run.image_format.image_shape) and outputs == [latents, image_shape]
+    if not fits or [type(axis) for axis in latents] != [int]:
         raise RunError(f"{run.path}: encoder.onnx and decoder.onnx do not belong together: train the run again")
-    return Model(encoder, decoder, tuple(image_shape), latents[0])
+    return Model(encoder, decoder, tuple(image_shape), latents[0], str(run.path))
 
 
 def _session(path: Path, input_name: str) -> Any:
@@ -70,10 +83,10 @@ def _session(path: Path, input_name: str) -> Any:
     # Chunks are worked on side by side: one thread for each.
     options.intra_op_num_threads = 1
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(read_graph(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no base class of their own
         raise RunError(f"{path}: is damaged ({one_line(error)[:120]}): train the run again") from error
-    if [i.name for i in session.get_inputs()] != [input_name]:
+    if [i.name for i in session.get_inputs()] != [input_name] or len(session.get_outputs()) != 1:
         raise RunError(f"{path}: is another program's model: train the run again")
     return session
 

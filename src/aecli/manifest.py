@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aecli.arrays import ArrayFile
-from aecli.errors import one_line
+from aecli.errors import escaped, one_line
 from aecli.files import write_text
 
 VERSION = 1
@@ -135,11 +135,6 @@ def shown(name: str) -> str:
     """Return a name for the middle of a line: control characters and bytes that are no UTF-8 escaped, not too long."""
     text = escaped(name)
     return text if len(text) <= 80 else f"{text[:38]}...{text[-38:]}"
-
-
-def escaped(name: str) -> str:
-    """Return a name with its control characters, and bytes that are no UTF-8, escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in name)
 
 
 def reason_of(error: BaseException) -> str:

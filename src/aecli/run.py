@@ -23,6 +23,7 @@ from aecli.health import LayerHealth
 from aecli.history import EpochRecord, from_csv, to_csv
 from aecli.images import ImageFormat
 from aecli.lock import locked, refuse_locked
+from aecli.run_content import checked_environment, checked_metrics, image_format_of, read_arrays, read_text
 
 RUNS = Path("runs")
 FORMAT_VERSION = 1
@@ -233,12 +234,12 @@ class Run:
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """The content of metrics.json."""
-        return self._json(self.metrics_file)
+        return self._read(self.metrics_file, lambda path: checked_metrics(_load_json(path)))
 
     @cached_property
     def environment(self) -> dict[str, Any]:
         """The content of environment.json."""
-        return self._json(self.environment_file)
+        return self._read(self.environment_file, lambda path: checked_environment(_load_json(path)))
 
     @property
     def config_name(self) -> str:
@@ -248,7 +249,7 @@ class Run:
     @property
     def image_format(self) -> ImageFormat:
         """The format of the training images."""
-        return self._read(self.environment_file, lambda _: _image_format(self.environment["data"]["format"]))
+        return self._read(self.environment_file, lambda _: image_format_of(self.environment["data"]["format"]))
 
     @property
     def decoding(self) -> Decoding:
@@ -259,23 +260,31 @@ class Run:
     def baselines(self) -> Baselines:
         """The mean image and the principal components of the training images."""
         shape = self.image_format.image_shape
-        return self._read(self.baselines_file, lambda path: _baselines(_load_npz(path), shape))
+        return self._read(
+            self.baselines_file, lambda path: _baselines(read_arrays(path, ("mean", "components")), shape)
+        )
 
     @property
     def split(self) -> Split:
         """The rows used for training, validation and test."""
         count = self._read(self.environment_file, lambda _: int(self.environment["data"]["images"]))
-        return self._read(self.split_file, lambda path: _split(_load_npz(path), count))
+        names = ("train", "validation"), ("test",)
+        return self._read(self.split_file, lambda path: _split(read_arrays(path, *names), count))
 
     @property
     def history(self) -> list[EpochRecord]:
         """The records of the epochs trained."""
-        return self._read(self.history_file, lambda path: from_csv(path.read_text(encoding="utf-8")))
+        return self._read(self.history_file, lambda path: from_csv(read_text(path)))
 
     @property
     def health(self) -> list[LayerHealth]:
         """The health of the activations, layer by layer and epoch by epoch."""
-        return self._read(self.health_file, lambda path: health.from_csv(path.read_text(encoding="utf-8")))
+        return self._read(self.health_file, lambda path: health.from_csv(read_text(path)))
+
+    @property
+    def config_text(self) -> str:
+        """The config as it was written."""
+        return self._read(self.config_file, read_text)
 
     @property
     def date(self) -> datetime:
@@ -284,7 +293,7 @@ class Run:
         return datetime.fromtimestamp(file.stat().st_mtime)
 
     def _json(self, path: Path) -> dict[str, Any]:
-        return self._read(path, lambda p: dict(json.loads(p.read_text(encoding="utf-8"))))
+        return self._read(path, _load_json)
 
     def _read(self, path: Path, reader: Callable[[Path], T]) -> T:
         try:
@@ -294,7 +303,7 @@ class Run:
         except RunError:
             raise
         except Exception as error:  # a damaged file can fail its parser in any way
-            raise RunError(f"{path}: is damaged ({one_line(error)}): train the run again") from error
+            raise RunError(f"{path}: is damaged ({one_line(error)[:120]}): train the run again") from error
 
 
 def list_runs(folder: Path = RUNS) -> list[Run]:
@@ -332,17 +341,6 @@ def run_to_resume(path: Path | None) -> Run:
     return run
 
 
-def _image_format(fields: Mapping[str, Any]) -> ImageFormat:
-    height, width, channels = map(int, fields["image_shape"])
-    low, high = map(float, fields["value_range"])
-    sample_shape = tuple(map(int, fields["sample_shape"]))
-    if np.dtype(fields["dtype"]).kind not in "buif" or not -np.inf < low < high < np.inf:
-        raise ValueError("its image format is not one of images")
-    if min(height, width, channels) < 1 or np.prod(sample_shape) != height * width * channels:
-        raise ValueError("its image shapes contradict each other")
-    return ImageFormat(fields["dtype"], sample_shape, (height, width, channels), (low, high))
-
-
 def _baselines(arrays: Mapping[str, Any], shape: tuple[int, int, int]) -> Baselines:
     mean, components = arrays["mean"], arrays["components"]
     if mean.dtype != np.float32 or components.dtype != np.float32:
@@ -376,9 +374,8 @@ def format_fields(image_format: ImageFormat) -> dict[str, Any]:
     return asdict(image_format)
 
 
-def _load_npz(path: Path) -> dict[str, Any]:
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+def _load_json(path: Path) -> dict[str, Any]:
+    return dict(json.loads(read_text(path)))
 
 
 def _dump(content: Mapping[str, Any]) -> str:

@@ -5,12 +5,13 @@ import errno
 import importlib
 import os
 import sys
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
 
 from aecli import __version__
-from aecli.errors import AeError, ConfigError
+from aecli.errors import AeError, ConfigError, escaped
 
 # Command -> the line of help it has in the list. The rest of a command loads when it is used.
 COMMANDS = {
@@ -51,15 +52,29 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except AeError as error:
-            # A name with a newline in it must not look like two errors.
             for line in error.problems if isinstance(error, ConfigError) else [str(error)]:
-                click.echo(f"ae: {' '.join(line.splitlines())}", err=True)
+                _say(line)
+            ctx.exit(1)
+        except MemoryError:
+            _say("memory: there is not enough for this: free some, raise the limit (ulimit -v), or give smaller images")
             ctx.exit(1)
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
                 raise
-            click.echo(f"ae: {str(error.filename)[:60]}...: the name is too long: give a shorter one", err=True)
+            _say(f"{str(error.filename)[:60]}...: the name is too long: give a shorter one")
             ctx.exit(1)
+
+
+LONGEST_LINE = 900
+"""Characters of an error; of a longer one the middle is left out."""
+
+
+def _say(line: str) -> None:
+    """Print an error: a name with a newline in it must not look like two, nor one with an escape paint the screen."""
+    text = escaped(" ".join(line.splitlines()))
+    if len(text) > LONGEST_LINE:
+        text = f"{text[: LONGEST_LINE // 2]} ... {text[-LONGEST_LINE // 2 :]}"
+    click.echo(f"ae: {text}", err=True)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -81,17 +96,30 @@ def main() -> NoReturn:
         _leave(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _leave(130)
+    except OSError as error:
+        if not _is_of_output(error):
+            raise
+        _leave(1, error)
 
 
-def _leave(code: int) -> NoReturn:
+def _is_of_output(error: OSError) -> bool:
+    """Whether printing failed: files have names, the standard output has none."""
+    return error.filename is None and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EPIPE, errno.EDQUOT)
+
+
+def _leave(code: int, failed: OSError | None = None) -> NoReturn:
     """End the process without taking apart all that was imported, which would cost a tenth of a second."""
     try:
         atexit._run_exitfuncs()
         sys.stdout.flush()
+    except OSError as error:
+        failed = failed or error
+    with suppress(OSError):
+        # Where who was to read it has left, nobody has to be told.
+        if failed is not None and failed.errno != errno.EPIPE:
+            _say(f"standard output: cannot be written ({failed.strerror}): see where it goes")
         sys.stderr.flush()
-    except OSError:  # who was to read it has left
-        code = code or 1
-    os._exit(code)
+    os._exit(code or (1 if failed else 0))
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def run_page(run: Run) -> Page:
         after=(Section("health", "Health of the activations", figures=tuple(figures)),) if figures else (),
         command=f"ae train --config {run.config_file.name} --run reproduced",
         config_name=run.config_file.name,
-        config=run.config_file.read_text(encoding="utf-8"),
+        config=run.config_text,
         facts=(*facts, *environment_facts([environment])),
     )
 
