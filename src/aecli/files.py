@@ -4,32 +4,41 @@ import os
 import re
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
 
 from aecli.errors import AeError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; it becomes `path` when the block ends well.
+    """Yield a temporary path in the same folder, an empty file; it becomes `path` when the block ends well.
 
-    The temporary name keeps the suffix, which some writers look at. Raises AeError when the
-    place cannot be written.
+    The temporary name keeps the suffix, which some writers look at. What a killed process left of the same file is
+    removed. Raises AeError when the place cannot be written.
     """
     temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
-        try:
-            yield temporary
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        _sweep(path)
+        # Held to the end: whoever finds the file unlocked knows that its process has died.
+        with temporary.open("xb") as held:
+            try:
+                _lock(held)
+                yield temporary
+                with temporary.open("rb+") as file:
+                    os.fsync(file.fileno())
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
     except OSError as error:
         raise AeError(
             f"{path}: cannot be written ({error.strerror or error}): check the folder and the disk"
@@ -43,6 +52,28 @@ def whole_name(name: str) -> str | None:
     """Return what a temporary file of `written_whole` was to be named, None for the name of any other file."""
     match = _TEMPORARY.fullmatch(name)
     return match[1] + (match[2] or "") if match else None
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes that were killed left in place of this file."""
+    if fcntl is None:
+        return
+    for entry in os.scandir(path.absolute().parent):
+        if whole_name(entry.name) == path.name and entry.is_file(follow_symlinks=False):
+            with suppress(OSError), open(entry.path, "rb") as file:
+                if _lock(file):
+                    os.unlink(entry.path)
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Lock an open file for this process alone; return whether nobody else has, False where there are no locks."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

@@ -84,6 +84,8 @@ def _session(path: Path, input_name: str) -> Any:
     options.intra_op_num_threads = 1
     try:
         session = onnxruntime.InferenceSession(read_graph(path), options, providers=["CPUExecutionProvider"])
+    except MemoryError:
+        raise
     except Exception as error:  # ONNX Runtime's errors share no base class of their own
         raise RunError(f"{path}: is damaged ({one_line(error)[:120]}): train the run again") from error
     if [i.name for i in session.get_inputs()] != [input_name] or len(session.get_outputs()) != 1:

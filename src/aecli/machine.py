@@ -3,6 +3,11 @@
 import os
 from pathlib import Path
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _ENGINE_VARIABLES = ("TF_DETERMINISTIC_OPS", "TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS")
 _UNKNOWN_MEMORY = 4 * 2**30
@@ -19,6 +24,14 @@ def cores() -> int:
 def engine_variables() -> list[str]:
     """Return the environment variables that change how TensorFlow computes, as NAME=VALUE."""
     return [f"{name}={os.environ[name]}" for name in _ENGINE_VARIABLES if name in os.environ]
+
+
+def address_space() -> int | None:
+    """Return the bytes that this process may map, which `ulimit -v` sets; None where there is no limit."""
+    if resource is None:
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def memory_size() -> int:

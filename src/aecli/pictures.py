@@ -45,6 +45,7 @@ MARGIN = 2
 """A JPEG is decoded at no less than so many times the size wanted, then scaled: as sharp, and far quicker."""
 
 _ONE_AT_A_TIME = threading.Lock()
+_LONGEST_LINE = 2**16
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
 _RUN_FILES, _STUDY_FILE = {"config.yaml", "environment.json"}, "study.yaml"
@@ -149,8 +150,8 @@ def read_list(path: Path) -> Listing:
     """Return the files that a text file names, one a line, relative to its own folder; # begins a comment."""
     names = []
     with path.open("rb") as file:
-        for line in file:
-            if b"\0" in line or len(line) > 2**16:
+        while line := file.readline(_LONGEST_LINE + 1):
+            if b"\0" in line or len(line) > _LONGEST_LINE:
                 raise DataError(f"{path}: not a text file of paths: write one path a line")
             name = os.fsdecode(line.strip())
             if name and not name.startswith("#"):

@@ -1,5 +1,6 @@
 """Pictures of a run, drawn from its folder and a file of images; nothing here trains or prints."""
 
+import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -310,7 +311,10 @@ def save(figure: Figure, path: Path) -> None:
     with written_whole(path) as temporary, warnings.catch_warnings():
         # A file's name may have letters that the font lacks; the picture shows boxes for them.
         warnings.filterwarnings("ignore", "Glyph .* missing")
-        figure.savefig(temporary, dpi=130)
+        # Matplotlib does not survive a full disk in the middle of a PDF.
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format=path.suffix[1:].lower(), dpi=130)
+        temporary.write_bytes(drawn.getbuffer())
 
 
 def show_image(axis: Any, image: NDArray[np.float32]) -> None:

@@ -300,7 +300,7 @@ class Run:
             return reader(path)
         except FileNotFoundError as error:
             raise RunError(f"{path}: is missing from the run: train it again with ae train --overwrite") from error
-        except RunError:
+        except (RunError, MemoryError):
             raise
         except Exception as error:  # a damaged file can fail its parser in any way
             raise RunError(f"{path}: is damaged ({one_line(error)[:120]}): train the run again") from error

@@ -4,6 +4,7 @@ import atexit
 import errno
 import importlib
 import os
+import re
 import sys
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -55,7 +56,10 @@ class Commands(click.Group):
             for line in error.problems if isinstance(error, ConfigError) else [str(error)]:
                 _say(line)
             ctx.exit(1)
-        except MemoryError:
+        except (MemoryError, ImportError) as error:
+            # A library that finds no room is an import that fails.
+            if isinstance(error, ImportError) and not re.search("map segment|[Cc]annot allocate", str(error)):
+                raise
             _say("memory: there is not enough for this: free some, raise the limit (ulimit -v), or give smaller images")
             ctx.exit(1)
         except OSError as error:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aecli.machine import cores
+from aecli.machine import address_space, cores
 
 # Keras imports these when they are installed, for features not used here; they cost up to seconds.
 _NOT_NEEDED = ("sklearn", "pandas", "PIL", "matplotlib", "IPython", "pydot")
@@ -26,6 +26,12 @@ def _hidden(names: tuple[str, ...]) -> Iterator[None]:
         for name in absent:
             sys.modules.pop(name, None)
 
+
+_NEEDED = 3 * 2**30
+"""Bytes that TensorFlow maps. Where a limit gives it less it does not raise an error, it ends the process."""
+
+if (address_space() or _NEEDED) < _NEEDED:
+    raise MemoryError("TensorFlow does not fit")
 
 with _hidden(_NOT_NEEDED):
     import keras

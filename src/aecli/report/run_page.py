@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from aecli.errors import AeError
+from aecli.errors import AeError, RunError
 from aecli.report.charts import Axes, Curve, panel
 from aecli.report.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
 from aecli.report.page import Cell, Column, Figure, Page, Section, Table
@@ -115,6 +115,8 @@ def _table(run: Run) -> Table:
 
 def _history(run: Run) -> Figure:
     records = run.history
+    if not records:
+        raise RunError(f"{run.history_file}: holds no epochs: train the run again")
     epochs = tuple(float(record.epoch) for record in records)
     losses = {"training": tuple(r.loss for r in records), "validation": tuple(r.val_loss for r in records)}
     curves = [

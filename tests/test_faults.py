@@ -1,0 +1,332 @@
+"""A machine that fails: no memory, no room on the disk, no right to write, a disk that cannot be read."""
+
+import contextlib
+import gzip
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aecli.run import Run
+from tests.conftest import DIGITS, SMALL, python
+from tests.hostile import IMAGES, graph, header, idx_bytes, npy_bytes, png_bytes, shaped, zip_bomb, zipped
+
+RUN_AE = "import sys; from aecli.cli.main import main; sys.argv[0] = 'ae'; main()"
+ZEROS = 300 * 2**20
+
+
+# -- memory ---------------------------------------------------------------------------------------
+
+
+def sparse(path: str, size: int, start: bytes = b"") -> None:
+    """A file that says it is large, and takes no room."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(start)
+        file.truncate(size)
+
+
+def _greedy_runs(run: Path) -> dict[str, tuple[str, ...]]:
+    """Copies of a run, each with one file that asks for far more memory than it should get; their commands."""
+    stored = {"mean.npy": npy_bytes(np.zeros((8, 8, 1), "f4")), "components.npy": shaped("(1000000000000, 64)", "<f4")}
+    bomb = zip_bomb(
+        header(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({ZEROS // 256}, 64)}}"), ZEROS, "components.npy"
+    )
+    files: dict[str, tuple[str, bytes | int, tuple[str, ...]]] = {
+        "environment.json of 1 GB": ("environment.json", 2**30, ("encode", "a.npy", "--run")),
+        "metrics.json of 1 GB": ("metrics.json", 2**30, ("report",)),
+        "history.csv of 1 GB": ("history.csv", 2**30, ("plot", "history", "--run")),
+        "encoder.onnx of 4 GB": ("encoder.onnx", 2**32, ("encode", "a.npy", "--run")),
+        "encoder.onnx of zeros": ("encoder.onnx", 2**30, ("encode", "a.npy", "--run")),
+        "baselines.npz with a zip bomb": ("baselines.npz", bomb, ("evaluate", "a.npy", "--run")),
+        "baselines.npz of 10^12": ("baselines.npz", zipped(*stored.items(), packing=0), ("evaluate", "a.npy", "--run")),
+        "split.npz of 4 GB": ("split.npz", 2**32, ("plot", "--run")),
+    }  # fmt: skip
+    commands = {}
+    for i, (about, (name, content, command)) in enumerate(files.items()):
+        folder = Path(f"greedy/{i}")
+        shutil.copytree(run, folder)
+        (folder / name).unlink()
+        sparse(str(folder / name), content) if isinstance(content, int) else (folder / name).write_bytes(content)
+        commands[about] = (*command, str(folder))
+    return commands
+
+
+def _greedy_sources() -> dict[str, tuple[str, ...]]:
+    small = npy_bytes(IMAGES)
+    contents: dict[str, bytes | int] = {
+        "more.npz": zip_bomb(small, ZEROS),
+        "lies.npz": zip_bomb(shaped("(1000000000000, 8, 8)"), 2**20),
+        "header.npz": zip_bomb(b"\x93NUMPY\2\0\xff\xff\xff\x7f", ZEROS),
+        "more.gz": gzip.compress(idx_bytes(IMAGES) + bytes(ZEROS), 1),
+        "lies.gz": gzip.compress(shaped("(1000000000000, 8, 8)") + bytes(2**20)),
+        "lies.npy": shaped("(1000000000000, 8, 8)") + bytes(999),
+        "endless.txt": 2**30,
+        "bomb.png": png_bytes(60_000, 60_000, gzip.compress(bytes(2**20))),
+        "long.png": png_bytes(2**31 - 1, 1, b"x"),
+        "huge.png": 2**31,
+    }
+    for name, content in contents.items():
+        sparse(name, content) if isinstance(content, int) else Path(name).write_bytes(content)
+    sparse("huge.yaml", 2**32)
+    commands = {name: ("encode", name, "--run", "runs/small") for name in contents}
+    return {**commands, "huge.yaml": ("config", "show", "--config", "huge.yaml")}
+
+
+MEASURED = """
+import json, resource, sys
+from click.testing import CliRunner
+from aecli.cli.main import cli
+resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30, 6 * 2**30))
+for about, command in json.loads(sys.argv[1]).items():
+    result = CliRunner().invoke(cli, command)
+    own = isinstance(result.exception, SystemExit)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    print(json.dumps([about, own, result.exit_code, result.stderr, peak]))
+"""
+
+
+def test_what_asks_for_much_memory_gets_little(run):
+    np.save("a.npy", IMAGES)
+    commands = {"nothing wrong": ("encode", "a.npy"), **_greedy_sources(), **_greedy_runs(run.path)}
+    done = python(MEASURED, json.dumps(commands))
+    assert done.returncode == 0, done.stderr[-2000:]
+    (_, _, code, _, usual), *found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert code == 0
+    assert len(found) == len(commands) - 1
+    for about, own, code, stderr, peak in found:
+        assert own, (about, stderr)
+        assert code == 1, about
+        assert stderr.splitlines()[-1].startswith("ae: "), about
+        assert peak < usual + 200, f"{about} took {peak} MB, usual are {usual}"
+
+
+def limited(command: list[str], limit: int, what: int = resource.RLIMIT_AS) -> subprocess.CompletedProcess[str]:
+    """Run a command of `ae` as a process with a limit on its resources."""
+    return subprocess.run(
+        [sys.executable, "-c", RUN_AE, *command],
+        capture_output=True, text=True, check=False, preexec_fn=lambda: resource.setrlimit(what, (limit, limit)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("megabytes", [700, 2000])
+def test_too_little_memory_for_tensorflow_is_one_line(megabytes):
+    done = limited(["train", "--quiet", "--set", "training.epochs=1"], megabytes * 2**20)
+    assert done.returncode == 1, done.stderr[-2000:]
+    assert done.stderr == (
+        "ae: memory: there is not enough for this: free some, raise the limit (ulimit -v), or give smaller images\n"
+    )
+    assert not Path("runs").exists()
+
+
+# -- disk -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def disk() -> Iterator[Callable[[int], Path]]:
+    """Make file systems of so many bytes, one in place of the other; skips where this user cannot mount any."""
+    place = Path("disk").absolute()
+    place.mkdir()
+
+    def unmount() -> None:
+        subprocess.run(["umount", "-l", place], capture_output=True, check=False)
+
+    def make(size: int) -> Path:
+        unmount()
+        options = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+        if not shutil.which("mount") or subprocess.run(options, capture_output=True, check=False).returncode:
+            pytest.skip("needs the right to mount a small tmpfs")
+        return place
+
+    yield make
+    unmount()
+
+
+def left(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def require_refusal(result, *, code: int = 1) -> str:
+    assert isinstance(result.exception, SystemExit), result.exc_info
+    assert result.exit_code == code, result.output
+    lines = [line for line in result.stderr.splitlines() if line.startswith("ae: ")]
+    assert len(lines) == 1, result.stderr
+    assert result.stderr.splitlines()[-1] == lines[0]
+    return lines[0]
+
+
+COMMANDS = {
+    "reconstruct": ("reconstruct", "many.npy", "--output", "disk/a.npy"),
+    "encode": ("encode", "many.npy", "--output", "disk/a.npy"),
+    "decode": ("decode", "latents.npy", "--output", "disk/a.npy"),
+    "evaluate": ("evaluate", "many.npy", "--per-image", "disk/a.csv"),
+    "import": ("import", "many.npy", "--output", "disk/a.npy"),
+    "plot": ("plot", "errors", "--output", "disk/a.png"),
+    "plot as pdf": ("plot", "history", "--output", "disk/a.pdf"),
+    "report": ("report", "runs/small", "--output", "disk/a.html"),
+    "config init": ("config", "init", "--output", "disk/a.yaml"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_full_disk_leaves_the_output_complete_or_absent(command, ae, run, disk, digits):
+    np.save("many.npy", np.concatenate([digits] * 4))
+    np.save("latents.npy", np.zeros((5000, 8), np.float32))
+    sizes = iter((4096, 2 * 4096, 4 * 4096, 16 * 4096, 10**8))
+    refused = 0
+    for size in sizes:
+        place = disk(size)
+        (place / "mine").write_bytes(b"x" * 4096)  # what was there is there afterwards
+        result = ae(*COMMANDS[command])
+        assert (place / "mine").stat().st_size == 4096
+        if result.exit_code == 0:
+            break
+        assert re.search(r"disk/a\.\w+: cannot be written \(No space left on device\)", require_refusal(result))
+        # A picture beside a file may be what did not fit: the file itself is whole then.
+        assert left(place) <= {"mine", "a.npy"}
+        if "a.npy" in left(place):
+            assert np.load(place / "a.npy").shape == (4 * len(digits), 8, 8)
+        refused += 1
+    assert result.exit_code == 0
+    assert refused
+
+
+def test_a_training_on_a_full_disk_is_no_complete_run(ae, disk):
+    sets = [part for key in SMALL for part in ("--set", key)]
+    for pages in (1, 2, 3, 5, 8, 12, 18, 26, 40, 60, 10_000):
+        place = disk(4096 * pages)
+        result = ae("train", "--quiet", "--run", "disk/run", *sets)
+        run = Run(place / "run")
+        if result.exit_code == 0:
+            break
+        assert "cannot be written (No space left on device)" in require_refusal(result)
+        assert run.state != "complete"
+        assert not [name for name in left(place) if Path(name).name.startswith(".")]
+        again = ae("encode", DIGITS, "--run", "disk/run")
+        assert "the run is" in require_refusal(again) or "not a run" in again.stderr
+    assert pages > 12
+    assert result.exit_code == 0
+    assert ae("encode", DIGITS, "--run", "disk/run", "--output", "a.npy").exit_code == 0
+
+
+def test_a_limit_on_the_size_of_files_is_one_line(run, digits):
+    np.save("many.npy", np.concatenate([digits] * 9))
+    done = limited(["encode", "many.npy", "--output", "a.npy"], 100_000, resource.RLIMIT_FSIZE)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("ae: a.npy: cannot be written (File too large)")
+    assert not [path for path in Path().iterdir() if path.name.startswith(("a.", ".a"))]
+
+
+@pytest.mark.parametrize("command", ["encode", "plot", "report", "train"])
+def test_a_disk_that_cannot_be_written(command, ae, run, disk):
+    place = disk(10**8)
+    shutil.copytree(run.path, place / "run")
+    subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+    before = left(place)
+    commands = {
+        "encode": ("encode", DIGITS, "--run", "disk/run", "--output", "disk/a.npy"),
+        "plot": ("plot", "history", "--run", "disk/run"),
+        "report": ("report", "disk/run"),
+        "train": ("train", "--run", "disk/run", "--overwrite", "--set", "training.epochs=1"),
+    }
+    line = require_refusal(ae(*commands[command]))
+    assert "cannot be written" in line
+    assert left(place) == before
+    if command == "encode":
+        assert ae("encode", DIGITS, "--run", "disk/run", "--output", "a.npy").exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["images.npy", "images.npz", "images.gz", "images-idx3-ubyte", "list.txt", "bad.yaml"])
+def test_a_disk_that_cannot_be_read(name, ae, run):
+    if not Path("/proc/self/mem").exists():
+        pytest.skip("needs /proc/self/mem, whose first byte is an input/output error")
+    Path(name).symlink_to("/proc/self/mem")
+    command = ("config", "show", "--config") if name.endswith("yaml") else ("encode",)
+    line = require_refusal(ae(*command, name))
+    assert line.startswith(f"ae: {name}: ")
+    # The reader of zip archives takes it for a damaged one.
+    assert "Input/output error" in line or (name.endswith("npz") and "is damaged" in line)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["config", "schema"], ["runs", "--json"]], ids=" ".join)
+def test_a_standard_output_that_is_full_is_one_line(arguments, run):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", RUN_AE, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "ae: standard output: cannot be written (No space left on device): see where it goes\n"
+
+
+def test_a_reader_that_leaves_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_AE, "config", "schema"], stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert done.stderr == ""
+
+
+# -- killed ---------------------------------------------------------------------------------------
+
+WRITES = """
+import sys, time
+from pathlib import Path
+from aecli.files import written_whole
+with written_whole(Path("a.npy")) as temporary:
+    temporary.write_bytes(b"half")
+    print("half", flush=True)
+    time.sleep(600)
+"""
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[subprocess.Popen[str]]:
+    """A process in the middle of writing a.npy."""
+    with subprocess.Popen([sys.executable, "-c", WRITES], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "half\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_what_a_killed_process_left_goes_with_the_next_write_but_not_what_is_being_written(ae, run):
+    with writing() as process:
+        assert ae("encode", DIGITS, "--output", "a.npy").exit_code == 0
+        assert len(list(Path().glob(".a-*.npy"))) == 1
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    Path(".a-mine.npy").touch()
+    assert ae("encode", DIGITS, "--output", "a.npy", "--overwrite").exit_code == 0
+    assert [path.name for path in Path().glob(".*")] == [".a-mine.npy"]
+
+
+def test_a_model_that_needs_too_much_memory_is_one_line(ae, run):
+    from onnx import helper, numpy_helper
+
+    # Small weights, whose product would be 64 million values an image.
+    node = helper.make_node
+    wide, narrow = (numpy_helper.from_array(np.ones(s, "f4"), n) for n, s in (("w", (1, 10**6)), ("v", (10**6, 8))))
+    nodes = [
+        node("Reshape", ["images", "s"], ["x"]),
+        node("MatMul", ["x", "w"], ["y"]),
+        node("MatMul", ["y", "v"], ["latents"]),
+    ]
+    rows = numpy_helper.from_array(np.array([-1, 1]), "s")
+    run.encoder_file.write_bytes(graph(*nodes, tensors=[wide, narrow, rows]))
+    np.save("a.npy", np.concatenate([IMAGES] * 200))
+    done = limited(["encode", "a.npy"], 4 * 2**30)
+    assert done.returncode == 1, done.stderr[-500:]
+    assert done.stderr.splitlines()[-1].startswith("ae: runs/small: cannot be computed")
