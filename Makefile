@@ -3,12 +3,14 @@
 # make check  lint and types
 # make bench  the figures of the README
 # make soak   200 trainings killed at random instants and resumed, compared bit for bit
+# make fuzz   damaged inputs at random, for MINUTES=3
+# make audit  known holes in the dependencies, where their database can be reached
 
 PYTHON ?= python3
 BIN := .venv/bin
 AE := $(BIN)/ae
 
-.PHONY: demo test check bench soak clean
+.PHONY: demo test check bench soak fuzz audit clean
 
 demo: .venv/installed
 	@mkdir -p demo
@@ -37,6 +39,12 @@ bench: .venv/installed-dev
 
 soak: .venv/installed-dev
 	$(BIN)/python scripts/soak.py
+
+fuzz: .venv/installed-dev
+	$(BIN)/python scripts/fuzz.py --minutes $(or $(MINUTES),3)
+
+audit: .venv/installed-dev
+	@$(BIN)/python scripts/audit.py
 
 clean:
 	rm -rf .venv demo
