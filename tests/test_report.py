@@ -309,7 +309,8 @@ def test_a_png_is_read_back_as_it_was(channels):
 
 
 @pytest.mark.parametrize(
-    "values", [[], [3.0], [0.0, 0.0], [1e-9, 1.0], [-5.0, 2.0], [1e300, 2e300], [float("nan"), 1.0]]
+    "values",
+    [[], [3.0], [0.0, 0.0], [1e-9, 1.0], [-5.0, 2.0], [1e300, 2e300], [0.1, 1e308], [5e-324, 1.0], [float("nan"), 1.0]],
 )
 @pytest.mark.parametrize("log", [None, False])
 def test_a_scale_has_ticks_between_its_ends_for_any_values(values, log):

@@ -102,14 +102,18 @@ class Scale:
         return tuple(i * step for i in range(first, last + 1))
 
 
+_LEAST, _MOST = 1e-100, 1e100
+"""What lies beyond has no place on paper, and its powers none in a float."""
+
+
 def fitted(
     values: Iterable[float], start: float, stop: float, *, log: bool | None = False, floor: float | None = None
 ) -> Scale:
-    """Return a scale with room for the finite ones of these values; `log` None decides by their spread.
+    """Return a scale with room for those of these values that fit on paper; `log` None decides by their spread.
 
     `floor` is a bound that the room beside the lowest value does not cross, such as 0 for a share.
     """
-    known = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
+    known = [value if abs(value) > _LEAST else 0.0 for value in values if abs(value) < _MOST] or [0.0, 1.0]
     low, high = min(known), max(known)
     if log is None:
         log = low > 0 and high > 8 * low
