@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aecli.errors import RunError
 from aecli.onnx_file import read_graph
+from aecli.study import Result, Study, read_results
 from tests.conftest import DIGITS, ROOT, python
 from tests.hostile import Evil, dense, external, npy_bytes
 
@@ -89,6 +91,15 @@ def test_nothing_is_written_but_into_the_run_and_where_told(run, ae, tmp_path, c
     assert Path("mine/a.txt").read_text() == "mine"
     new = {path.name for path in Path().iterdir()} - {"mine", "runs"}
     assert all(name.startswith("digits_") for name in new)
+
+
+@pytest.mark.parametrize("run", ["../other", "/etc", "runs/../../other"])
+def test_a_study_has_its_runs_inside(run):
+    Path("s").mkdir()
+    study = Study(Path("s"))
+    study.write_results([Result("relu", "relu", 0, "complete", run=run)])
+    with pytest.raises(RunError, match="missing or damaged"):
+        read_results(study.results_file)
 
 
 def test_the_fuzzing_goes_round():

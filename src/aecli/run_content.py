@@ -77,7 +77,12 @@ def checked_metrics(content: dict[str, Any]) -> dict[str, Any]:
 def checked_environment(content: dict[str, Any]) -> dict[str, Any]:
     """Return the content of environment.json; ValueError where it is not what a training writes."""
     _require(content, {"data": dict, **{name: dict for name in ("versions", "machine") if name in content}})
-    for fields in (content["data"], content.get("test")):
+    return checked_images(content)
+
+
+def checked_images(content: dict[str, Any]) -> dict[str, Any]:
+    """Return what says on which images it was trained and tested; an error of any kind where it says something else."""
+    for fields in (content.get("data"), content.get("test")):
         if fields is not None:
             _require(fields, {"file": str, "sha256": str, "images": int, "format": dict})
             image_format_of(fields["format"])

@@ -209,9 +209,12 @@ def read_results(path: Path) -> list[Result]:
     kinds = {f.name: getattr(f.type, "__name__", str(f.type)) for f in fields(Result)}
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return [Result(**{k: _value(v, kinds[k]) for k, v in row.items()}) for row in csv.DictReader(file)]
+            results = [Result(**{k: _value(v, kinds[k]) for k, v in row.items()}) for row in csv.DictReader(file)]
+        if any(Path(result.run).is_absolute() or ".." in Path(result.run).parts for result in results):
+            raise ValueError("a run lies outside the study")
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise RunError(f"{path}: is missing or damaged: run ae compare again") from error
+    return results
 
 
 def _value(text: str, kind: str) -> Any:

@@ -10,6 +10,7 @@ from aecli.errors import AeError, RunError
 from aecli.health import LayerHealth
 from aecli.history import EpochRecord
 from aecli.run import Run
+from aecli.run_content import checked_images, read_text
 from aecli.study import Result, Study, read_results
 from aecli.summary import Summary, SummaryRow, summarise
 
@@ -70,8 +71,8 @@ class StudyData:
     def about(self) -> dict[str, Any]:
         """What summary.json says beside the summary: when the study ended, and on which images."""
         try:
-            return dict(json.loads(self.study.summary_file.read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+            return checked_images(dict(json.loads(read_text(self.study.summary_file))))
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return {}
 
 
