@@ -543,6 +543,8 @@ def runs() -> Iterator[Case]:
     yield case("a shape of 10^12", environment, edit(environment, *data, "image_shape", value=[10**6, 10**6, 1]))
     yield case("a negative shape", environment, edit(environment, *data, "image_shape", value=[-8, -8, 1]))
     yield case("a shape of four", environment, edit(environment, *data, "image_shape", value=[8, 8, 1, 1]))
+    for about, asked in {"unknown": {"fit": "x"}, "of 10^18 pixels": {"size": [10**9, 10**9]}, "a list": [1]}.items():
+        yield case(f"a decoding {about}", environment, edit(environment, "data", "decoding", value=asked))
     yield case("no format", environment, edit(environment, "data", value={}))
     yield case("a list for an object", environment, replace(environment, b"[1, 2]"))
     yield case("100,000 brackets", environment, replace(environment, b"[" * 100_000))

@@ -21,7 +21,7 @@ from tests.conftest import DIGITS, SMALL, python
 from tests.hostile import IMAGES, graph, header, idx_bytes, npy_bytes, png_bytes, shaped, zip_bomb, zipped
 
 RUN_AE = "import sys; from aecli.cli.main import main; sys.argv[0] = 'ae'; main()"
-ZEROS = 300 * 2**20
+ZEROS = 200 * 2**20
 
 
 # -- memory ---------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def test_what_asks_for_much_memory_gets_little(run):
         assert own, (about, stderr)
         assert code == 1, about
         assert stderr.splitlines()[-1].startswith("ae: "), about
-        assert peak < usual + 200, f"{about} took {peak} MB, usual are {usual}"
+        assert peak < usual + 150, f"{about} took {peak} MB, usual are {usual}"
 
 
 def limited(command: list[str], limit: int, what: int = resource.RLIMIT_AS) -> subprocess.CompletedProcess[str]:
@@ -202,7 +202,7 @@ def test_a_full_disk_leaves_the_output_complete_or_absent(command, ae, run, disk
 
 def test_a_training_on_a_full_disk_is_no_complete_run(ae, disk):
     sets = [part for key in SMALL for part in ("--set", key)]
-    for pages in (1, 2, 3, 5, 8, 12, 18, 26, 40, 60, 10_000):
+    for pages in (1, 4, 12, 30, 10_000):
         place = disk(4096 * pages)
         result = ae("train", "--quiet", "--run", "disk/run", *sets)
         run = Run(place / "run")

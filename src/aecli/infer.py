@@ -108,7 +108,10 @@ def reopen_images(run: Run, fields: Mapping[str, Any], cure: str, *, name_only: 
     where = f"{path.name if name_only else path}: what the run was trained or tested on"
     if not path.exists():
         raise RunError(f"{where} is no longer there: {cure}")
-    decoding = decoding_of(fields)
+    try:
+        decoding = decoding_of(fields)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise RunError(f"{run.environment_file}: is damaged ({one_line(error)[:120]}): train the run again") from error
     try:
         file = open_source(path, decoding)
         unchanged = file.fingerprint() == fields["sha256"]

@@ -27,6 +27,7 @@ from aecli.run_content import checked_environment, checked_metrics, image_format
 
 RUNS = Path("runs")
 FORMAT_VERSION = 1
+_PIXELS = 10**8  # of one picture
 
 T = TypeVar("T")
 State = Literal["complete", "failed", "interrupted", "incomplete"]
@@ -364,9 +365,10 @@ def decoding_of(fields: Mapping[str, Any]) -> Decoding:
     """Return what was asked of pictures, from the fields of images in environment.json."""
     asked = fields.get("decoding") or {}
     size, fit, color = asked.get("size"), asked.get("fit", "crop"), asked.get("color", "auto")
-    if fit not in get_args(Fit) or color not in get_args(Color):
+    height, width = map(int, size or (1, 1))
+    if fit not in get_args(Fit) or color not in get_args(Color) or min(height, width) < 1 or height * width > _PIXELS:
         raise ValueError("its decoding of pictures is unknown")
-    return Decoding((int(size[0]), int(size[1])) if size else None, fit, color)
+    return Decoding((height, width) if size else None, fit, color)
 
 
 def format_fields(image_format: ImageFormat) -> dict[str, Any]:
