@@ -1,77 +1,131 @@
-"""Kill trainings with SIGKILL at random instants, resume them until they are done, and compare the weights.
+"""Kill commands with SIGKILL at random instants, give them again until they are done, and compare what they made.
 
-    python scripts/soak.py [--trainings 200] [--kills 3] [--seed 0] [--keep FOLDER]
+    python scripts/soak.py [--only train|compare|import|reconstruct] [--count N] [--seed 0]
+                           [--kills 3] [--minutes N] [--keep FOLDER]
 
-Each training is a small network with dropout and early stopping on the digits, with one of 5 seeds. For each seed it
-is trained once without a stop. Then it is killed at instants drawn at random out of its whole life, reading and writing
-included, and given again with --resume until it ends by itself. Prints one line a training, and at the end how many
-ended with the SHA-256 of the uninterrupted weights. The exit code is 0 when all did.
+Every command runs once without a stop. Then, so many times, it is killed at instants drawn at random out of its whole
+life, reading and writing included, and given again until it ends by itself.
 
-Processes are forks of one that has imported TensorFlow and computed nothing: so the instants fall into training and
-writing, and not into seconds of imports.
+- train: a small network with dropout and early stopping on the digits, with one of 5 seeds, resumed with --resume.
+  The weights must have the SHA-256 of the uninterrupted ones.
+- compare: a study of two activations and three seeds by two workers; the parent is killed, or a worker, or both. The
+  results must be those of the uninterrupted study, no complete run trained again, no process left.
+- import, reconstruct: a folder of pictures made into a file. After every kill each file must be absent or whole, at
+  the end the files must be those of the command that never stopped. --overwrite is given once the file is there.
+
+Nothing may be left behind that a command writes for a while only. Prints one line for each that was killed, and at
+the end the totals as a line of JSON. The exit code is 0 when all came out the same.
+
+Processes are forks of one that has imported everything and computed nothing, so that the instants fall into work, and
+not into seconds of imports; those of compare, which starts its workers itself, are fresh. Runs on Linux.
 """
 
 import argparse
+import csv
+import hashlib
 import json
 import multiprocessing
 import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-OPTIONS = ["--config=soak.yaml", "--resume", "--quiet", "--threads=1", "--device=cpu"]
+COUNTS = {"import": 100, "reconstruct": 100, "compare": 20, "train": 200}
 SEEDS = 5
-PRELOADED = ["aecli.cli.train", "aecli.training", "aecli.nn.fit", "aecli.nn.export", "matplotlib.backends.backend_agg"]
+PICTURES = 600
+COMMON = ["aecli.cli.main", "matplotlib.backends.backend_agg"]
+PRELOADED = {
+    "train": ["aecli.cli.train", "aecli.training", "aecli.nn.fit", "aecli.nn.export"],
+    "compare": [],
+    "import": ["aecli.cli.import", "aecli.importing", "aecli.cli.terminal"],
+    "reconstruct": ["aecli.cli.reconstruct", "aecli.infer", "aecli.plots", "aecli.sources", "aecli.cli.terminal"],
+}
 CONFIG = """\
 model: {hidden: [24], latent_dim: 8, dropout: 0.2}
 training: {epochs: 12, batch_size: 16, learning_rate: 0.003, early_stopping: {patience: 3}, checkpoint_seconds: 0}
+study: {vary: {model.activation: [relu, linear]}, seeds: 3}
 """
 
+Trial = Callable[[int, random.Random], tuple[int, str]]
+"""Does it once: how often it was killed, and what was wrong at the end, nothing when nothing was."""
 
-def train(folder: Path, seed: int) -> Any:
-    """Start `ae train --resume` in a process of its own."""
-    process = multiprocessing.Process(target=_command, args=(folder, seed))
+
+def started(arguments: list[str], folder: Path = Path()) -> Any:
+    """Start `ae` in a folder, in a process of its own."""
+    process = multiprocessing.Process(target=_command, args=(arguments, folder.absolute()))
     process.start()
     return process
 
 
-def _command(folder: Path, seed: int) -> None:
+def _command(arguments: list[str], folder: Path) -> None:
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    os.chdir(folder)
+    sys.argv = ["ae", *arguments, "--quiet", "--threads=1"]
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     from aecli.cli.main import main
 
-    sys.argv = ["ae", "train", *OPTIONS, f"--set=training.seed={seed}", f"--run={folder}"]
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     main()
 
 
-def killed_and_resumed(folder: Path, seed: int, seconds: float, kills: int, rng: random.Random) -> tuple[int, int]:
-    """Train until it ends by itself, killed so many times before; return how often it was killed, and the exit code."""
+def killed_and_repeated(
+    start: Callable[[], Any], seconds: float, kills: int, rng: random.Random, after: Callable[[], None] = lambda: None
+) -> tuple[int, int]:
+    """Start it until it ends by itself, killed so many times before; return how often it was killed, and the exit code.
+
+    `after` is called after every kill.
+    """
     done = 0
     while True:
-        process = train(folder, seed)
-        if done < kills:
-            process.join(rng.uniform(0, seconds))
-        else:
-            process.join()
+        process = start()
+        process.join(rng.uniform(0, seconds) if done < kills else None)
         if process.exitcode is not None:
             return done, process.exitcode
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.join()
         done += 1
+        after()
 
 
-def whole(folder: Path, seed: int) -> tuple[str, float]:
-    """Train without a stop; return the hash of the weights and the seconds it took."""
-    started = time.perf_counter()
-    train(folder, seed).join()
-    weights = weights_of(folder)
-    if weights is None:
-        raise SystemExit(f"{folder}: a training without a stop did not end well")
-    return weights, time.perf_counter() - started
+def whole(arguments: list[str], folder: Path = Path()) -> float:
+    """Run `ae` without a stop; return the seconds it took."""
+    begun = time.perf_counter()
+    process = started(arguments, folder)
+    process.join()
+    if process.exitcode:
+        raise SystemExit(f"ae {' '.join(arguments)}: without a stop it ended with the exit code {process.exitcode}")
+    return time.perf_counter() - begun
+
+
+# -- train ---------------------------------------------------------------------------------------
+
+
+def train(kills: int) -> Trial:
+    """Return the trial of `ae train --resume`."""
+
+    def arguments(folder: Path, seed: int) -> list[str]:
+        options = ["--config=soak.yaml", "--resume", "--device=cpu", f"--set=training.seed={seed}"]
+        return ["train", *options, f"--run={folder}"]
+
+    whole(arguments(Path("first"), 0))  # the import of all that is preloaded is not a training's
+    seconds = [whole(arguments(Path(f"whole-{seed}"), seed)) for seed in range(SEEDS)]
+    expected = [weights_of(Path(f"whole-{seed}")) for seed in range(SEEDS)]
+
+    def trial(number: int, rng: random.Random) -> tuple[int, str]:
+        folder, seed = Path(f"train-{number}"), number % SEEDS
+        killed, code = killed_and_repeated(lambda: started(arguments(folder, seed)), seconds[seed], kills, rng)
+        if code or weights_of(folder) != expected[seed]:
+            return killed, f"other weights, exit code {code}"
+        return killed, _hidden(folder)
+
+    return trial
 
 
 def weights_of(folder: Path) -> str | None:
@@ -82,35 +136,198 @@ def weights_of(folder: Path) -> str | None:
         return None
 
 
+def _hidden(folder: Path) -> str:
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob(".*"))
+    return f"left behind: {', '.join(names)}" if names else ""
+
+
+# -- import and reconstruct ----------------------------------------------------------------------
+
+
+def imported(kills: int) -> Trial:
+    """Return the trial of `ae import`."""
+    make_pictures(Path("pictures"))
+    return _written(["import", "../pictures", "--size=32"], kills)
+
+
+def reconstructed(kills: int) -> Trial:
+    """Return the trial of `ae reconstruct`, with a cache of its own each time."""
+    make_pictures(Path("pictures"))
+    whole(["train", "--config=soak.yaml", "--data=pictures", "--set=data.size=32", "--run=run"])
+    return _written(["reconstruct", "../pictures", "--run=../run"], kills)
+
+
+def _written(arguments: list[str], kills: int) -> Trial:
+    name, made = arguments[0], [*arguments, "--output=out.npy"]
+    for warming in ("first", "whole"):
+        Path(f"{name}-{warming}").mkdir()
+        seconds = whole(made, Path(f"{name}-{warming}"))
+    expected = _contents(Path(f"{name}-whole"))
+
+    def trial(number: int, rng: random.Random) -> tuple[int, str]:
+        folder, torn = Path(f"{name}-{number}"), []
+        folder.mkdir()
+
+        def start() -> Any:
+            return started([*made, *(["--overwrite"] if (folder / "out.npy").exists() else [])], folder)
+
+        def look() -> None:
+            there = _contents(folder)
+            torn.extend(path for path in expected if there.get(path, expected[path]) != expected[path])
+
+        killed, code = killed_and_repeated(start, seconds, kills, rng, look)
+        there = _contents(folder)
+        if torn or code or there != expected:
+            odd = sorted(path for path in {*there, *expected} if there.get(path) != expected.get(path))
+            return killed, f"torn: {torn}, exit code {code}, at the end missing, left or other: {odd}"
+        return killed, ""
+
+    return trial
+
+
+def _contents(folder: Path) -> dict[str, str]:
+    """Return the hash of every file in a folder; folders have none."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        for path in folder.rglob("*")
+    }
+
+
+def make_pictures(folder: Path) -> None:
+    """Save digits as pictures of several sizes in two folders, the classes."""
+    import numpy as np
+    from PIL import Image
+
+    from aecli.package_files import packaged
+
+    if folder.exists():
+        return
+    for i, digit in enumerate(np.load(packaged("data/digits.npy"))[:PICTURES]):
+        path = folder / "ab"[i % 2] / f"{i:04}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((digit * (255 / digit.max())).astype("uint8")).resize((40 + i % 3, 40)).save(path)
+
+
+# -- compare -------------------------------------------------------------------------------------
+
+
+def compared(kills: int) -> Trial:
+    """Return the trial of `ae compare`."""
+
+    def start(folder: Path) -> Any:
+        options = ["--config=soak.yaml", "--workers=2", "--quiet", f"--output={folder}"]
+        return subprocess.Popen(
+            [sys.executable, "-m", "aecli.cli.main", "compare", *options],
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "SOAK": str(folder)},
+        )
+
+    for warming in ("first", "whole"):
+        begun = time.perf_counter()
+        if start(Path(f"study-{warming}")).wait():
+            raise SystemExit("ae compare: without a stop it did not end well")
+        seconds = time.perf_counter() - begun
+    expected = results_of(Path("study-whole"))
+
+    def trial(number: int, rng: random.Random) -> tuple[int, str]:
+        folder, killed, complete, one_worker_killed = Path(f"study-{number}"), 0, {}, False
+        process = start(folder)
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(rng.uniform(0, seconds) if killed < kills else None)
+            if process.returncode is not None:
+                break
+            complete = states_of(folder) | complete
+            # A run that has lost two workers of one command counts as failed, and so it should.
+            whom = rng.choice(["parent", "both"] if one_worker_killed else ["parent", "worker", "both"])
+            if whom != "parent":
+                one_worker_killed = _kill_a_worker(process.pid, rng) or one_worker_killed
+            if whom != "worker":
+                process.kill()
+                process.wait()
+                process, one_worker_killed = start(folder), False
+            killed += 1
+        again = [str(path) for path, state in complete.items() if states_of(folder).get(path) != state]
+        alive = left_running(folder)
+        if process.returncode or results_of(folder) != expected or again or alive:
+            return killed, f"exit code {process.returncode}, trained again: {again}, still running: {alive}"
+        return killed, _hidden(folder)
+
+    return trial
+
+
+def results_of(folder: Path) -> list[dict[str, str]]:
+    """Return what a study knows of its runs, without the seconds they took."""
+    try:
+        with (folder / "results.csv").open(newline="") as file:
+            return [{**row, "seconds": ""} for row in csv.DictReader(file)]
+    except OSError:
+        return []
+
+
+def states_of(folder: Path) -> dict[Path, Any]:
+    """Return the metrics.json of every complete run of a study, and when it was written."""
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.glob("runs/*/*/metrics.json")}
+
+
+def _kill_a_worker(parent: int, rng: random.Random) -> bool:
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    if workers:
+        os.kill(int(rng.choice(workers)), signal.SIGKILL)
+    return bool(workers)
+
+
+def left_running(folder: Path) -> list[int]:
+    """Return the processes of a study that have not ended ten seconds after it."""
+    for _ in range(100):
+        found, mark = [], f"SOAK={folder}".encode()
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):
+                if mark in path.read_bytes().split(b"\0"):
+                    found.append(int(path.parent.name))
+        if not found:
+            break
+        time.sleep(0.1)
+    return found
+
+
+TRIALS = {"import": imported, "reconstruct": reconstructed, "compare": compared, "train": train}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trainings", type=int, default=200)
-    parser.add_argument("--kills", type=int, default=3)
+    parser.add_argument("--only", choices=TRIALS)
+    parser.add_argument("--count", type=int, help=f"default: {COUNTS}")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--kills", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin nothing more after so many")
+    parser.add_argument("--keep", type=Path, help="work in this folder, which must be new; default: a temporary one")
     options = parser.parse_args()
+    kinds = [options.only] if options.only else list(TRIALS)
     folder = (options.keep or Path(tempfile.mkdtemp(prefix="soak-"))).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)
     Path("soak.yaml").write_text(CONFIG)
     os.environ["OMP_NUM_THREADS"] = "1"
     multiprocessing.set_start_method("forkserver")
-    multiprocessing.set_forkserver_preload(PRELOADED)
-    train(Path("first"), 0).join()  # the import of all that is preloaded is not a training's
-    uninterrupted = [whole(Path(f"whole-{seed}"), seed) for seed in range(min(SEEDS, options.trainings))]
-    identical = kills = 0
-    for number in range(options.trainings):
-        rng, parts = random.Random(f"{options.seed} {number}"), Path(f"parts-{number}")
-        expected, seconds = uninterrupted[number % SEEDS]
-        killed, code = killed_and_resumed(parts, number % SEEDS, seconds, options.kills, rng)
-        kills += killed
-        same = weights_of(parts) == expected
-        identical += same
-        print(f"{number}: killed {killed} times, {'identical' if same else f'DIFFERENT, exit code {code}'}", flush=True)
-        if same:
-            shutil.rmtree(parts)
-    print(f"{identical} of {options.trainings} trainings, killed {kills} times, ended with the uninterrupted weights")
-    return 0 if identical == options.trainings else 1
+    multiprocessing.set_forkserver_preload([*COMMON, *(name for kind in kinds for name in PRELOADED[kind])])
+    end, totals = time.monotonic() + 60 * options.minutes, {}
+    for kind in kinds:
+        trial = TRIALS[kind](options.kills)
+        totals[kind] = {"done": 0, "identical": 0, "kills": 0}
+        for number in range(options.count or COUNTS[kind]):
+            if time.monotonic() > end:
+                break
+            killed, problem = trial(number, random.Random(f"{options.seed} {kind} {number}"))
+            totals[kind]["done"] += 1
+            totals[kind]["identical"] += not problem
+            totals[kind]["kills"] += killed
+            print(f"{kind} {number}: killed {killed} times, {problem or 'identical'}", flush=True)
+            if not problem:
+                shutil.rmtree(next(Path().glob(f"{'study' if kind == 'compare' else kind}-{number}")))
+    print(json.dumps({"seed": options.seed, **totals}))
+    return 0 if all(each["done"] == each["identical"] for each in totals.values()) else 1
 
 
 if __name__ == "__main__":

@@ -253,3 +253,15 @@ def test_the_cache_is_shown_and_cleared(ae):
     assert json.loads(ae("cache", "--json").stdout)["entries"] == 2
     assert ae("cache", "clear").exit_code == 0
     assert json.loads(ae("cache", "--json").stdout)["bytes"] == 0
+
+
+def test_an_import_killed_just_before_the_images_appear_is_given_again(ae):
+    classes(cats=2, dogs=1)
+    assert ae("import", "p", "--output", "a.npy").exit_code == 0
+    expected = np.load("a.npy")
+    Path("a.npy").unlink()
+    refused = ae("import", "p/cats", "--output", "a.npy")
+    assert "a.json: exists already" in refused.stderr
+    assert ae("import", "p", "--output", "a.npy").exit_code == 0
+    np.testing.assert_array_equal(np.load("a.npy"), expected)
+    assert np.load("a_labels.npy").tolist() == [0, 0, 1]

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -268,3 +271,11 @@ def test_no_run_says_how_to_get_one():
 def test_a_run_that_is_not_there_gets_the_nearest_name(run):
     with pytest.raises(RunError, match="did you mean 'small'"):
         find_run(Path("runs/smal"))
+
+
+def test_using_a_model_leaves_nothing_of_onnx_runtime_with_the_user(run):
+    """Its telemetry would put a number of the user's and what is to be sent into the cache folder."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("ORT_DISABLE_TELEMETRY", "CI")}
+    command = [sys.executable, "-m", "aecli.cli.main", "evaluate", os.fspath(DIGITS)]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    assert list(Path(environment["XDG_CACHE_HOME"]).iterdir()) == []

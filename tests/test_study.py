@@ -278,7 +278,16 @@ def test_a_killed_study_leaves_no_process_and_goes_on_where_it_was():
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     there = int(next(line for line in done.stderr.splitlines() if "are there already" in line).split()[0])
     assert 1 <= there < 6
-    assert len(read_results(Path("study/results.csv"))) == 6
+    subprocess.run([*command, "--output", "whole"], capture_output=True, check=True)
+    assert measured("study") == measured("whole")
+    assert not list(Path("study").rglob(".*"))
+
+
+def measured(folder):
+    """The results of a study of six runs, without the seconds they took."""
+    results = read_results(Path(folder) / "results.csv")
+    assert len(results) == 6
+    return [replace(result, seconds=None) for result in results]
 
 
 def state_of(pid):

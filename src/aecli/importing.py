@@ -18,7 +18,7 @@ from aecli.decoding import Decoding
 from aecli.errors import AeError, DataError
 from aecli.files import NpyWriter, refuse_output
 from aecli.labels import Labels, labels_beside
-from aecli.manifest import Manifest, ends
+from aecli.manifest import Manifest, ends, read_manifest
 from aecli.pictures import Listing
 from aecli.seeds import derive
 from aecli.sources import list_pictures, open_source
@@ -80,8 +80,9 @@ def import_images(
     """
     images, manifest_file, labels_file = output_files(output)
     refuse_output(images, overwrite, *sources, suffix=".npy")
-    refuse_output(manifest_file, overwrite, *sources)
-    refuse_output(labels_file, overwrite, *sources)
+    replaced = overwrite or _cut_short(output, sources)
+    refuse_output(manifest_file, replaced, *sources)
+    refuse_output(labels_file, replaced, *sources)
     listings = [list_pictures(path) for path in sources]
     pictures = [listing for listing in listings if listing is not None]
     if pictures and len(pictures) < len(sources):
@@ -93,9 +94,6 @@ def import_images(
             raise AeError(
                 f"{labels_file}: is of other images, these have no labels: remove it or give another --output"
             )
-        if labels is not None:
-            with NpyWriter(labels_file, labels.values.shape, "<i8") as writer:
-                writer.write(labels.values)
         manifest = replace(
             manifest,
             source=tuple(map(str, sources)),
@@ -104,12 +102,22 @@ def import_images(
             key=wanted.decoding.key,
         )
         manifest.write(manifest_file)
+        if labels is not None:
+            with NpyWriter(labels_file, labels.values.shape, "<i8") as writer:
+                writer.write(labels.values)
         notes = manifest.notes(images, OPTIONS if wanted.decoding.size is None else None)
         return Imported(images, manifest_file, labels_file if labels else None, manifest, notes)
 
     if pictures:
         return _import_pictures(sources, pictures, wanted, images, finish, told)
     return _import_arrays(sources, wanted, images, finish, told)
+
+
+def _cut_short(output: Path, sources: Sequence[Path]) -> bool:
+    """Whether an import of the same sources was killed between the manifest, which comes first, and the images."""
+    images, manifest_file, _ = output_files(output)
+    manifest = None if images.exists() else read_manifest(manifest_file)
+    return manifest is not None and manifest.source == tuple(map(str, sources))
 
 
 def _import_pictures(

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -74,6 +75,8 @@ def load_model(run: Run) -> Model:
 
 
 def _session(path: Path, input_name: str) -> Any:
+    # From 1.29 on it tells its makers of every session, and keeps a number for this user in ~/.cache.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     if not path.is_file():
