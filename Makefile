@@ -2,7 +2,7 @@
 # make test   every test
 # make check  lint and types
 # make bench  the figures of the README
-# make soak   200 trainings killed at random instants and resumed, compared bit for bit
+# make soak   trainings, studies, imports and reconstructions killed at random instants and given again
 # make fuzz   damaged inputs at random, for MINUTES=3
 # make audit  known holes in the dependencies, where their database can be reached
 

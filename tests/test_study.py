@@ -199,6 +199,8 @@ def test_a_run_cut_short_is_trained_again(copied):
     copied.run(relu, 1).metrics_file.unlink()
     _, progress = compared(VARY, "study.seeds=2")
     assert progress.trained == [("relu", 1)]
+    machines = [copied.run(relu, seed).environment["machine"] for seed in (0, 1)]
+    assert machines[0] == machines[1]
 
 
 def test_runs_of_another_config_or_other_images_are_refused(copied, digits):

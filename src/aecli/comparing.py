@@ -89,7 +89,8 @@ def compare(
     runs = {study.run(variant, seed).path: (variant, seed) for variant in variants for seed in its_seeds}
     results = {path: study.result(*runs[path]) for path in runs if path not in todo}
     progress.planned(variants, its_seeds, list(results.values()))
-    workers = min(workers or cores(), max(1, len(missing)))
+    # By all runs, not by those that are missing: the threads change the last bits of a result.
+    workers = min(workers or cores(), len(runs))
     try:
         for event in train_all(missing, workers, max(1, cores() // workers)):
             path = event.task.folder
