@@ -58,11 +58,18 @@ def _sweep(path: Path) -> None:
     """Remove what processes that were killed left in place of this file."""
     if fcntl is None:
         return
-    for entry in os.scandir(path.absolute().parent):
-        if whole_name(entry.name) == path.name and entry.is_file(follow_symlinks=False):
-            with suppress(OSError), open(entry.path, "rb") as file:
-                if _lock(file):
-                    os.unlink(entry.path)
+    try:
+        entries = [
+            entry
+            for entry in os.scandir(path.absolute().parent)
+            if whole_name(entry.name) == path.name and entry.is_file(follow_symlinks=False)
+        ]
+    except OSError:  # a folder that may be written to but not listed
+        return
+    for entry in entries:
+        with suppress(OSError), open(entry.path, "rb") as file:
+            if _lock(file):
+                os.unlink(entry.path)
 
 
 def _lock(file: IO[bytes]) -> bool:
