@@ -20,7 +20,7 @@ demo: .venv/installed
 	$(AE) plot --worst 10 --run demo/relu --output demo/worst.png --overwrite
 	@echo
 	@echo "Look at demo/digits_reconstructed.png (originals, reconstructions, errors), demo/worst.png and"
-	@echo "demo/relu/plots/. Next, with your own images:  $(AE) train --data images.npy"
+	@echo "demo/relu/plots/. Next, with your own images:  $(AE) train --data photos/"
 
 test: .venv/installed-dev
 	$(BIN)/pytest -n auto --cov
