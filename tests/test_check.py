@@ -388,3 +388,14 @@ def test_a_sheet_takes_the_place_of_nothing(ae):
     assert Path("sheet.png").read_text() == "mine"
     assert ae("check", "images.npy", "--sheet", "sheet.png", "--overwrite").exit_code == 0
     assert "unknown suffix" in ae("check", "images.npy", "--sheet", "sheet.bmp").stderr
+
+
+def test_images_decoded_from_files_are_named_by_them(ae):
+    from PIL import Image
+
+    Path("photos").mkdir()
+    pictures = np.random.default_rng(0).integers(0, 256, (12, 8, 8), np.uint8)
+    pictures[3] = 77
+    for i, pixels in enumerate(pictures):
+        Image.fromarray(pixels).save(f"photos/{i:02}.png")
+    assert "(#3 03.png)" in ae("check", "photos").stdout

@@ -32,8 +32,8 @@ class Finding:
 
 
 def row_name(source: ImageSource, row: int) -> str:
-    """Return how an image of a source is named to the user."""
-    return f"#{row}"
+    """Return how an image of a source is named to the user: its row, and its file where that is known."""
+    return " ".join(part for part in (f"#{row}", source.name(row)) if part)
 
 
 def name_rows(source: ImageSource, rows: Sequence[int] | Rows, count: int | None = None) -> str:

@@ -14,7 +14,6 @@ from aecli.check.values import robust_scores
 from aecli.config import Config
 from aecli.data import ImageSource
 from aecli.files import refuse_output
-from aecli.findings import row_name
 from aecli.plots import check_suffix, plain, save
 from aecli.sheet import COLUMNS, INK, Sheet, image_pixels
 
@@ -68,8 +67,8 @@ def draw_sheet(checked: Checked) -> Figure:
 
 def _label(sources: Sequence[ImageSource], index: int) -> str:
     """Return an image's row, short enough to stand over it."""
-    first = sources[0]
-    return row_name(first, index) if index < len(first) else f"test {row_name(sources[1], index - len(first))}"
+    count = len(sources[0])
+    return f"#{index}" if index < count else f"test #{index - count}"
 
 
 def sections_of(checked: Checked) -> list[Section]:
