@@ -184,7 +184,8 @@ def _none_left(listing: Listing, unreadable: dict[str, str]) -> None:
         passed = ", ".join(f"{number:,} {shown(kind)}" for kind, number in listing.passed_over[:5])
         found = f"found {passed}" if passed else "it is empty"
         raise DataError(
-            f"{listing.source}: holds no pictures ({found}): give a folder of PNG, JPEG, BMP, TIFF, WebP or GIF"
+            f"{listing.source}: holds no pictures ({found}): "
+            f"give a folder of PNG, JPEG, BMP, TIFF, WebP or GIF, or name a file"
         )
     name, reason = next(iter(unreadable.items()))
     number = f"none of its {len(unreadable):,} pictures" if len(unreadable) > 1 else "its one picture"
