@@ -29,7 +29,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.hostile import npy_bytes as npy
+from tests.hostile import zipped
+
 ROOT = Path(__file__).parents[1]
+
 EXAMPLES = 200
 SLOW_SECONDS = 10.0
 
@@ -150,20 +155,6 @@ def overrides() -> st.SearchStrategy[str]:
 
 
 # -- targets --------------------------------------------------------------------------------------
-
-
-def npy(array: Any, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, **options)
-    return buffer.getvalue()
-
-
-def zipped(*members: tuple[str, bytes], packing: int = zipfile.ZIP_DEFLATED) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", packing) as archive:
-        for name, content in members:
-            archive.writestr(name, content)
-    return buffer.getvalue()
 
 
 def pictures() -> list[bytes]:

@@ -19,6 +19,8 @@ from aecli import cache
 from aecli.data import open_images
 from aecli.errors import AeError, DataError
 from aecli.sources import open_source, source_name
+from tests.hostile import npy_bytes as npy
+from tests.hostile import zipped
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 6, 5)).astype(np.uint8)
 
@@ -26,12 +28,6 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (20, 6, 5)).astype(np.uint8)
 def idx(array: np.ndarray) -> bytes:
     code = {"u1": 8, "i1": 9, "i2": 11, "i4": 12, "f4": 13, "f8": 14}[array.dtype.str[1:]]
     return bytes([0, 0, code, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
-
-
-def npy(array: np.ndarray, **options) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, **options)
-    return buffer.getvalue()
 
 
 def whole(path: str) -> np.ndarray:
@@ -68,14 +64,6 @@ def test_of_several_arrays_one_is_named():
 class _Evil:
     def __reduce__(self):
         return (os.mkdir, ("pwned",))
-
-
-def zipped(*members: tuple[str, bytes], packing: int = zipfile.ZIP_DEFLATED) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", packing) as archive:
-        for name, content in members:
-            archive.writestr(name, content)
-    return buffer.getvalue()
 
 
 def encrypted() -> bytes:
