@@ -57,14 +57,14 @@ class Stopping(Silence):
             raise KeyboardInterrupt
 
 
-def stopped(folder, *overrides, after=30, **options):
+def stopped(folder, *overrides, after=30, progress=None, **options):
     """A run stopped after so many steps, and pauses between epochs: every step is a call of its own."""
-    from aecli.nn.program import Program
+    from aecli.nn import program
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Program, "_adapt", lambda program, *_: setattr(program, "_steps_per_call", 1))
+        patch.setattr(program._Pace, "adapt", lambda pace, *_: setattr(pace, "steps", 1))
         with pytest.raises(KeyboardInterrupt):
-            run_training(folder, *overrides, progress=Stopping(after), **options)
+            run_training(folder, *overrides, progress=progress or Stopping(after), **options)
     return Run(Path(folder))
 
 
@@ -94,6 +94,26 @@ def test_a_training_stopped_again_and_again_ends_with_the_same_bits(windows, ove
         stopped("parts", *overrides, after=after, resume=True)
     run = run_training("parts", *overrides, resume=True)
     assert result(run) == expected
+
+
+class StoppingInValidation(Silence):
+    """Ends a training in the first epoch, when its training images have been visited and some to validate with."""
+
+    left = 2
+
+    def advance(self, done, epochs):
+        self.left -= done == 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+def test_a_training_stops_in_the_middle_of_validation_too():
+    corrupted = ("training.corruption={masking: 0.2}", "data.validation_split=0.3")
+    expected = result(run_training("whole", *corrupted))
+    run = stopped("parts", *corrupted, progress=StoppingInValidation())
+    checkpoint = read_checkpoint(run.checkpoint_files[-1])
+    assert (checkpoint.state.cursor.epoch, checkpoint.records) == (1, ())
+    assert result(run_training("parts", *corrupted, resume=True)) == expected
 
 
 def test_a_complete_run_is_extended_as_if_it_had_never_ended():

@@ -76,8 +76,11 @@ def fit(
         for position in program.train(train, training.seed, cursor):
             cursor = position
             pause("call")
-        trained = time.perf_counter()
-        loss, val_loss = cursor.total / len(train), program.validate(validation, training.seed)
+        trained, validated = time.perf_counter(), Cursor()
+        for position in program.validate(validation, training.seed):
+            validated = position
+            pause("call")
+        loss, val_loss = cursor.total / len(train), validated.total / len(validation)
         ended = time.perf_counter()
         validation_seconds += ended - trained
         record = EpochRecord(cursor.epoch, loss, val_loss, program.learning_rate, ended - began)

@@ -30,6 +30,19 @@ SECONDS_PER_CALL = 0.25
 """How long the compiled loop runs before Python can show progress and hear Ctrl-C."""
 
 
+class _Pace:
+    """How many steps a call takes, so that it lasts SECONDS_PER_CALL."""
+
+    def __init__(self) -> None:
+        self.steps = 1
+
+    def adapt(self, steps: int, seconds: float) -> None:
+        """Learn from a call of so many steps."""
+        # A first call is slow; its time says nothing, and growth by a factor forgets it soon.
+        if steps == self.steps:
+            self.steps = max(1, int(steps * min(SECONDS_PER_CALL / seconds, 64)))
+
+
 class Program:
     """The compiled training step and validation pass of one autoencoder, with its optimizer.
 
@@ -61,13 +74,15 @@ class Program:
         # Random numbers inside XLA are an order of magnitude slower on a CPU than outside it.
         jit = not _has_random_layers(autoencoder.model)
         # Gradients cannot be summed between devices inside a compiled program.
-        self._train_steps = tf.function(self._train_steps_body, jit_compile=jit and self._replicas == 1)
-        self._validate_steps = tf.function(self._validate_steps_body, jit_compile=jit and self._replicas == 1)
+        self._train_steps, self._validate_steps = (
+            tf.function(self._steps_of(step), jit_compile=jit and self._replicas == 1)
+            for step in (self._train_step, self._validate_step)
+        )
         self._gradients = self._gradients_body
         if self._replicas > 1:
             self._gradients = tf.function(self._gradients_body, jit_compile=jit)
         self.look = HealthProbe(autoencoder, training.loss).measure
-        self._steps_per_call = 1
+        self._training_pace, self._validation_pace = _Pace(), _Pace()
         self._resident: dict[int, Any] = {}
 
     @property
@@ -109,35 +124,38 @@ class Program:
         images, visits = self._tensors(train, train.specimen())
         self._train_steps(images, visits, key, nothing, nothing, nothing, tf.constant(0.0))
         images, visits = self._tensors(validation, validation.specimen())
-        self._validate_steps(images, visits, key, nothing, nothing, tf.constant(0.0))
+        self._validate_steps(images, visits, key, nothing, nothing, nothing, tf.constant(0.0))
 
     def train(self, feed: Feed, seed: int, start: Cursor) -> Iterator[Cursor]:
         """Train on the images of an epoch in its order, from the cursor on; yield where it stands after every call."""
-        epoch, step, total = start.epoch, start.step, tf.constant(start.total)
-        key = _key(seed, epoch)
-        for number, block in enumerate(feed.shuffled(seed, epoch, start.block), start.block):
+        blocks, key = feed.shuffled(seed, start.epoch, start.block), _key(seed, start.epoch)
+        return self._visit(self._train_steps, self._training_pace, feed, blocks, key, start)
+
+    def validate(self, feed: Feed, seed: int) -> Iterator[Cursor]:
+        """Sum up the loss over the images, penalties included; yield the sum so far in a cursor after every call.
+
+        The images are corrupted alike in every epoch.
+        """
+        key = _key(seed, VALIDATION)
+        return self._visit(self._validate_steps, self._validation_pace, feed, feed.in_order(), key, Cursor())
+
+    def _visit(
+        self, run: Callable[..., Any], pace: _Pace, feed: Feed, blocks: Iterator[Block], key: Any, start: Cursor
+    ) -> Iterator[Cursor]:
+        step, total = start.step, start.total
+        for number, block in enumerate(blocks, start.block):
             images, visits = self._tensors(feed, block)
             steps = math.ceil(len(block.order) / self.batch_size)
             while step < steps:
-                stop = min(step + self._steps_per_call, steps)
+                stop = min(step + pace.steps, steps)
                 started = time.perf_counter()
-                total = self._train_steps(images, visits, key, *map(tf.constant, (step, stop, len(block.order))), total)
-                so_far = float(total)
-                self._adapt(stop - step, time.perf_counter() - started)
-                step = stop
-                yield Cursor(epoch, number, step, so_far) if step < steps else Cursor(epoch, number + 1, 0, so_far)
+                span = map(tf.constant, (step, stop, len(block.order)))
+                total = float(run(images, visits, key, *span, tf.constant(total)))
+                pace.adapt(stop - step, time.perf_counter() - started)
+                step, place = stop, (number, stop) if stop < steps else (number + 1, 0)
+                yield Cursor(start.epoch, *place, total)
             step = 0
             del block, images, visits  # before the next one comes
-
-    def validate(self, feed: Feed, seed: int) -> float:
-        """Return the mean loss over the images, penalties included; they are corrupted alike in every epoch."""
-        total, key = tf.constant(0.0), _key(seed, VALIDATION)
-        for block in feed.in_order():
-            images, visits = self._tensors(feed, block)
-            steps = math.ceil(len(block.order) / self.batch_size)
-            total = self._validate_steps(images, visits, key, *map(tf.constant, (steps, len(block.order))), total)
-            del block, images, visits
-        return float(total) / len(feed)
 
     def _tensors(self, feed: Feed, block: Block) -> tuple[Any, Any]:
         """Return a block's images (capacity, H * W * C) and the visits to them, filled up with zeros to full batches.
@@ -170,26 +188,17 @@ class Program:
 
         return self._strategy.experimental_distribute_values_from_function(copy)
 
-    def _adapt(self, steps: int, seconds: float) -> None:
-        # A first call is slow; its time says nothing, and growth by a factor forgets it soon.
-        if steps == self._steps_per_call:
-            self._steps_per_call = max(1, int(steps * min(SECONDS_PER_CALL / seconds, 64)))
+    def _steps_of(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a loop over some steps, which adds their losses to a total."""
 
-    def _train_steps_body(
-        self, images: Any, visits: Any, key: Any, first: Any, last: Any, count: Any, total: Any
-    ) -> Any:
-        step = first
-        while step < last:  # not over tf.range: XLA would compile again for other ends
-            total += self._on_replicas(self._train_step, images, visits, key, step, count)
-            step += 1
-        return total
+        def steps(images: Any, visits: Any, key: Any, first: Any, last: Any, count: Any, total: Any) -> Any:
+            step = first
+            while step < last:  # not over tf.range: XLA would compile again for other ends
+                total += self._on_replicas(run, images, visits, key, step, count)
+                step += 1
+            return total
 
-    def _validate_steps_body(self, images: Any, visits: Any, key: Any, steps: Any, count: Any, total: Any) -> Any:
-        step = tf.constant(0)
-        while step < steps:
-            total += self._on_replicas(self._validate_step, images, visits, key, step, count)
-            step += 1
-        return total
+        return steps
 
     def _on_replicas(self, run: Callable[..., Any], images: Any, visits: Any, key: Any, step: Any, count: Any) -> Any:
         """Return the sum of the step's loss over its images, those of all devices together."""
