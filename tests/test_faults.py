@@ -267,9 +267,46 @@ def test_a_standard_output_that_is_full_is_one_line(arguments, run):
     assert done.stderr == "ae: standard output: cannot be written (No space left on device): see where it goes\n"
 
 
-def test_a_reader_that_leaves_is_no_error():
+def broken_pipe() -> int:
+    """Return the end to write to of a pipe that nobody reads."""
     read, write = os.pipe()
     os.close(read)
+    return write
+
+
+BRIEFLY = ["train", "--run=a", "--set=training.epochs=2"]
+MESSAGES = {
+    "full": (BRIEFLY, lambda: os.open("/dev/full", os.O_WRONLY)),
+    "left": (BRIEFLY, broken_pipe),
+    "study": (["compare", "--seeds=1", "--activations=relu", "--set=training.epochs=2"], broken_pipe),
+}
+
+
+@pytest.mark.parametrize("case", MESSAGES)
+def test_messages_that_nobody_can_read_do_not_end_the_work(case):
+    """A log on a full disk, a terminal that was closed: the result is worth more."""
+    command, opened = MESSAGES[case]
+    stderr = opened()
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_AE, *command], stdout=subprocess.PIPE, stderr=stderr, text=True, check=False
+    )
+    os.close(stderr)
+    assert done.returncode == 0
+    assert "PCA-16" in done.stdout
+
+
+def test_a_process_without_standard_input_and_error_works():
+    """The next files opened would take their numbers, and what native libraries print would go into one of them."""
+    closed = ["sh", "-c", 'exec "$@" <&- 2>&-', "sh"]
+    done = subprocess.run(
+        [*closed, sys.executable, "-c", RUN_AE, *BRIEFLY], stdout=subprocess.PIPE, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert "PCA-16" in done.stdout
+
+
+def test_a_reader_that_leaves_is_no_error():
+    write = broken_pipe()
     done = subprocess.run(
         [sys.executable, "-c", RUN_AE, "config", "schema"], stdout=write, stderr=subprocess.PIPE, text=True, check=False
     )

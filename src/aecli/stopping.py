@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -69,7 +69,8 @@ class Signals:
         for each in self._before:
             signal.signal(each, signal.SIG_DFL if each == signal.SIGINT else signal.SIG_IGN)
         if sys.stderr.isatty():  # a progress bar hides the cursor, and nobody else is asked before the second SIGINT
-            os.write(sys.stderr.fileno(), _SHOW_CURSOR)
+            with suppress(OSError):
+                os.write(sys.stderr.fileno(), _SHOW_CURSOR)
         self.received = number
         if not self._waiting:
             raise Stopped(number)

@@ -92,6 +92,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line; Ctrl-C ends it quietly."""
+    _open_standard_files()
     try:
         code = cli.main(prog_name="ae", standalone_mode=False)
         _leave(code if isinstance(code, int) else 0)
@@ -104,6 +105,15 @@ def main() -> NoReturn:
         if not _is_of_output(error):
             raise
         _leave(1, error)
+
+
+def _open_standard_files() -> None:
+    """Open /dev/null where the process was started without one of the three, lest another file take its number."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)  # as these three are
+    os.close(number)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
 
 
 def _is_of_output(error: OSError) -> bool:

@@ -5,12 +5,11 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from aecli.cli.terminal import collapse_note
+from aecli.cli.terminal import MESSAGES, collapse_note, note
 from aecli.comparing import Unseen
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ class _Counted(Unseen):
     """Keeps count of the runs and of the time that the rest will take."""
 
     def note(self, message: str) -> None:
-        click.echo(message, err=True)
+        note(message)
 
     def planned(self, variants: Sequence["Variant"], seeds: Sequence[int], results: Sequence["Result"]) -> None:
         self.total, self.started = len(variants) * len(seeds), time.monotonic()
@@ -86,7 +85,7 @@ class _LiveTable(_Counted):
     """Rows are variants: runs done, current mean, and what is being trained."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False, markup=False)
+        self.console = Console(file=MESSAGES, highlight=False, markup=False)
         self.live = Live(console=self.console, transient=True, refresh_per_second=4)
         self.running: dict[str, str] = {}
 

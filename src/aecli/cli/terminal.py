@@ -1,6 +1,7 @@
 """What the commands print: results to stdout, notes and progress to stderr."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,10 +21,33 @@ from aecli.progress import Progress, Silence, telling
 _WIDE = 1000
 
 
-def note(message: str, quiet: bool) -> None:
+class _Messages:
+    """Standard error, but a message that cannot be written does not end the work that it tells of.
+
+    A log may lie on a full disk, and whoever reads it may leave, as a terminal that is closed does: then nothing
+    more is said.
+    """
+
+    def write(self, text: str) -> int:
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except OSError:  # what is left in its buffer would fail again, wherever it is flushed next
+            sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
+MESSAGES: Any = _Messages()
+"""Where notes and progress go."""
+
+
+def note(message: str, quiet: bool = False) -> None:
     """Print a note to stderr unless quiet."""
     if not quiet:
-        click.echo(message, err=True)
+        click.echo(message, file=MESSAGES)
 
 
 def print_json(value: Any) -> None:
@@ -97,11 +121,11 @@ class _Lines:
         self.printed, self.last = 0.0, ""
 
     def note(self, message: str) -> None:
-        click.echo(message, err=True)
+        note(message)
 
     def stage(self, name: str) -> None:
         self._print()
-        click.echo(f"{name} ...", err=True)
+        note(f"{name} ...")
 
     def advance(self, done: float, epochs: int) -> None: ...
 
@@ -118,7 +142,7 @@ class _Lines:
 
     def _print(self) -> None:
         if self.last:
-            click.echo(self.last, err=True)
+            note(self.last)
         self.last = ""
 
     def close(self) -> None: ...
@@ -134,7 +158,7 @@ class _Bar:
             rich_progress.TextColumn("{task.completed:.0f}/{task.total:.0f}"),
             rich_progress.TextColumn("{task.fields[losses]}"),
             rich_progress.TimeRemainingColumn(compact=True),
-            console=Console(stderr=True, highlight=False),
+            console=Console(file=MESSAGES, highlight=False),
             transient=True,
         )
         self.task = self.progress.add_task("checking images", total=1, losses="", visible=False)

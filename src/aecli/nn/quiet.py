@@ -2,14 +2,13 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
 def native_stderr_silenced() -> Iterator[None]:
-    """Send file descriptor 2 to a temporary file; Python's `sys.stderr` still reaches the user.
+    """Send file descriptor 2 nowhere; Python's `sys.stderr` still reaches the user.
 
     TensorFlow writes some lines to the descriptor before its own logging (and its level) is set
     up, so no setting can silence them.
@@ -21,16 +20,18 @@ def native_stderr_silenced() -> Iterator[None]:
     except (OSError, ValueError, AttributeError):
         yield  # no descriptor behind stderr, nothing to keep clean
         return
-    with tempfile.TemporaryFile() as chatter:
+    with suppress(OSError):  # nobody may be there to read it
         real.flush()
-        os.dup2(chatter.fileno(), 2)
-        if on_descriptor_2:
-            sys.stderr = os.fdopen(os.dup(saved), "w", buffering=1, encoding=real.encoding, errors="backslashreplace")
-        try:
-            yield
-        finally:
-            if sys.stderr is not real:
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    if on_descriptor_2:
+        sys.stderr = os.fdopen(os.dup(saved), "w", buffering=1, encoding=real.encoding, errors="backslashreplace")
+    try:
+        yield
+    finally:
+        if sys.stderr is not real:
+            with suppress(OSError):
                 sys.stderr.close()
-                sys.stderr = real
-            os.dup2(saved, 2)
-            os.close(saved)
+            sys.stderr = real
+        os.dup2(saved, 2)
+        os.close(saved)
