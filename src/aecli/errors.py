@@ -36,6 +36,10 @@ class TrainingError(AeError):
     """Training could not reach its end."""
 
 
+class WriteError(AeError):
+    """A place cannot be written: the disk is full, read-only, broken or gone."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean 'x'?" for the known word nearest to `word`, or "" when none is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

@@ -11,7 +11,7 @@ from typing import IO, Any, Self
 
 import numpy as np
 
-from aecli.errors import AeError
+from aecli.errors import AeError, WriteError
 
 try:
     import fcntl
@@ -24,7 +24,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder, an empty file; it becomes `path` when the block ends well.
 
     The temporary name keeps the suffix, which some writers look at. What a killed process left of the same file is
-    removed. Raises AeError when the place cannot be written.
+    removed. Raises WriteError when the place cannot be written.
     """
     temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
@@ -40,7 +40,7 @@ def written_whole(path: Path) -> Iterator[Path]:
             finally:
                 temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise AeError(
+        raise WriteError(
             f"{path}: cannot be written ({error.strerror or error}): check the folder and the disk"
         ) from error
 

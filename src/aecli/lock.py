@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from aecli.errors import RunError
+from aecli.errors import RunError, WriteError
 
 try:
     import fcntl
@@ -53,7 +53,7 @@ def _acquire(path: Path) -> int:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise RunError(f"{path.parent}: cannot be written ({error.strerror}): give another --run") from error
+            raise WriteError(f"{path.parent}: cannot be written ({error.strerror}): give another --run") from error
         try:
             _lock(descriptor, path)
             if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):

@@ -17,7 +17,7 @@ from aecli import health
 from aecli.baselines import Baselines
 from aecli.data import Split
 from aecli.decoding import Color, Decoding, Fit
-from aecli.errors import RunError, did_you_mean, one_line
+from aecli.errors import RunError, WriteError, did_you_mean, one_line
 from aecli.files import whole_name, write_text, written_whole
 from aecli.health import LayerHealth
 from aecli.history import EpochRecord, from_csv, to_csv
@@ -114,7 +114,7 @@ class Run:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"{self.path}: cannot be written ({error.strerror}): give another --run") from error
+            raise WriteError(f"{self.path}: cannot be written ({error.strerror}): give another --run") from error
         try:
             with locked(self.lock_file):
                 yield
@@ -131,7 +131,7 @@ class Run:
             shutil.rmtree(self.plots_folder, ignore_errors=True)
             self.plots_folder.mkdir()
         except OSError as error:
-            raise RunError(f"{self.path}: cannot be written ({error.strerror}): give another --run") from error
+            raise WriteError(f"{self.path}: cannot be written ({error.strerror}): give another --run") from error
         write_text(self.config_file, config_yaml)
 
     def reopen(self, config_yaml: str) -> None:
@@ -140,7 +140,7 @@ class Run:
             self._remove([self.metrics_file, self.failure_file])
             self.plots_folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise RunError(f"{self.path}: cannot be written ({error.strerror}): see to the folder") from error
+            raise WriteError(f"{self.path}: cannot be written ({error.strerror}): see to the folder") from error
         write_text(self.config_file, config_yaml)
 
     def _remove(self, files: Iterable[Path]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aecli.config import Config, to_yaml, varied
-from aecli.errors import AeError, RunError
+from aecli.errors import AeError, RunError, WriteError
 from aecli.files import write_text
 from aecli.health import collapse
 from aecli.run import Run
@@ -145,7 +145,7 @@ class Study:
         try:
             self.plots_folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise AeError(f"{self.path}: cannot be written ({error.strerror}): give another --output") from error
+            raise WriteError(f"{self.path}: cannot be written ({error.strerror}): give another --output") from error
         write_text(self.config_file, to_yaml(config))
 
     def run(self, variant: Variant, seed: int) -> Run:

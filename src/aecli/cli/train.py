@@ -1,6 +1,5 @@
 """`ae train`"""
 
-import contextlib
 import os
 import shlex
 from dataclasses import replace
@@ -107,6 +106,7 @@ def _train(
     quiet: bool,
 ) -> "Run":
     from aecli.cli.terminal import training_progress
+    from aecli.errors import WriteError
     from aecli.nn.quiet import native_stderr_silenced
     from aecli.run import Run
     from aecli.stopping import Signals, Stopped
@@ -133,17 +133,20 @@ def _train(
                 started=STARTED,
             )
         except KeyboardInterrupt as stopped:
-            with contextlib.suppress(OSError):  # after SIGHUP nobody may be there to read it
-                progress.close()
-                progress.note(f"stopped: {_cure(Run(folder), device)}")
+            progress.close()
+            progress.note(f"stopped: {_cure(Run(folder), device) or 'nothing was written'}")
             raise SystemExit(stopped.exit_code if isinstance(stopped, Stopped) else 130) from None
+        except WriteError as error:
+            cure = _cure(Run(folder), device)
+            raise WriteError(f"{error}; {cure}" if cure else str(error)) from error
         finally:
             progress.close()
 
 
-def _cure(run: "Run", device: str) -> str:
+def _cure(run: "Run", device: str) -> str | None:
+    """Return how to go on with a run that did not reach its end, None where there is nothing to go on with."""
     if run.state == "complete" or not run.config_file.is_file():
-        return "nothing was written"
+        return None
     options = ["--run", shlex.quote(str(run.path))]
     options += ["--device", device] if device != "auto" else []
     options += ["--threads", os.environ["OMP_NUM_THREADS"]] if os.environ.get("OMP_NUM_THREADS") else []
