@@ -218,6 +218,18 @@ def test_a_training_on_a_full_disk_is_no_complete_run(ae, disk):
     assert ae("encode", DIGITS, "--run", "disk/run", "--output", "a.npy").exit_code == 0
 
 
+def test_a_study_on_a_full_disk_counts_no_run_as_failed_and_goes_on_with_room(ae, disk):
+    place = disk(4096 * 20)
+    command = ["compare", "--activations=relu,linear", "--seeds=1", "--workers=1", "--quiet", "--output=disk/study"]
+    command += [f"--set={key}" for key in SMALL]
+    line = require_refusal(ae(*command))
+    assert "cannot be written (No space left on device)" in line
+    assert not [file for file in place.rglob("failure.json") if json.loads(file.read_text())["state"] == "failed"]
+    subprocess.run(["mount", "-o", "remount,size=100m", place], check=True)
+    assert ae(*command).exit_code == 0
+    assert "failed" not in (place / "study" / "results.csv").read_text()
+
+
 def test_a_limit_on_the_size_of_files_is_one_line(run, digits):
     np.save("many.npy", np.concatenate([digits] * 9))
     done = limited(["encode", "many.npy", "--output", "a.npy"], 100_000, resource.RLIMIT_FSIZE)

@@ -18,7 +18,7 @@ from aecli.config import load_config
 from aecli.errors import AeError, RunError
 from aecli.progress import Silence
 from aecli.run import Run
-from aecli.stopping import Signals, Stopped
+from aecli.stopping import Signals, Stopped, exit_code
 from aecli.training import Trainer, train
 from aecli.workers import Task, train_task
 from tests.conftest import DIGITS, python
@@ -303,7 +303,7 @@ def test_every_signal_has_its_exit_code():
                 os.kill(os.getpid(), number)
         finally:
             signal.signal(number, before)
-        codes.append(stopped.value.exit_code)
+        codes.append(exit_code(stopped.value))
     assert codes == [130, 143, 129]
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aecli.checkpoint import read_checkpoint
 from aecli.comparing import Unseen, compare
 from aecli.config import load_config, varied
-from aecli.errors import AeError, ConfigError
+from aecli.errors import AeError, ConfigError, WriteError
 from aecli.provenance import identity
 from aecli.run import Run
 from aecli.study import Result, Study, plan, read_results, seeds
@@ -263,6 +264,44 @@ def test_a_worker_that_dies_is_replaced_and_its_run_tried_once_more():
     assert kinds.count(("retried", "victim")) == kinds.count(("failed", "victim")) == 1
     assert ("done", "bystander") in kinds
     assert Run(Path("bystander")).state == "complete"
+
+
+def test_a_study_that_is_told_to_stop_keeps_a_checkpoint_of_every_run_in_training():
+    options = ["--workers=2", "--seeds=1", "--activations=relu,linear", "--output=study"]
+    sets = [f"--set={key}" for key in (*TINY[::2], "training.epochs=1000000", "training.checkpoint_seconds=0")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "aecli.cli.main", "compare", *options, *sets], stderr=subprocess.PIPE, text=True
+    )
+    while len(list(Path("study").glob("runs/*/0/checkpoint-*.npz"))) < 3 and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    said = process.stderr.read()
+    assert process.wait() == 143
+    assert said.endswith("stopped: study keeps what was trained; the same command goes on from there\n")
+    for name in ("relu", "linear"):
+        run = Run(Path("study/runs") / name / "0")
+        assert run.state == "interrupted"
+        assert read_checkpoint(run.checkpoint_files[-1]).records == tuple(run.history)
+    assert [result.state for result in read_results(Path("study/results.csv"))] == ["missing", "missing"]
+
+
+def test_a_study_in_work_is_refused_to_another_process(copied, ae):
+    command = ["compare", "--output=study", "--activations=relu,linear", "--seeds=2", *(f"--set={key}" for key in TINY)]
+    with copied.begun(config_of(VARY)):
+        done = ae(*command)
+    assert done.exit_code == 1
+    assert f"study: is being trained by process {os.getpid()} since 20" in done.stderr
+    assert done.stderr.endswith("give another --output\n")
+    assert ae(*command).exit_code == 0
+
+
+def test_a_run_held_by_another_process_ends_the_study_and_is_not_counted_as_failed():
+    run = Run(Path("study/runs/relu/0"))
+    with run.locked():
+        Path("study/study.yaml").touch()
+        with pytest.raises(WriteError, match=r"study/runs/relu/0: is being trained by .* the same command goes on"):
+            compared("study.vary={model.activation: [relu]}", "study.seeds=1")
+        assert not run.failure_file.exists()
 
 
 def test_a_killed_study_leaves_no_process_and_goes_on_where_it_was():

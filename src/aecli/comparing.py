@@ -2,10 +2,10 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from aecli.config import Config
 from aecli.decoded import Told, untold
@@ -66,10 +66,11 @@ def compare(
 
     A run that is complete, or has failed twice, is never trained again; one of another config or of other
     images is refused, or with `overwrite` trained anew. `workers` is by default the number of cores; the cores
-    are shared among them. Raises AeError before anything is trained when config and images do not fit.
+    are shared among them. Raises AeError before anything is trained when config and images do not fit, or another
+    process works on this study, and WriteError when the disk is full.
     """
     config = with_absolute_paths(config)
-    variants, its_seeds = plan(config), seeds(config)
+    variants = plan(config)
     train, test = open_data(config, told)
     for each in (train, test):
         if each is not None:
@@ -78,7 +79,24 @@ def compare(
                 check_fit(variant.config, each)
     data = {"data": data_fields(train), "test": test and data_fields(test)}
     study = Study(folder)
-    study.create(config)
+    with study.begun(config):
+        results = _trained(study, config, data, progress, workers, overwrite)
+        summary = summarise(results, config.study.metric)
+        about = {"format_version": FORMAT_VERSION, "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **data}
+        write_text(study.summary_file, json.dumps({**about, **summary.to_json()}, indent=2, allow_nan=False) + "\n")
+    return Compared(study, results, summary)
+
+
+def _trained(
+    study: Study,
+    config: Config,
+    data: Mapping[str, Any],
+    progress: StudyProgress,
+    workers: int | None,
+    overwrite: bool,
+) -> tuple[Result, ...]:
+    """Train the runs that are missing; return the result of every run, which results.csv then has."""
+    variants, its_seeds = plan(config), seeds(config)
     missing = [
         Task(variant.name, variant.at(seed), study.run(variant, seed).path, variant.name)
         for variant in variants
@@ -102,11 +120,7 @@ def compare(
     finally:
         progress.close()
         study.write_results([results.get(path) or study.result(*runs[path]) for path in runs])
-    finished = tuple(results[path] for path in runs)
-    summary = summarise(finished, config.study.metric)
-    about = {"format_version": FORMAT_VERSION, "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **data}
-    write_text(study.summary_file, json.dumps({**about, **summary.to_json()}, indent=2, allow_nan=False) + "\n")
-    return Compared(study, finished, summary)
+    return tuple(results[path] for path in runs)
 
 
 def _finished(run: Run, wanted: str, overwrite: bool) -> bool:

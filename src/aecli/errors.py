@@ -32,6 +32,10 @@ class RunError(AeError):
     """A run's folder is missing, incomplete, damaged or already there."""
 
 
+class LockedError(RunError):
+    """Another process trains in this folder."""
+
+
 class TrainingError(AeError):
     """Training could not reach its end."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from aecli.errors import RunError, WriteError
+from aecli.errors import LockedError, RunError, WriteError
 
 try:
     import fcntl
@@ -19,12 +19,13 @@ _UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, err
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` while the block runs; RunError names the process that holds it already.
+def locked(path: Path, option: str = "--run") -> Iterator[None]:
+    """Hold the lock file `path` while the block runs; LockedError names the process that holds it already.
 
     The system lets go of the lock when its process ends, however it ends: a lock file left behind locks nothing.
+    `option` is the one that names the folder, for errors.
     """
-    descriptor = _acquire(path)
+    descriptor = _acquire(path, option)
     try:
         os.truncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()} {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
@@ -37,25 +38,25 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def refuse_locked(path: Path) -> None:
-    """Raise RunError where another process holds the lock file `path`."""
+    """Raise LockedError where another process holds the lock file `path` of a run."""
     try:
         descriptor = os.open(path, os.O_RDWR)
     except OSError:
         return
     try:
-        _lock(descriptor, path)
+        _lock(descriptor, path, "--run")
     finally:
         os.close(descriptor)
 
 
-def _acquire(path: Path) -> int:
+def _acquire(path: Path, option: str) -> int:
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise WriteError(f"{path.parent}: cannot be written ({error.strerror}): give another --run") from error
+            raise WriteError(f"{path.parent}: cannot be written ({error.strerror}): give another {option}") from error
         try:
-            _lock(descriptor, path)
+            _lock(descriptor, path, option)
             if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
                 return descriptor
         except BaseException:
@@ -64,18 +65,19 @@ def _acquire(path: Path) -> int:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, path: Path) -> None:
+def _lock(descriptor: int, path: Path, option: str) -> None:
     if fcntl is None:
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise RunError(
-            f"{path.parent}: is being trained by {_owner(descriptor)}: wait for its end, stop it, or give another --run"
+        raise LockedError(
+            f"{path.parent}: is being trained by {_owner(descriptor)}: wait for its end, stop it, or give another "
+            f"{option}"
         ) from error
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
-            raise RunError(f"{path.parent}: cannot be locked ({error.strerror}): give another --run") from error
+            raise RunError(f"{path.parent}: cannot be locked ({error.strerror}): give another {option}") from error
 
 
 def _owner(descriptor: int) -> str:

@@ -18,10 +18,10 @@ class Stopped(KeyboardInterrupt):
         super().__init__(signal.Signals(number).name)
         self.number = number
 
-    @property
-    def exit_code(self) -> int:
-        """The exit code of a process that a signal ended, as shells have it."""
-        return 128 + self.number
+
+def exit_code(stopped: KeyboardInterrupt) -> int:
+    """Return the exit code of a process that a signal ended, as shells have it."""
+    return 128 + (stopped.number if isinstance(stopped, Stopped) else signal.SIGINT)
 
 
 class Signals:

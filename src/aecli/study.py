@@ -4,15 +4,17 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from aecli.config import Config, to_yaml, varied
 from aecli.errors import AeError, RunError, WriteError
-from aecli.files import write_text
+from aecli.files import whole_name, write_text
 from aecli.health import collapse
+from aecli.lock import locked
 from aecli.run import Run
 
 ACTIVATIONS = ("relu", "leaky_relu", "prelu", "sigmoid", "tanh", "elu", "gelu", "linear")
@@ -134,19 +136,31 @@ class Study:
         self.results_file = path / "results.csv"
         self.summary_file = path / "summary.json"
         self.report_file = path / "report.html"
+        self.lock_file = path / ".lock"
         self.plots_folder = path / "plots"
 
-    def create(self, config: Config) -> None:
-        """Make the folder and write the study's config; raises AeError where something else is there."""
+    @contextmanager
+    def begun(self, config: Config) -> Iterator[None]:
+        """Make the folder, write the study's config, and hold the folder's lock while the block runs.
+
+        Raises AeError where something else is there, or another process works on the study.
+        """
         if self.path.is_file():
             raise AeError(f"{self.path}: is a file, expected a folder for the study: give another --output")
-        if self.path.is_dir() and any(self.path.iterdir()) and not self.config_file.is_file():
+        there = self.path.is_dir() and not self.config_file.is_file()
+        if there and not all(map(self._left_behind, self.path.iterdir())):
             raise AeError(f"{self.path}: is a folder of other files, not a study: give another --output")
         try:
             self.plots_folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WriteError(f"{self.path}: cannot be written ({error.strerror}): give another --output") from error
-        write_text(self.config_file, to_yaml(config))
+        with locked(self.lock_file, "--output"):
+            write_text(self.config_file, to_yaml(config))
+            yield
+
+    def _left_behind(self, path: Path) -> bool:
+        """Whether this may be of a process that was killed before it wrote the study's config."""
+        return path in (self.lock_file, self.plots_folder) or whole_name(path.name) == self.config_file.name
 
     def run(self, variant: Variant, seed: int) -> Run:
         """Return the run of a variant with a seed."""
@@ -164,7 +178,7 @@ class Study:
         base |= {"latent_dim": variant.config.model.latent_dim}
         if run.state == "complete":
             return _measured(run, base)
-        if run.state == "incomplete":
+        if run.state in ("incomplete", "interrupted"):
             return Result(**base, state="missing")
         return Result(**base, state="failed", reason=run.failure[0])
 

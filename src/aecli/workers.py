@@ -1,13 +1,15 @@
 """Worker processes that train the runs of a study, each with one TensorFlow and the images mapped, not copied.
 
 A worker keeps to one group of tasks while it can: what it has compiled serves the whole group. A run that fails,
-or whose worker dies, is tried once more, and its second failure is final; the others go on.
+or whose worker dies, is tried once more, and its second failure is final; the others go on. A folder that cannot be
+written is no failure of the run: it ends them all. Workers that are ended leave a checkpoint of what they train.
 """
 
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,14 +19,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aecli.config import Config
-from aecli.errors import AeError, DataError, one_line
+from aecli.errors import AeError, DataError, LockedError, WriteError, one_line
 from aecli.history import EpochRecord
 from aecli.progress import Progress, Silence
 from aecli.resuming import can_go_on
 from aecli.run import Run
+from aecli.stopping import Signals, Stopped
 from aecli.training import Trainer
 
 ATTEMPTS = 2
+SECONDS_TO_END = 60
+"""How long a worker that is to end may take for its checkpoint before it is killed."""
+
 RUNS_PER_WORKER = 200
 """Runs after which a worker is replaced: TensorFlow keeps some megabytes of every network it has built."""
 
@@ -52,7 +58,8 @@ class Event:
 def train_all(tasks: Iterable[Task], workers: int, threads: int) -> Iterator[Event]:
     """Train every task in worker processes of some threads each; yield what happens, as it happens.
 
-    Closing the iterator ends the workers and loses the runs in flight.
+    Closing the iterator ends the workers; the runs in flight keep a checkpoint. Raises WriteError when the folder of
+    a run cannot be written, or another process holds it.
     """
     pool = _Pool(threads)
     for task in tasks:
@@ -104,11 +111,17 @@ class _Pool:
                 yield from self._bury(worker)
 
     def end(self) -> None:
-        """End all workers at once."""
-        for worker in self.workers:
-            worker.process.kill()
-            worker.process.join()
-        self.workers.clear()
+        """End all workers, each after a checkpoint of the run that it trains; when interrupted, at once."""
+        try:
+            for worker in self.workers:
+                worker.process.terminate()
+            for worker in self.workers:
+                worker.process.join(SECONDS_TO_END)
+        finally:
+            for worker in self.workers:
+                worker.process.kill()
+                worker.process.join()
+            self.workers.clear()
 
     def _hire(self) -> None:
         context = multiprocessing.get_context("spawn")
@@ -128,6 +141,8 @@ class _Pool:
         if kind in ("epoch", "collapsed") and worker.task:
             yield Event(kind, worker.task, *value)
             return
+        if kind == "unwritable":
+            raise WriteError(f"{value}; the same command goes on with what is not finished")
         if worker.task:
             yield Event("done", worker.task) if kind == "done" else self._failed(worker.task, value)
             worker.task = None
@@ -181,42 +196,54 @@ class _Pool:
 
 
 class _Relay(Silence):
-    """Tells the study of every epoch."""
+    """Tells the study of every epoch, as long as there is one."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def epoch(self, record: EpochRecord, epochs: int) -> None:
-        self._connection.send(("epoch", (record,)))
+        self._send("epoch", record)
 
     def collapsed(self, record: EpochRecord, reason: str) -> None:
-        self._connection.send(("collapsed", (record, reason)))
+        self._send("collapsed", record, reason)
+
+    def _send(self, kind: str, *values: Any) -> None:
+        with suppress(OSError):  # a study that was killed: `_end_with_parent` sees to its workers
+            self._connection.send((kind, values))
 
 
 def _work(connection: Connection) -> None:
-    """Train what comes through the connection until None does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the study ends its workers itself
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    # What native libraries print would tear the study's table; errors travel through the connection.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    trainer = Trainer("cpu", brief=True)
-    connection.send(("ready", None))
-    while (task := connection.recv()) is not None:
-        try:
-            train_task(trainer, task, _Relay(connection))
-            connection.send(("done", None))
-        except Exception as error:
-            reason = one_line(error) if isinstance(error, AeError) else f"{type(error).__name__}: {one_line(error)}"
-            connection.send(("failed", reason))
+    """Train what comes through the connection until None does, or the study ends its worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the study ends its workers by SIGTERM
+    with suppress(Stopped), Signals() as signals:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        # What native libraries print would tear the study's table; errors travel through the connection.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        trainer = Trainer("cpu", brief=True)
+        connection.send(("ready", None))
+        while (task := connection.recv()) is not None:
+            connection.send(_outcome(trainer, task, _Relay(connection), signals))
 
 
-def train_task(trainer: Trainer, task: Task, progress: Progress) -> None:
+def _outcome(trainer: Trainer, task: Task, progress: Progress, signals: Signals) -> tuple[str, str | None]:
+    try:
+        train_task(trainer, task, progress, signals)
+    except (WriteError, LockedError) as error:
+        return "unwritable", one_line(error)
+    except AeError as error:
+        return "failed", one_line(error)
+    except Exception as error:
+        return "failed", f"{type(error).__name__}: {one_line(error)}"
+    return "done", None
+
+
+def train_task(trainer: Trainer, task: Task, progress: Progress, signals: Signals | None = None) -> None:
     """Train a run, from its last checkpoint where it has one of the same config and images."""
     with suppress(DataError):
         if can_go_on(Run(task.folder), task.config):
-            trainer.train(task.config, task.folder, task.name, resume=True, progress=progress)
+            trainer.train(task.config, task.folder, task.name, resume=True, progress=progress, signals=signals)
             return
-    trainer.train(task.config, task.folder, task.name, overwrite=True, progress=progress)
+    trainer.train(task.config, task.folder, task.name, overwrite=True, progress=progress, signals=signals)
 
 
 @contextmanager
@@ -237,4 +264,6 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(SECONDS_TO_END)
         os._exit(1)

@@ -42,7 +42,8 @@ def command(
 
     Without --activations and --vary it compares eight activations. Prints the table and the verdict, and
     writes a study with every run. The same command continues a study that was stopped; more seeds or
-    variants only add what is missing.
+    variants only add what is missing. Ctrl-C, SIGTERM and SIGHUP stop it, with a checkpoint of every run
+    in training.
 
     \b
       ae compare images.npy
@@ -55,17 +56,18 @@ def command(
     from aecli.cli.terminal import note, reading
     from aecli.comparing import compare
     from aecli.sources import source_name
+    from aecli.stopping import Signals, exit_code
 
     folder = output or STUDIES / (source_name(named.config.data.train) if named.config.data.train else "digits")
     progress = study_progress(quiet)
     if named.config.data.train is None:
         progress.note("no images given: comparing on the handwritten digits that come with ae")
     try:
-        with reading(quiet) as told:
+        with Signals(), reading(quiet) as told:
             compared = compare(named.config, folder, progress, workers, overwrite, told)
-    except KeyboardInterrupt:
-        progress.note(f"stopped: {folder} keeps every finished run; the same command goes on from there")
-        raise SystemExit(130) from None
+    except KeyboardInterrupt as stopped:
+        progress.note(f"stopped: {folder} keeps what was trained; the same command goes on from there")
+        raise SystemExit(exit_code(stopped)) from None
     from aecli.report import write_study_report
 
     report = write_study_report(compared.study)

@@ -109,7 +109,7 @@ def _train(
     from aecli.errors import WriteError
     from aecli.nn.quiet import native_stderr_silenced
     from aecli.run import Run
-    from aecli.stopping import Signals, Stopped
+    from aecli.stopping import Signals, exit_code
     from aecli.training import train
 
     with Signals() as signals, native_stderr_silenced():
@@ -135,7 +135,7 @@ def _train(
         except KeyboardInterrupt as stopped:
             progress.close()
             progress.note(f"stopped: {_cure(Run(folder), device) or 'nothing was written'}")
-            raise SystemExit(stopped.exit_code if isinstance(stopped, Stopped) else 130) from None
+            raise SystemExit(exit_code(stopped)) from None
         except WriteError as error:
             cure = _cure(Run(folder), device)
             raise WriteError(f"{error}; {cure}" if cure else str(error)) from error
