@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from aecli.stopping import Signals, Stopped, exit_code
 from aecli.training import Trainer, train
 from aecli.workers import Task, train_task
 from tests.conftest import DIGITS, python
+from tests.hostile import shaped, zipped
 
 AE = [sys.executable, "-m", "aecli.cli.main"]
 TINY = ("model.latent_dim=4", "model.hidden=[12]", "training.epochs=4", "training.batch_size=64")
@@ -177,6 +179,16 @@ def test_a_changed_byte_of_a_checkpoint_is_found_or_changes_nothing():
                 content.state.cursor,
             )
     assert refused > 30
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_checkpoint_of_a_stranger_takes_no_memory_that_it_does_not_fill(packing):
+    claims = shaped("(1000000000000, 64)", "<f4")
+    Path("c.npz").write_bytes(zipped(("about.npy", claims), packing=packing))
+    with pytest.raises(
+        RunError, match=r"c.npz: is damaged .(an array ends before its last value|its arrays are packed)"
+    ):
+        read_checkpoint(Path("c.npz"))
 
 
 def test_a_checkpoint_of_another_training_is_left_out():

@@ -6,7 +6,6 @@ A training can go on from a checkpoint as if it had never stopped: the order of 
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import inf
@@ -17,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.errors import RunError, one_line
-from aecli.files import written_whole
 from aecli.health import LayerHealth
 from aecli.history import EpochRecord
+from aecli.npz import read_arrays, write_arrays
 
 Values = NDArray[Any]
 """The values of one variable."""
@@ -92,28 +91,18 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         **_named("optimizer", state.optimizer),
         **_named("best", state.best.weights or ()),
     }
-    with written_whole(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays, sha256=_digest(arrays))
+    write_arrays(path, {**arrays, "sha256": _digest(arrays)})
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint; RunError where it is torn, damaged or something else."""
     try:
-        arrays = _load(path)
+        arrays = read_arrays(path)
         if not np.array_equal(arrays.pop("sha256"), _digest(arrays)):
             raise ValueError("its checksum is another")
         return _checkpoint(arrays)
     except Exception as error:  # a damaged file can fail its parser in any way
         raise RunError(f"{path}: is damaged ({one_line(error)})") from error
-
-
-def _load(path: Path) -> dict[str, Values]:
-    with zipfile.ZipFile(path) as archive:
-        # Stored members cannot grow when they are read.
-        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-            raise ValueError("it is compressed")
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
 
 
 def _checkpoint(arrays: Mapping[str, Values]) -> Checkpoint:

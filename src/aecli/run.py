@@ -18,12 +18,13 @@ from aecli.baselines import Baselines
 from aecli.data import Split
 from aecli.decoding import Color, Decoding, Fit
 from aecli.errors import RunError, WriteError, did_you_mean, one_line
-from aecli.files import whole_name, write_text, written_whole
+from aecli.files import whole_name, write_text
 from aecli.health import LayerHealth
 from aecli.history import EpochRecord, from_csv, to_csv
 from aecli.images import ImageFormat
 from aecli.lock import locked, refuse_locked
-from aecli.run_content import checked_environment, checked_metrics, image_format_of, read_arrays, read_text
+from aecli.npz import read_arrays, write_arrays
+from aecli.run_content import checked_environment, checked_metrics, image_format_of, read_text
 
 RUNS = Path("runs")
 FORMAT_VERSION = 1
@@ -204,7 +205,7 @@ class Run:
 
     def write_split(self, split: Split) -> None:
         """Write the rows used for training, validation and test."""
-        self._save_npz(self.split_file, train=split.train, validation=split.validation, test=split.test)
+        write_arrays(self.split_file, {"train": split.train, "validation": split.validation, "test": split.test})
 
     def write_history(self, records: Iterable[EpochRecord]) -> None:
         """Write the history."""
@@ -216,7 +217,7 @@ class Run:
 
     def write_baselines(self, baselines: Baselines) -> None:
         """Write the mean image and the principal components."""
-        self._save_npz(self.baselines_file, mean=baselines.mean, components=baselines.components)
+        write_arrays(self.baselines_file, {"mean": baselines.mean, "components": baselines.components})
 
     def write_failure(self, state: State, reason: str, epoch: int, attempts: int = 1) -> None:
         """Mark the run as failed or interrupted after this many epochs, at this attempt."""
@@ -225,10 +226,6 @@ class Run:
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write the metrics: from now on the run is complete."""
         write_text(self.metrics_file, _dump({"format_version": FORMAT_VERSION, **metrics}))
-
-    def _save_npz(self, path: Path, **arrays: Any) -> None:
-        with written_whole(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)
 
     # -- reading ------------------------------------------------------------------------------
 

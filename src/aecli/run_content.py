@@ -1,9 +1,7 @@
 """What the files of a run may hold: read within bounds and checked, since a run may come from a stranger."""
 
-import io
 import stat
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -30,35 +28,6 @@ def read_text(path: Path) -> str:
         raise ValueError(f"larger than {MOST_TEXT >> 20} MB")
     with path.open("rb") as file:
         return file.read(MOST_TEXT + 1).decode("utf-8")
-
-
-def read_arrays(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
-    """Read these arrays of an .npz in the memory that the file takes on disk; ValueError or KeyError where they cannot.
-
-    NumPy itself takes the memory that an array's header claims, and would unpack a bomb; `ae` writes them unpacked.
-    """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError("not a regular file")
-    with zipfile.ZipFile(path) as archive:
-        here = set(archive.namelist())
-        names = [*required, *(name for name in optional if f"{name}.npy" in here)]
-        return {name: _array(archive, f"{name}.npy") for name in names}
-
-
-def _array(archive: zipfile.ZipFile, member: str) -> Any:
-    info = archive.getinfo(member)
-    if info.compress_type != zipfile.ZIP_STORED:
-        raise ValueError("its arrays are packed")
-    content = archive.read(info)
-    stream = io.BytesIO(content)
-    version = np.lib.format.read_magic(stream)
-    if version != (1, 0):
-        raise ValueError("its arrays are of a version that ae does not write")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    if min(shape, default=0) < 0 or prod(shape) * dtype.itemsize > len(content):
-        raise ValueError("an array ends before its last value")
-    stream.seek(0)
-    return np.lib.format.read_array(stream, allow_pickle=False)
 
 
 def checked_metrics(content: dict[str, Any]) -> dict[str, Any]:
