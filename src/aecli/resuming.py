@@ -24,12 +24,13 @@ class Keeper:
     """Writes the checkpoints of a run that trains, and keeps the last two.
 
     One is due after `seconds`, and at the end of an epoch as soon as DEAREST allows; in a `brief` run not for the
-    epoch's sake. With 0 seconds one is always due.
+    epoch's sake. With 0 seconds one is always due. `spent` counts the seconds that they took.
     """
 
     def __init__(self, run: Run, seconds: float, checkpoint: Callable[[State], Checkpoint], brief: bool) -> None:
         self._run, self._seconds, self._checkpoint, self._brief = run, seconds, checkpoint, brief
         self._last, self._cost = time.perf_counter(), FIRST_COST
+        self.spent = 0.0
 
     def due(self, after: Literal["call", "epoch", "end"]) -> bool:
         """Whether a checkpoint should be written at this pause."""
@@ -48,6 +49,7 @@ class Keeper:
             file.unlink(missing_ok=True)
         self._last = time.perf_counter()
         self._cost = self._last - started
+        self.spent += self._cost
 
     def clear(self) -> None:
         """Leave what a complete run needs to be extended: the last checkpoint, in a brief run none."""

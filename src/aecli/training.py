@@ -105,6 +105,7 @@ class Trainer:
                 start = training.begin(about, overwrite, resume)
                 with training.marked_when_it_ends_early():
                     best_epoch = training.fit(network.program, start, keep=training.keep)
+                    stages.move("checkpointing", training.keeper.spent)
             with training.marked_when_it_ends_early():
                 run.write_history(training.records)
                 run.write_health(training.health)
