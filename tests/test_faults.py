@@ -212,7 +212,7 @@ def test_a_training_on_a_full_disk_is_no_complete_run(ae, disk):
         assert run.state != "complete"
         assert not [name for name in left(place) if Path(name).name.startswith(".")]
         again = ae("encode", DIGITS, "--run", "disk/run")
-        assert "the run is" in require_refusal(again) or "not a run" in again.stderr
+        assert "the run is" in require_refusal(again) or "no such run" in again.stderr
     assert pages > 12
     assert result.exit_code == 0
     assert ae("encode", DIGITS, "--run", "disk/run", "--output", "a.npy").exit_code == 0

@@ -98,7 +98,7 @@ def test_a_study_has_its_runs_inside(run):
     Path("s").mkdir()
     study = Study(Path("s"))
     study.write_results([Result("relu", "relu", 0, "complete", run=run)])
-    with pytest.raises(RunError, match="missing or damaged"):
+    with pytest.raises(RunError, match=r"is damaged .a run lies outside the study"):
         read_results(study.results_file)
 
 

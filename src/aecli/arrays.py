@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.errors import DataError, one_line
+from aecli.errors import DataError, one_line, unreadable
 from aecli.images import Stored
 
 HEAD_BYTES = 16 * 2**10
@@ -63,9 +63,12 @@ class ArrayFile:
         return np.asarray(self._map()[indices])
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the file that holds the values."""
-        with self.content.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        """Return the SHA-256 of the file that holds the values; ReadError where it cannot be read."""
+        try:
+            with self.content.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise unreadable(self.path, error) from error
 
     def map(self) -> Stored:
         """Return the whole array as a memory map, whose pages all processes share; writing to it changes no file."""
@@ -108,6 +111,8 @@ def open_npy(path: Path, content: Path | None = None) -> ArrayFile:
         array = np.load(content, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
         raise DataError(f"{path}: {_npy_problem(str(error))}") from error
+    except OSError:
+        raise
     except Exception as error:  # NumPy's header parser lets errors of many kinds through
         raise DataError(f"{path}: the .npy file is damaged ({one_line(error)[:120]}): save it again") from error
     _require_images(path, array.shape, array.dtype)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from aecli.errors import AeError
+from aecli.errors import AeError, WriteError
 
 try:
     import fcntl
@@ -132,10 +132,11 @@ def _made(folder: Path, key: str, where: str, size: int, make: Callable[[Path], 
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
             _trim(limit)
-    except OSError as error:
-        raise AeError(
-            f"{where}: the cache {folder} cannot be written ({error.strerror or error}): make room, set XDG_CACHE_HOME "
-            f"to another folder, or write the images with ae import"
+    except (OSError, WriteError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        raise WriteError(
+            f"{where}: the cache {folder} cannot be written ({getattr(cause, 'strerror', None) or cause}): make room, "
+            f"set XDG_CACHE_HOME to another folder, or write the images with ae import"
         ) from error
     return find(key) or _made(folder, key, where, size, make)
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.errors import RunError, one_line
+from aecli.errors import RunError, one_line, unreadable
 from aecli.health import LayerHealth
 from aecli.history import EpochRecord
 from aecli.npz import read_arrays, write_arrays
@@ -95,12 +95,14 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint; RunError where it is torn, damaged or something else."""
+    """Read a checkpoint; RunError where it is torn, damaged or something else, ReadError where the disk fails."""
     try:
         arrays = read_arrays(path)
         if not np.array_equal(arrays.pop("sha256"), _digest(arrays)):
             raise ValueError("its checksum is another")
         return _checkpoint(arrays)
+    except OSError as error:
+        raise unreadable(path, error) from error
     except Exception as error:  # a damaged file can fail its parser in any way
         raise RunError(f"{path}: is damaged ({one_line(error)})") from error
 

@@ -305,7 +305,7 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: not UTF-8 text: save it as UTF-8"]) from error
     except OSError as error:
-        raise ConfigError([f"{path}: cannot be read ({error.strerror}): check the path"]) from error
+        raise ConfigError([f"{path}: cannot be read ({error.strerror}): check its permissions and the disk"]) from error
 
 
 def to_yaml(config: Config) -> str:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from aecli.decoding import Decoding
-from aecli.errors import DataError
+from aecli.errors import DataError, is_of_the_machine, unreadable
 from aecli.files import NpyWriter
 from aecli.manifest import Manifest, ends, reason_of, shown
 from aecli.parallel import ordered_map
@@ -175,6 +175,8 @@ def _map(names: Sequence[str], function: Callable[[str], Any], batch: int) -> It
 
 
 def _refuse(listing: Listing, name: str, error: Exception, strict: bool) -> None:
+    if isinstance(error, OSError) and is_of_the_machine(error):
+        raise unreadable(shown(listing.path(name)), error) from error
     if strict:
         raise DataError(f"{shown(listing.path(name))}: {reason_of(error)}: mend or remove it, or leave out --strict")
 

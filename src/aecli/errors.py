@@ -1,6 +1,7 @@
 """The errors a user can mend: each says where, what is wrong and what to do, in one line."""
 
 import difflib
+import errno
 from collections.abc import Iterable, Sequence
 
 
@@ -40,8 +41,26 @@ class TrainingError(AeError):
     """Training could not reach its end."""
 
 
+class ReadError(AeError):
+    """A file is there and cannot be read: its permissions, a broken disk, a network that has gone."""
+
+
 class WriteError(AeError):
     """A place cannot be written: the disk is full, read-only, broken or gone."""
+
+
+def unreadable(path: object, error: OSError) -> ReadError:
+    """Return what the user is told of a file that cannot be read."""
+    return ReadError(f"{path}: cannot be read ({error.strerror or error}): check its permissions and the disk")
+
+
+_OF_THE_FILE = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+_OF_THE_FILE |= {errno.EINVAL}  # a place before the file's start, which a damaged one can name
+
+
+def is_of_the_machine(error: BaseException) -> bool:
+    """Whether it is the machine that failed, its disk or its network, and not a file that is missing or odd."""
+    return isinstance(error, OSError) and error.errno is not None and error.errno not in _OF_THE_FILE
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from aecli import plots
 from aecli.baselines import Baselines
 from aecli.data import Rows
 from aecli.denoising import corruptor, evaluate_denoising
-from aecli.errors import TrainingError
+from aecli.errors import TrainingError, WriteError
 from aecli.files import NpyWriter, written_whole
 from aecli.fitting import Network, Training
 from aecli.images import Images, Stored
@@ -37,7 +37,15 @@ def export(training: Training, network: Network) -> str:
     training.stages.enter("exporting")
     network.twin.model.set_weights(network.program.autoencoder.model.get_weights())
     with written_whole(training.run.model_file) as temporary:
-        network.twin.model.save(temporary)
+        try:
+            network.twin.model.save(temporary)
+        except ValueError as error:
+            if time.gmtime().tm_year >= 1980:
+                raise
+            raise WriteError(
+                f"{training.run.model_file}: cannot be written: the clock of this machine stands before 1980, where "
+                f"the dates of .keras files begin: set it"
+            ) from error
     source = training.prepared.train
     metadata = {
         "config": training.name,

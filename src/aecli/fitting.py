@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from aecli.checkpoint import Checkpoint, State
 from aecli.config import Config, to_yaml
-from aecli.errors import AeError, TrainingError, WriteError, one_line
+from aecli.errors import AeError, ReadError, TrainingError, WriteError, one_line
 from aecli.feed import Feed
 from aecli.health import LayerHealth, collapse
 from aecli.history import EpochRecord
@@ -184,7 +184,7 @@ class Training:
         except KeyboardInterrupt as error:
             self._mark("interrupted", f"stopped by {error}" if isinstance(error, Stopped) else "stopped by the user")
             raise
-        except WriteError as error:  # the training itself is well: with room on the disk it can go on
+        except (WriteError, ReadError) as error:  # the training itself is well: with the disk mended it can go on
             self._mark("interrupted", one_line(error))
             raise
         except Exception as error:

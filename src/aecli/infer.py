@@ -17,7 +17,7 @@ from aecli.baselines import Baselines
 from aecli.data import ImageSource, chunk_slices, images_of, scan
 from aecli.decoded import Told, untold
 from aecli.decoding import Color, Decoding, Fit
-from aecli.errors import DataError, RunError, escaped, one_line
+from aecli.errors import DataError, RunError, escaped, one_line, unreadable
 from aecli.images import ImageFormat, Images, Stored
 from aecli.metrics import METRICS, Means, PerImage, mse, per_image
 from aecli.onnx_file import read_graph
@@ -89,6 +89,8 @@ def _session(path: Path, input_name: str) -> Any:
         session = onnxruntime.InferenceSession(read_graph(path), options, providers=["CPUExecutionProvider"])
     except MemoryError:
         raise
+    except OSError as error:
+        raise unreadable(path, error) from error
     except Exception as error:  # ONNX Runtime's errors share no base class of their own
         raise RunError(f"{path}: is damaged ({one_line(error)[:120]}): train the run again") from error
     if [i.name for i in session.get_inputs()] != [input_name] or len(session.get_outputs()) != 1:

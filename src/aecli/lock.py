@@ -27,8 +27,7 @@ def locked(path: Path, option: str = "--run") -> Iterator[None]:
     """
     descriptor = _acquire(path, option)
     try:
-        os.truncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()} {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
+        _sign(descriptor, path, option)
         yield
     finally:
         # While it is still held: whoever waits for this file finds that it is gone, and takes another.
@@ -49,12 +48,25 @@ def refuse_locked(path: Path) -> None:
         os.close(descriptor)
 
 
+def _sign(descriptor: int, path: Path, option: str) -> None:
+    """Write into the lock file who holds it, and since when."""
+    try:
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()} {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
+    except OSError as error:
+        raise _unwritable(path, option, error) from error
+
+
+def _unwritable(path: Path, option: str, error: OSError) -> WriteError:
+    return WriteError(f"{path.parent}: cannot be written ({error.strerror}): give another {option}")
+
+
 def _acquire(path: Path, option: str) -> int:
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise WriteError(f"{path.parent}: cannot be written ({error.strerror}): give another {option}") from error
+            raise _unwritable(path, option, error) from error
         try:
             _lock(descriptor, path, option)
             if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):

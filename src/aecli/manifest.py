@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aecli.arrays import ArrayFile
-from aecli.errors import escaped, one_line
+from aecli.errors import escaped, is_of_the_machine, one_line, unreadable
 from aecli.files import write_text
 
 VERSION = 1
@@ -108,7 +108,7 @@ class Manifest:
 
 
 def read_manifest(path: Path) -> Manifest | None:
-    """Read a manifest; None where the file is none."""
+    """Read a manifest; None where the file is none, ReadError where the disk fails."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.pop("ae_manifest") != VERSION:
@@ -116,7 +116,11 @@ def read_manifest(path: Path) -> Manifest | None:
         known = {f.name: _tuples(content[f.name]) for f in fields(Manifest) if f.name in content}
         manifest = Manifest(**known)
         return manifest if _sound(manifest) else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except OSError as error:
+        if is_of_the_machine(error):
+            raise unreadable(path, error) from error
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

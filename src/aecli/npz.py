@@ -26,10 +26,15 @@ def read_arrays(path: Path, required: Sequence[str] | None = None, optional: Seq
     """Read these arrays of an .npz, or all in their order; ValueError, KeyError or BadZipFile where they cannot be."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise ValueError("not a regular file")
-    with zipfile.ZipFile(path) as archive:
-        here = [member.removesuffix(".npy") for member in archive.namelist()]
-        names = here if required is None else [*required, *(name for name in optional if name in here)]
-        return {name: _array(archive, f"{name}.npy") for name in names}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            here = [member.removesuffix(".npy") for member in archive.namelist()]
+            names = here if required is None else [*required, *(name for name in optional if name in here)]
+            return {name: _array(archive, f"{name}.npy") for name in names}
+    except zipfile.BadZipFile:
+        with path.open("rb") as file:
+            file.read(1)  # `zipfile` takes a disk that fails for a bad archive: here it raises what is wrong
+        raise
 
 
 def _array(archive: zipfile.ZipFile, member: str) -> Any:

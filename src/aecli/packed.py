@@ -17,7 +17,7 @@ from typing import IO
 
 from aecli import cache
 from aecli.arrays import HEAD_BYTES, ArrayFile, Header, is_idx, open_idx, open_npy, read_header
-from aecli.errors import DataError, did_you_mean, one_line
+from aecli.errors import DataError, did_you_mean, one_line, unreadable
 from aecli.files import written_whole
 from aecli.manifest import shown
 
@@ -157,9 +157,8 @@ def _refuse_bomb(path: Path, header: Header, packed_size: int) -> None:
 
 
 def _damaged(path: Path, error: Exception) -> Exception:
-    # EINVAL is a place before the file's start, which a damaged archive can name.
     if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-        return DataError(f"{path}: cannot be read ({error.strerror}): check the file and its permissions")
+        return unreadable(path, error)
     if "ncrypt" in str(error) or "password" in str(error):
         return DataError(f"{path}: is encrypted: unpack it and give the array")
     return DataError(f"{path}: is damaged ({one_line(error)[:120]}): get the file again")

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.decoding import Fit
-from aecli.errors import DataError
+from aecli.errors import DataError, is_of_the_machine
 from aecli.manifest import reason_of
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _scan(root: Path, inner: str, found: _Found) -> list[str]:
         with os.scandir(path) as scan:
             entries = list(scan)
     except OSError as error:
-        if not inner:
+        if not inner or is_of_the_machine(error):
             raise
         found.unreadable.append((inner, reason_of(error)))
         return []

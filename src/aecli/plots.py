@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from aecli.data import ImageSource
 from aecli.decoded import Told, untold
 from aecli.denoising import corruptor_of
-from aecli.errors import AeError, RunError
+from aecli.errors import AeError, RunError, one_line, unreadable
 from aecli.files import written_whole
 from aecli.images import Images
 from aecli.infer import Model, load_model, open_images_for, reopen_images
@@ -269,8 +269,12 @@ def _weights(path: Path, *, first: bool) -> NDArray[np.float32]:
 
     try:
         graph = onnx.load(path, load_external_data=False).graph
-    except Exception as error:  # protobuf's decoding errors share no base class with OSError
-        raise RunError(f"{path}: is missing or damaged: train the run again") from error
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: is missing from the run: train it again with ae train --overwrite") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except Exception as error:  # protobuf's decoding errors share no base class of their own
+        raise RunError(f"{path}: is damaged ({one_line(error)[:120]}): train the run again") from error
     constants = {tensor.name: tensor for tensor in graph.initializer}
     products = [node for node in graph.node if node.op_type in ("MatMul", "Gemm") and node.input[1] in constants]
     if not products:

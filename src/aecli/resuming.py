@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from aecli.checkpoint import Checkpoint, State, read_checkpoint, write_checkpoint
 from aecli.config import Config, load_config
-from aecli.errors import AeError, ConfigError, DataError, RunError
+from aecli.errors import ConfigError, DataError, RunError
 from aecli.provenance import with_absolute_paths
 from aecli.run import Run
 
@@ -68,7 +68,7 @@ def can_go_on(run: Run, config: Config) -> bool:
         return False
     try:
         check_config(run, config)
-    except AeError:
+    except (ConfigError, RunError):
         return False
     return True
 
@@ -121,7 +121,7 @@ def check_images(run: Run, data: Mapping[str, Any]) -> None:
 
 
 def find_checkpoint(run: Run, course: str, streamed: bool, note: Callable[[str], None]) -> Checkpoint | None:
-    """Return the newest checkpoint of this course, and remove those that are newer but of no use.
+    """Return the newest checkpoint of this course; those that are newer but of no use go when others are written.
 
     Raises RunError where the images no longer come in the same order, being streamed or not.
     """
@@ -139,5 +139,4 @@ def find_checkpoint(run: Run, course: str, streamed: bool, note: Callable[[str],
                     f"would not be: set data.memory_budget so that they are"
                 )
             note(f"{file}: belongs to another training: left out")
-        file.unlink(missing_ok=True)
     return None

@@ -17,7 +17,7 @@ from aecli import health
 from aecli.baselines import Baselines
 from aecli.data import Split
 from aecli.decoding import Color, Decoding, Fit
-from aecli.errors import RunError, WriteError, did_you_mean, one_line
+from aecli.errors import AeError, RunError, WriteError, did_you_mean, one_line, unreadable
 from aecli.files import whole_name, write_text
 from aecli.health import LayerHealth
 from aecli.history import EpochRecord, from_csv, to_csv
@@ -128,12 +128,13 @@ class Run:
         # Once more: another training may have begun here while the data were read.
         self._refuse_content(overwrite)
         try:
-            self._remove(self._own_files)
+            # The config stays until another takes its place: whatever happens, this is the folder of a run.
+            self._remove(file for file in self._own_files if file != self.config_file)
             shutil.rmtree(self.plots_folder, ignore_errors=True)
+            write_text(self.config_file, config_yaml)
             self.plots_folder.mkdir()
         except OSError as error:
             raise WriteError(f"{self.path}: cannot be written ({error.strerror}): give another --run") from error
-        write_text(self.config_file, config_yaml)
 
     def reopen(self, config_yaml: str) -> None:
         """Make a run incomplete again, to train it further, with the same config but for its epochs."""
@@ -298,8 +299,10 @@ class Run:
             return reader(path)
         except FileNotFoundError as error:
             raise RunError(f"{path}: is missing from the run: train it again with ae train --overwrite") from error
-        except (RunError, MemoryError):
+        except (AeError, MemoryError):
             raise
+        except OSError as error:
+            raise unreadable(path, error) from error
         except Exception as error:  # a damaged file can fail its parser in any way
             raise RunError(f"{path}: is damaged ({one_line(error)[:120]}): train the run again") from error
 

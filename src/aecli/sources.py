@@ -10,7 +10,7 @@ from aecli import cache
 from aecli.arrays import HEAD_BYTES, ArrayFile, is_idx, open_idx, open_npy
 from aecli.decoded import Survey, Told, choose_target, survey_pictures, untold, write_decoded
 from aecli.decoding import Decoding
-from aecli.errors import DataError, did_you_mean
+from aecli.errors import DataError, did_you_mean, unreadable
 from aecli.files import write_text
 from aecli.manifest import Manifest, read_manifest
 from aecli.packed import open_gzip, open_npz
@@ -49,7 +49,7 @@ def open_source(path: Path, decoding: Decoding | None = None, told: Told = untol
             return _decoded(path, pictures, decoding, told)
         file = open_array(path, decoding)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}): check its permissions") from error
+        raise unreadable(path, error) from error
     _refuse_decoding(file, decoding)
     return file
 
@@ -135,7 +135,9 @@ def _surveyed(path: Path, pictures: Listing, listed: str, told: Told) -> Survey:
     entry = cache.cached(hashlib.sha256(listed.encode()).hexdigest(), str(path), 0, make)
     try:
         return Survey.from_json((entry.path / "survey.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError) as error:
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (ValueError, TypeError) as error:
         raise _damaged_copy(path) from error
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aecli.config import Config, to_yaml, varied
-from aecli.errors import AeError, RunError, WriteError
+from aecli.errors import AeError, RunError, WriteError, is_of_the_machine, one_line, unreadable
 from aecli.files import whole_name, write_text
 from aecli.health import collapse
 from aecli.lock import locked
@@ -162,6 +162,14 @@ class Study:
         """Whether this may be of a process that was killed before it wrote the study's config."""
         return path in (self.lock_file, self.plots_folder) or whole_name(path.name) == self.config_file.name
 
+    @property
+    def config_text(self) -> str:
+        """The study's config as it was written; ReadError where it cannot be read."""
+        try:
+            return self.config_file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise unreadable(self.config_file, error) from error
+
     def run(self, variant: Variant, seed: int) -> Run:
         """Return the run of a variant with a seed."""
         return Run(self.path / "runs" / _slug(variant.name) / str(seed))
@@ -226,8 +234,12 @@ def read_results(path: Path) -> list[Result]:
             results = [Result(**{k: _value(v, kinds[k]) for k, v in row.items()}) for row in csv.DictReader(file)]
         if any(Path(result.run).is_absolute() or ".." in Path(result.run).parts for result in results):
             raise ValueError("a run lies outside the study")
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise RunError(f"{path}: is missing or damaged: run ae compare again") from error
+    except OSError as error:
+        if is_of_the_machine(error):
+            raise unreadable(path, error) from error
+        raise RunError(f"{path}: is missing: run ae compare again") from error
+    except (KeyError, ValueError, TypeError) as error:
+        raise RunError(f"{path}: is damaged ({one_line(error)[:120]}): run ae compare again") from error
     return results
 
 

@@ -1,8 +1,8 @@
 """Worker processes that train the runs of a study, each with one TensorFlow and the images mapped, not copied.
 
-A worker keeps to one group of tasks while it can: what it has compiled serves the whole group. A run that fails,
-or whose worker dies, is tried once more, and its second failure is final; the others go on. A folder that cannot be
-written is no failure of the run: it ends them all. Workers that are ended leave a checkpoint of what they train.
+A worker keeps to one group of tasks while it can: what it has compiled serves the whole group. A run that fails, or
+whose worker dies, is tried once more, and its second failure is final; the others go on. A disk that cannot be written
+or read is no failure of a run: it ends them all. Workers that are ended leave a checkpoint of what they train.
 """
 
 import multiprocessing
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aecli.config import Config
-from aecli.errors import AeError, DataError, LockedError, WriteError, one_line
+from aecli.errors import AeError, DataError, LockedError, ReadError, WriteError, one_line
 from aecli.history import EpochRecord
 from aecli.progress import Progress, Silence
 from aecli.resuming import can_go_on
@@ -58,8 +58,8 @@ class Event:
 def train_all(tasks: Iterable[Task], workers: int, threads: int) -> Iterator[Event]:
     """Train every task in worker processes of some threads each; yield what happens, as it happens.
 
-    Closing the iterator ends the workers; the runs in flight keep a checkpoint. Raises WriteError when the folder of
-    a run cannot be written, or another process holds it.
+    Closing the iterator ends the workers; the runs in flight keep a checkpoint. Raises AeError when files
+    cannot be written or read, or another process holds the folder of a run.
     """
     pool = _Pool(threads)
     for task in tasks:
@@ -141,8 +141,8 @@ class _Pool:
         if kind in ("epoch", "collapsed") and worker.task:
             yield Event(kind, worker.task, *value)
             return
-        if kind == "unwritable":
-            raise WriteError(f"{value}; the same command goes on with what is not finished")
+        if kind == "ended":
+            raise AeError(f"{value}; the same command goes on with what is not finished")
         if worker.task:
             yield Event("done", worker.task) if kind == "done" else self._failed(worker.task, value)
             worker.task = None
@@ -228,8 +228,8 @@ def _work(connection: Connection) -> None:
 def _outcome(trainer: Trainer, task: Task, progress: Progress, signals: Signals) -> tuple[str, str | None]:
     try:
         train_task(trainer, task, progress, signals)
-    except (WriteError, LockedError) as error:
-        return "unwritable", one_line(error)
+    except (WriteError, ReadError, LockedError) as error:
+        return "ended", one_line(error)
     except AeError as error:
         return "failed", one_line(error)
     except Exception as error:

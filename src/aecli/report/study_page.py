@@ -54,7 +54,7 @@ def study_page(data: StudyData) -> Page:
         after=tuple(section for section in after if section.figures or (section.table and section.table.rows)),
         command=f"ae compare --config {data.study.config_file.name} --output reproduced",
         config_name=data.study.config_file.name,
-        config=data.study.config_file.read_text(encoding="utf-8"),
+        config=data.study.config_text,
         facts=(*_data_facts(data), *environment_facts(environments)),
     )
 
