@@ -16,7 +16,7 @@ import pytest
 from aecli.checkpoint import read_checkpoint
 from aecli.comparing import Unseen, compare
 from aecli.config import load_config, varied
-from aecli.errors import AeError, ConfigError, WriteError
+from aecli.errors import AeError, ConfigError
 from aecli.provenance import identity
 from aecli.run import Run
 from aecli.study import Result, Study, plan, read_results, seeds
@@ -299,7 +299,7 @@ def test_a_run_held_by_another_process_ends_the_study_and_is_not_counted_as_fail
     run = Run(Path("study/runs/relu/0"))
     with run.locked():
         Path("study/study.yaml").touch()
-        with pytest.raises(WriteError, match=r"study/runs/relu/0: is being trained by .* the same command goes on"):
+        with pytest.raises(AeError, match=r"study/runs/relu/0: is being trained by .* the same command goes on"):
             compared("study.vary={model.activation: [relu]}", "study.seeds=1")
         assert not run.failure_file.exists()
 
