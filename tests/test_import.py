@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from aecli.data import open_images
+from tests.conftest import python
 from tests.test_sources import IMAGES, idx, save_pictures
 
 
@@ -168,6 +170,38 @@ def test_labels_of_other_images_are_not_left_beside_new_ones(ae):
     result = ae("import", "q", "-o", "a.npy", "--overwrite")
     assert "a_labels.npy: is of other images" in result.stderr
     assert Path("a.npy").read_bytes() == before
+
+
+KILLED = """
+import os, signal, sys
+from aecli.cli.main import main
+replace, left = os.replace, int(sys.argv.pop(1))
+def killing(*names):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    replace(*names)
+os.replace = killing
+main()
+"""
+
+
+@pytest.mark.parametrize("renamed", [0, 1, 2])
+def test_an_import_killed_at_its_end_leaves_no_images_beside_labels_of_others(ae, renamed):
+    classes(dog=3, cat=2)
+    assert ae("import", "p", "-o", "a.npy").exit_code == 0
+    whole = [np.load(name) for name in ("a.npy", "a_labels.npy")]
+    assert ae("import", "p", "-o", "a.npy", "--shuffle", "1", "--overwrite").exit_code == 0
+    former = [np.load(name) for name in ("a.npy", "a_labels.npy")]
+    assert not np.array_equal(whole[1], former[1])
+    assert python(KILLED, str(renamed), "import", "p", "-o", "a.npy", "--overwrite").returncode == -signal.SIGKILL
+    if Path("a.npy").exists():
+        for name, values in zip(("a.npy", "a_labels.npy"), former, strict=True):
+            np.testing.assert_array_equal(np.load(name), values)
+    assert ae("import", "p", "-o", "a.npy", "--overwrite").exit_code == 0
+    for name, values in zip(("a.npy", "a_labels.npy"), whole, strict=True):
+        np.testing.assert_array_equal(np.load(name), values)
 
 
 @pytest.mark.parametrize("size", ["0", "64x", "x", "1e3", "999999"])

@@ -16,7 +16,7 @@ from aecli.arrays import ArrayFile
 from aecli.decoded import Told, choose_target, survey_pictures, untold, write_decoded
 from aecli.decoding import Decoding
 from aecli.errors import AeError, DataError
-from aecli.files import NpyWriter, refuse_output
+from aecli.files import NpyWriter, refuse_output, written_whole
 from aecli.labels import Labels, labels_beside
 from aecli.manifest import Manifest, ends, read_manifest
 from aecli.pictures import Listing
@@ -103,8 +103,10 @@ def import_images(
         )
         manifest.write(manifest_file)
         if labels is not None:
-            with NpyWriter(labels_file, labels.values.shape, "<i8") as writer:
-                writer.write(labels.values)
+            with written_whole(labels_file) as temporary:
+                np.save(temporary, labels.values.astype("<i8"))
+                # Former images must not be found beside the labels of these; these come in a moment.
+                images.unlink(missing_ok=True)
         notes = manifest.notes(images, OPTIONS if wanted.decoding.size is None else None)
         return Imported(images, manifest_file, labels_file if labels else None, manifest, notes)
 
