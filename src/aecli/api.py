@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from aecli.comparing import Compared, Unseen
 from aecli.comparing import compare as compare_config
 from aecli.config import NamedConfig, load_config, varied
+from aecli.files import written_whole
 from aecli.report import write_study_report
 from aecli.run import RUNS, Run, find_run
 from aecli.sources import source_name
@@ -108,5 +109,6 @@ def _file_of(images: ImagesOrFile, folder: Path) -> Path:
     path = folder.absolute().with_name(f"{folder.name}_images_{name}.npy")
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, array, allow_pickle=False)
+        with written_whole(path) as temporary:
+            np.save(temporary, array, allow_pickle=False)
     return path
