@@ -16,7 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aecli.config import load_config
+from aecli.errors import WriteError
+from aecli.progress import Silence
 from aecli.run import Run
+from aecli.training import train
 from tests.conftest import DIGITS, SMALL, python
 from tests.hostile import IMAGES, graph, header, idx_bytes, npy_bytes, png_bytes, shaped, zip_bomb, zipped
 
@@ -216,6 +220,22 @@ def test_a_training_on_a_full_disk_is_no_complete_run(ae, disk):
     assert pages > 12
     assert result.exit_code == 0
     assert ae("encode", DIGITS, "--run", "disk/run", "--output", "a.npy").exit_code == 0
+
+
+class Removing(Silence):
+    """Removes the folder of a training in the middle of it."""
+
+    def epoch(self, record, epochs):
+        shutil.rmtree("runs/gone")
+
+
+def test_a_run_whose_folder_vanishes_is_one_line():
+    config = load_config(None, (*SMALL, "training.checkpoint_seconds=0")).config
+    with pytest.raises(
+        WriteError, match=r"runs/gone/checkpoint-.*npz: cannot be written \(No such file or directory\)"
+    ):
+        train(config, Path("runs/gone"), progress=Removing())
+    assert not Path("runs/gone").exists()
 
 
 def test_a_study_on_a_full_disk_counts_no_run_as_failed_and_goes_on_with_room(ae, disk):
