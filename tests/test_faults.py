@@ -26,6 +26,7 @@ from tests.hostile import IMAGES, graph, header, idx_bytes, npy_bytes, png_bytes
 
 RUN_AE = "import sys; from aecli.cli.main import main; sys.argv[0] = 'ae'; main()"
 ZEROS = 200 * 2**20
+BRIEF_SETS = [f"--set={key}" for key in SMALL]
 
 
 # -- memory ---------------------------------------------------------------------------------------
@@ -130,6 +131,18 @@ def test_too_little_memory_for_tensorflow_is_one_line(megabytes):
         "ae: memory: there is not enough for this: free some, raise the limit (ulimit -v), or give smaller images\n"
     )
     assert not Path("runs").exists()
+
+
+def test_too_little_memory_for_the_workers_ends_a_study_and_counts_no_run_as_failed():
+    command = ["compare", "--quiet", "--seeds=1", "--activations=relu", "--workers=1", "--output=study", *BRIEF_SETS]
+    done = limited(command, 2000 * 2**20)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "ae: memory: there is not enough for the workers: give fewer --workers, free some, or raise the limit "
+        "(ulimit -v); the same command goes on with what is not finished\n"
+    )
+    assert "failed" not in Path("study/results.csv").read_text()
+    assert limited(command, resource.RLIM_INFINITY).returncode == 0
 
 
 # -- disk -----------------------------------------------------------------------------------------
@@ -241,7 +254,7 @@ def test_a_run_whose_folder_vanishes_is_one_line():
 def test_a_study_on_a_full_disk_counts_no_run_as_failed_and_goes_on_with_room(ae, disk):
     place = disk(4096 * 20)
     command = ["compare", "--activations=relu,linear", "--seeds=1", "--workers=1", "--quiet", "--output=disk/study"]
-    command += [f"--set={key}" for key in SMALL]
+    command += BRIEF_SETS
     line = require_refusal(ae(*command))
     assert "cannot be written (No space left on device)" in line
     assert not [file for file in place.rglob("failure.json") if json.loads(file.read_text())["state"] == "failed"]

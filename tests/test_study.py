@@ -235,6 +235,18 @@ def test_a_run_that_fails_does_not_stop_the_others_and_its_second_failure_is_fin
     assert again.events == []
 
 
+def test_a_run_that_fails_before_it_begins_is_counted_and_can_be_trained_anew():
+    """Its weights fit nowhere, so it fails before its folder is made."""
+    vary = "study.vary={model.hidden: [[], [1000000, 1000000]]}"
+    result, _ = compared(vary, "study.seeds=1")
+    assert [r.state for r in result.results] == ["collapsed", "failed"]
+    assert "do not fit in memory" in result.results[1].reason
+    assert Run(Path("study") / result.results[1].run).begun
+    again, progress = compared(vary, "study.seeds=1", overwrite=True)
+    assert again.results == result.results
+    assert [kind for kind, _, _ in progress.events].count("failed") == 1
+
+
 def test_a_network_that_learned_nothing_is_counted_as_collapsed():
     result, _ = compared("study.vary={training.learning_rate: [1e-9]}", "study.seeds=1")
     (run,) = result.results

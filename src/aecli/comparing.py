@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from aecli.config import Config
+from aecli.config import Config, to_yaml
 from aecli.decoded import Told, untold
 from aecli.errors import AeError
 from aecli.files import write_text
@@ -113,7 +113,7 @@ def _trained(
         for event in train_all(missing, workers, max(1, cores() // workers)):
             path = event.task.folder
             if event.kind == "failed":
-                Run(path).write_failure("failed", event.reason or "", 0, ATTEMPTS)
+                _mark_failed(Run(path), event)
             if event.kind in ("done", "failed"):
                 results[path] = study.result(*runs[path])
             progress.event(event, results.get(path))
@@ -121,6 +121,14 @@ def _trained(
         progress.close()
         study.write_results([results.get(path) or study.result(*runs[path]) for path in runs])
     return tuple(results[path] for path in runs)
+
+
+def _mark_failed(run: Run, event: Event) -> None:
+    """Mark a run as failed for good; it may have failed before its folder was made."""
+    with run.locked():
+        if not run.begun:
+            run.create(to_yaml(event.task.config), overwrite=False)
+        run.write_failure("failed", event.reason or "", 0, ATTEMPTS)
 
 
 def _finished(run: Run, wanted: str, overwrite: bool) -> bool:

@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -61,6 +62,13 @@ _OF_THE_FILE |= {errno.EINVAL}  # a place before the file's start, which a damag
 def is_of_the_machine(error: BaseException) -> bool:
     """Whether it is the machine that failed, its disk or its network, and not a file that is missing or odd."""
     return isinstance(error, OSError) and error.errno is not None and error.errno not in _OF_THE_FILE
+
+
+def is_of_memory(error: BaseException) -> bool:
+    """Whether there was not enough memory; a library that finds no room for itself is an import that fails."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, ImportError) and re.search("map segment|[Cc]annot allocate", str(error)) is not None
+    )
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

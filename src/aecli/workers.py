@@ -2,7 +2,8 @@
 
 A worker keeps to one group of tasks while it can: what it has compiled serves the whole group. A run that fails, or
 whose worker dies, is tried once more, and its second failure is final; the others go on. A disk that cannot be written
-or read is no failure of a run: it ends them all. Workers that are ended leave a checkpoint of what they train.
+or read is no failure of a run, nor is too little memory: it ends them all. Workers that are ended leave a checkpoint
+of what they train.
 """
 
 import multiprocessing
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aecli.config import Config
-from aecli.errors import AeError, DataError, LockedError, ReadError, WriteError, one_line
+from aecli.errors import AeError, DataError, LockedError, ReadError, WriteError, is_of_memory, one_line
 from aecli.history import EpochRecord
 from aecli.progress import Progress, Silence
 from aecli.resuming import can_go_on
@@ -233,6 +234,9 @@ def _outcome(trainer: Trainer, task: Task, progress: Progress, signals: Signals)
     except AeError as error:
         return "failed", one_line(error)
     except Exception as error:
+        if is_of_memory(error):
+            cure = "give fewer --workers, free some, or raise the limit (ulimit -v)"
+            return "ended", f"memory: there is not enough for the workers: {cure}"
         return "failed", f"{type(error).__name__}: {one_line(error)}"
     return "done", None
 

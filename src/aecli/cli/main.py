@@ -4,7 +4,6 @@ import atexit
 import errno
 import importlib
 import os
-import re
 import sys
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -12,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from aecli import __version__
-from aecli.errors import AeError, ConfigError, escaped
+from aecli.errors import AeError, ConfigError, escaped, is_of_memory
 
 # Command -> the line of help it has in the list. The rest of a command loads when it is used.
 COMMANDS = {
@@ -57,8 +56,7 @@ class Commands(click.Group):
                 _say(line)
             ctx.exit(1)
         except (MemoryError, ImportError) as error:
-            # A library that finds no room is an import that fails.
-            if isinstance(error, ImportError) and not re.search("map segment|[Cc]annot allocate", str(error)):
+            if not is_of_memory(error):
                 raise
             _say("memory: there is not enough for this: free some, raise the limit (ulimit -v), or give smaller images")
             ctx.exit(1)
