@@ -80,6 +80,17 @@ def test_neither_the_process_nor_its_folder_nor_its_environment_changes_a_bit(tm
     assert run.environment["machine"]["variables"] == ["TF_DETERMINISTIC_OPS=0"]
 
 
+def test_another_number_of_threads_is_named():
+    """Whether it changes a bit is the processor's affair; that it was another one is said either way."""
+    ae = [sys.executable, "-m", "aecli.cli.main"]
+    options = ["--run=a", "--set=model.latent_dim=4", "--set=training.epochs=2", "--threads=2"]
+    subprocess.run([*ae, "train", "--quiet", *options], check=True, capture_output=True)
+    for threads, named in (("1", True), ("2", False)):
+        done = subprocess.run([*ae, "verify", "a", f"--threads={threads}"], capture_output=True, text=True, check=False)
+        assert ("threads 2, now 1" in done.stdout + done.stderr) == named
+        assert named or (done.returncode == 0 and "identical" in done.stdout)
+
+
 def test_other_images_are_refused(run, ae, digits):
     np.save("other.npy", digits[::-1])
     done = ae("verify", str(run.path), "--data", "other.npy")
