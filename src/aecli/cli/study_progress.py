@@ -86,7 +86,8 @@ class _LiveTable(_Counted):
 
     def __init__(self) -> None:
         self.console = Console(file=MESSAGES, highlight=False, markup=False)
-        self.live = Live(console=self.console, transient=True, refresh_per_second=4)
+        # What rich puts in the place of `sys.stderr` would go around MESSAGES.
+        self.live = Live(console=self.console, transient=True, refresh_per_second=4, redirect_stderr=False)
         self.running: dict[str, str] = {}
 
     def note(self, message: str) -> None:

@@ -33,7 +33,7 @@ class _Messages:
             sys.stderr.write(text)
             sys.stderr.flush()
         except OSError:  # what is left in its buffer would fail again, wherever it is flushed next
-            sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+            sys.stderr = open(os.devnull, "w", errors="backslashreplace")  # noqa: SIM115
         return len(text)
 
     def __getattr__(self, name: str) -> Any:
@@ -160,6 +160,7 @@ class _Bar:
             rich_progress.TimeRemainingColumn(compact=True),
             console=Console(file=MESSAGES, highlight=False),
             transient=True,
+            redirect_stderr=False,  # what it puts in the place of `sys.stderr` would go around MESSAGES
         )
         self.task = self.progress.add_task("checking images", total=1, losses="", visible=False)
 
