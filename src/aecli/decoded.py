@@ -137,6 +137,7 @@ def _write(
         if not kept:
             _none_left(listing, unreadable)
         writer.end_after(len(kept))
+        writer.sync()
         return finish(_manifest(listing, survey, target, kept, ends(first, last), unreadable))
 
 

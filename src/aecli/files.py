@@ -135,6 +135,11 @@ class NpyWriter:
             os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             self._waiting = 0
 
+    def sync(self) -> None:
+        """Bring to the disk what was written: then nothing is left that could fail for want of room."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

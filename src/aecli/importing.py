@@ -16,7 +16,7 @@ from aecli.arrays import ArrayFile
 from aecli.decoded import Told, choose_target, survey_pictures, untold, write_decoded
 from aecli.decoding import Decoding
 from aecli.errors import AeError, DataError
-from aecli.files import NpyWriter, refuse_output, written_whole
+from aecli.files import NpyWriter, refuse_output
 from aecli.labels import Labels, labels_beside
 from aecli.manifest import Manifest, ends, read_manifest
 from aecli.pictures import Listing
@@ -103,8 +103,9 @@ def import_images(
         )
         manifest.write(manifest_file)
         if labels is not None:
-            with written_whole(labels_file) as temporary:
-                np.save(temporary, labels.values.astype("<i8"))
+            with NpyWriter(labels_file, labels.values.shape, "<i8") as writer:
+                writer.write(labels.values)
+                writer.sync()
                 # Former images must not be found beside the labels of these; these come in a moment.
                 images.unlink(missing_ok=True)
         notes = manifest.notes(images, OPTIONS if wanted.decoding.size is None else None)
@@ -197,6 +198,7 @@ def _import_arrays(sources: Sequence[Path], wanted: Wanted, output: Path, finish
             writer.write(native)
             ends_so_far = [ends_so_far[0] if ends_so_far else native[:1], native[-1:]]
             told("copying images", done, len(rows))
+        writer.sync()
         manifest = Manifest((), shape, dtype.str, ends(ends_so_far[0], ends_so_far[-1]), names)
         return finish(manifest, labels)
 
