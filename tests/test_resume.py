@@ -16,8 +16,9 @@ import pytest
 from aecli import feed as feed_module
 from aecli.checkpoint import read_checkpoint
 from aecli.config import load_config
-from aecli.errors import AeError, RunError
+from aecli.errors import AeError, ReadError, RunError
 from aecli.progress import Silence
+from aecli.resuming import can_go_on
 from aecli.run import Run
 from aecli.stopping import Signals, Stopped, exit_code
 from aecli.training import Trainer, train
@@ -141,6 +142,18 @@ def test_a_study_goes_on_with_a_run_that_was_cut_short(digits):
         assert Run(Path(name)).checkpoint_files == []
 
 
+def test_a_study_does_not_train_a_run_anew_because_its_disk_fails():
+    if not Path("/proc/self/mem").exists():
+        pytest.skip("needs /proc/self/mem, whose first byte is an input/output error")
+    run = stopped("parts")
+    config = load_config(run.config_file).config
+    assert can_go_on(run, config)
+    run.config_file.unlink()
+    run.config_file.symlink_to("/proc/self/mem")
+    with pytest.raises(ReadError, match="Input/output error"):
+        can_go_on(run, config)
+
+
 def test_a_complete_run_is_left_as_it_is(trained):
     before = trained.metrics_file.stat().st_mtime_ns
     assert train(load_config(trained.config_file).config, trained.path, resume=True).metrics == trained.metrics
@@ -157,6 +170,19 @@ def test_the_last_two_checkpoints_are_kept_and_a_torn_one_is_left_out():
     assert result(run_training("parts", resume=True, progress=listener)) == expected
     assert any(str(newest) in note and "damaged" in note for note in listener.notes)
     assert any("goes on in epoch" in note for note in listener.notes)
+
+
+def test_the_checkpoint_gone_on_from_is_kept_until_two_others_are_written():
+    """A newer one that is damaged is worth nothing, and must not take its place."""
+    run = stopped("parts", after=40)
+    good, newest = run.checkpoint_files
+    newest.write_bytes(b"torn")
+    stopped("parts", after=1, resume=True)
+    assert good in run.checkpoint_files
+    assert newest not in run.checkpoint_files
+    for file in run.checkpoint_files:
+        read_checkpoint(file)
+    assert len(run.checkpoint_files) == 2
 
 
 def test_a_changed_byte_of_a_checkpoint_is_found_or_changes_nothing():

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -247,6 +248,14 @@ def test_a_run_that_fails_before_it_begins_is_counted_and_can_be_trained_anew():
     assert [kind for kind, _, _ in progress.events].count("failed") == 1
 
 
+def test_a_run_that_fails_in_the_place_of_a_former_one_has_not_its_numbers(copied):
+    run = Run(Path("study/runs/relu/0"))
+    assert run.state == "complete"
+    only = "study.vary={model.activation: [relu]}"
+    result, _ = compared(only, "study.seeds=1", "model.hidden=[1000000, 1000000]", overwrite=True)
+    assert (result.results[0].state, result.results[0].mse, run.state) == ("failed", None, "failed")
+
+
 def test_a_network_that_learned_nothing_is_counted_as_collapsed():
     result, _ = compared("study.vary={training.learning_rate: [1e-9]}", "study.seeds=1")
     (run,) = result.results
@@ -299,7 +308,7 @@ def test_a_study_that_is_told_to_stop_keeps_a_checkpoint_of_every_run_in_trainin
 
 def test_a_study_in_work_is_refused_to_another_process(copied, ae):
     command = ["compare", "--output=study", "--activations=relu,linear", "--seeds=2", *(f"--set={key}" for key in TINY)]
-    with copied.begun(config_of(VARY)):
+    with copied.locked(config_of(VARY)):
         done = ae(*command)
     assert done.exit_code == 1
     assert f"study: is being trained by process {os.getpid()} since 20" in done.stderr
@@ -307,13 +316,25 @@ def test_a_study_in_work_is_refused_to_another_process(copied, ae):
     assert ae(*command).exit_code == 0
 
 
-def test_a_run_held_by_another_process_ends_the_study_and_is_not_counted_as_failed():
-    run = Run(Path("study/runs/relu/0"))
-    with run.locked():
-        Path("study/study.yaml").touch()
-        with pytest.raises(AeError, match=r"study/runs/relu/0: is being trained by .* the same command goes on"):
-            compared("study.vary={model.activation: [relu]}", "study.seeds=1")
-        assert not run.failure_file.exists()
+def test_a_study_waits_for_a_run_that_another_process_holds_for_a_moment():
+    """As the workers of a study that was killed do, for their checkpoints."""
+    run, started = Run(Path("study/runs/relu/0")), time.monotonic()
+
+    def hold() -> None:
+        with run.locked():
+            held.set()
+            time.sleep(8)
+
+    held = threading.Event()
+    holding = threading.Thread(target=hold)
+    holding.start()
+    held.wait()
+    Path("study/study.yaml").touch()
+    (result, progress) = compared("study.vary={model.activation: [relu]}", "study.seeds=1")
+    holding.join()
+    assert time.monotonic() - started > 8
+    assert progress.trained == [("relu", 0)]
+    assert result.results[0].state != "failed"
 
 
 def test_a_killed_study_leaves_no_process_and_goes_on_where_it_was():

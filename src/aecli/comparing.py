@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -79,7 +80,7 @@ def compare(
                 check_fit(variant.config, each)
     data = {"data": data_fields(train), "test": test and data_fields(test)}
     study = Study(folder)
-    with study.begun(config):
+    with study.locked(config):
         results = _trained(study, config, data, progress, workers, overwrite)
         summary = summarise(results, config.study.metric)
         about = {"format_version": FORMAT_VERSION, "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **data}
@@ -109,6 +110,10 @@ def _trained(
     progress.planned(variants, its_seeds, list(results.values()))
     # By all runs, not by those that are missing: the threads change the last bits of a result.
     workers = min(workers or cores(), len(runs))
+
+    def write_results() -> None:
+        study.write_results([results.get(path) or study.result(*runs[path]) for path in runs])
+
     try:
         for event in train_all(missing, workers, max(1, cores() // workers)):
             path = event.task.folder
@@ -117,17 +122,21 @@ def _trained(
             if event.kind in ("done", "failed"):
                 results[path] = study.result(*runs[path])
             progress.event(event, results.get(path))
+    except BaseException:
+        with suppress(AeError):  # what ended the study is what the user should hear of
+            write_results()
+        raise
     finally:
         progress.close()
-        study.write_results([results.get(path) or study.result(*runs[path]) for path in runs])
+    write_results()
     return tuple(results[path] for path in runs)
 
 
 def _mark_failed(run: Run, event: Event) -> None:
-    """Mark a run as failed for good; it may have failed before its folder was made."""
+    """Mark a run as failed for good; it may have failed before its folder was made, or made anew."""
     with run.locked():
-        if not run.begun:
-            run.create(to_yaml(event.task.config), overwrite=False)
+        if not run.begun or run.state == "complete":
+            run.create(to_yaml(event.task.config), overwrite=True)
         run.write_failure("failed", event.reason or "", 0, ATTEMPTS)
 
 

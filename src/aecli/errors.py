@@ -22,6 +22,10 @@ class DataError(AeError):
     """Images or latents cannot be used."""
 
 
+class OtherImagesError(DataError):
+    """Images are not those that a run was begun on."""
+
+
 class NotFiniteError(DataError):
     """Some values are NaN or infinite; carries the first images that have them, by row."""
 
@@ -62,6 +66,11 @@ _OF_THE_FILE |= {errno.EINVAL}  # a place before the file's start, which a damag
 def is_of_the_machine(error: BaseException) -> bool:
     """Whether it is the machine that failed, its disk or its network, and not a file that is missing or odd."""
     return isinstance(error, OSError) and error.errno is not None and error.errno not in _OF_THE_FILE
+
+
+def is_of_the_disk(error: BaseException) -> bool:
+    """Whether a file could not be written or read for reasons that lie outside of it."""
+    return isinstance(error, (WriteError, ReadError, PermissionError)) or is_of_the_machine(error)
 
 
 def is_of_memory(error: BaseException) -> bool:

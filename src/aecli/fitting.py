@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from aecli.checkpoint import Checkpoint, State
 from aecli.config import Config, to_yaml
-from aecli.errors import AeError, ReadError, TrainingError, WriteError, one_line
+from aecli.errors import AeError, TrainingError, is_of_the_disk, one_line
 from aecli.feed import Feed
 from aecli.health import LayerHealth, collapse
 from aecli.history import EpochRecord
 from aecli.prepare import Prepared, feeds
 from aecli.progress import Progress, Stages
 from aecli.provenance import course, differences
-from aecli.resuming import Keeper, check_images, find_checkpoint
+from aecli.resuming import Found, Keeper, check_images, find_checkpoint
 from aecli.run import Run
 from aecli.stopping import Signals, Stopped
 
@@ -93,14 +93,17 @@ class Training:
 
     def begin(self, about: Mapping[str, Any], overwrite: bool, resume: bool) -> State | None:
         """Begin the run's folder, or take it up again; return the state to go on from, None for the beginning."""
-        start = self._reopen(about) if resume else None
+        found = self._reopen(about) if resume else None
         if not resume:
             self.run.create(to_yaml(self.config), overwrite)
         self.run.write_environment({**about, "config": self.name})
         self.run.write_split(self.prepared.split)
-        return start
+        if found is None:
+            return None
+        self.keeper.go_on_from(found.file)
+        return found.checkpoint.state
 
-    def _reopen(self, about: Mapping[str, Any]) -> State | None:
+    def _reopen(self, about: Mapping[str, Any]) -> Found | None:
         before = self.run.environment if self.run.environment_file.is_file() else None
         if before:
             check_images(self.run, about)
@@ -115,10 +118,10 @@ class Training:
         if found is None:
             self.progress.note(f"{self.run.path}: has no checkpoint yet: trained from the beginning")
             return None
-        self.records.extend(found.records)
-        self.health.extend(found.health)
-        self.progress.note(f"{self.run.path}: goes on in epoch {found.state.cursor.epoch}")
-        return found.state
+        self.records.extend(found.checkpoint.records)
+        self.health.extend(found.checkpoint.health)
+        self.progress.note(f"{self.run.path}: goes on in epoch {found.checkpoint.state.cursor.epoch}")
+        return found
 
     @cached_property
     def keeper(self) -> Keeper:
@@ -184,11 +187,9 @@ class Training:
         except KeyboardInterrupt as error:
             self._mark("interrupted", f"stopped by {error}" if isinstance(error, Stopped) else "stopped by the user")
             raise
-        except (WriteError, ReadError) as error:  # the training itself is well: with the disk mended it can go on
-            self._mark("interrupted", one_line(error))
-            raise
         except Exception as error:
-            self._mark("failed", one_line(error))
+            # Where the disk failed, the training itself is well: with the disk mended it can go on.
+            self._mark("interrupted" if is_of_the_disk(error) else "failed", one_line(error))
             raise
 
     def _precision(self) -> Literal["float32", "mixed"]:
@@ -201,7 +202,7 @@ class Training:
         return wanted
 
     def _mark(self, state: Literal["failed", "interrupted"], reason: str) -> None:
-        with contextlib.suppress(AeError):  # a full disk must not hide why the training ended
+        with contextlib.suppress(AeError, OSError):  # a full disk must not hide why the training ended
             self.run.write_failure(state, reason, len(self.records))
             self.run.write_history(self.records)
             self.run.write_health(self.health)

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from aecli.checkpoint import Checkpoint, State, read_checkpoint, write_checkpoint
 from aecli.config import Config, load_config
-from aecli.errors import ConfigError, DataError, RunError
+from aecli.errors import ConfigError, OtherImagesError, ReadError, RunError
 from aecli.provenance import with_absolute_paths
 from aecli.run import Run
 
@@ -28,9 +30,14 @@ class Keeper:
     """
 
     def __init__(self, run: Run, seconds: float, checkpoint: Callable[[State], Checkpoint], brief: bool) -> None:
+        self._last_file: Path | None = None
         self._run, self._seconds, self._checkpoint, self._brief = run, seconds, checkpoint, brief
         self._last, self._cost = time.perf_counter(), FIRST_COST
         self.spent = 0.0
+
+    def go_on_from(self, file: Path) -> None:
+        """Keep this checkpoint as the last one."""
+        self._last_file = file
 
     def due(self, after: Literal["call", "epoch", "end"]) -> bool:
         """Whether a checkpoint should be written at this pause."""
@@ -43,10 +50,12 @@ class Keeper:
 
     def keep(self, state: Callable[[], State]) -> None:
         """Write a checkpoint of the state."""
-        started, before = time.perf_counter(), self._run.checkpoint_files
-        write_checkpoint(self._run.next_checkpoint_file, self._checkpoint(state()))
-        for file in before[:-1]:
-            file.unlink(missing_ok=True)
+        started, before, file = time.perf_counter(), self._run.checkpoint_files, self._run.next_checkpoint_file
+        write_checkpoint(file, self._checkpoint(state()))
+        for other in before:
+            if other != self._last_file:
+                other.unlink(missing_ok=True)
+        self._last_file = file
         self._last = time.perf_counter()
         self._cost = self._last - started
         self.spent += self._cost
@@ -108,32 +117,44 @@ def _differences(own: Config, config: Config) -> list[tuple[str, Any, Any]]:
 
 
 def check_images(run: Run, data: Mapping[str, Any]) -> None:
-    """Raise DataError where the images are not those that the run was begun on."""
+    """Raise OtherImagesError where the images are not those that the run was begun on."""
     for part in ("data", "test"):
         before, now = run.environment.get(part), data[part]
         if bool(before) != bool(now):
-            raise DataError(f"{run.path}: was begun {'with' if before else 'without'} data.test: leave it as it was")
+            how = "with" if before else "without"
+            raise OtherImagesError(f"{run.path}: was begun {how} data.test: leave it as it was")
         if before and before["sha256"] != now["sha256"]:
-            raise DataError(
+            raise OtherImagesError(
                 f"{now['file']}: its SHA-256 is {now['sha256'][:12]}..., that of the images the run was begun on "
                 f"{before['sha256'][:12]}...: give the same images, or another --run"
             )
 
 
-def find_checkpoint(run: Run, course: str, streamed: bool, note: Callable[[str], None]) -> Checkpoint | None:
+@dataclass(frozen=True)
+class Found:
+    """A checkpoint to go on from, and its file."""
+
+    file: Path
+    checkpoint: Checkpoint
+
+
+def find_checkpoint(run: Run, course: str, streamed: bool, note: Callable[[str], None]) -> Found | None:
     """Return the newest checkpoint of this course; those that are newer but of no use go when others are written.
 
-    Raises RunError where the images no longer come in the same order, being streamed or not.
+    Raises RunError where the images no longer come in the same order, being streamed or not, ReadError where the
+    disk fails.
     """
     for file in reversed(run.checkpoint_files):
         try:
             checkpoint = read_checkpoint(file)
+        except ReadError as error:
+            raise ReadError(f"{error}, or move it away to go on from what is older") from error
         except RunError as error:
             note(f"{error}: left out")
         else:
             if checkpoint.course == course:
                 if checkpoint.streamed == streamed:
-                    return checkpoint
+                    return Found(file, checkpoint)
                 raise RunError(
                     f"{run.path}: its images were {'streamed' if checkpoint.streamed else 'held in memory'} and now "
                     f"would not be: set data.memory_budget so that they are"

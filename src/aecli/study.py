@@ -140,7 +140,7 @@ class Study:
         self.plots_folder = path / "plots"
 
     @contextmanager
-    def begun(self, config: Config) -> Iterator[None]:
+    def locked(self, config: Config) -> Iterator[None]:
         """Make the folder, write the study's config, and hold the folder's lock while the block runs.
 
         Raises AeError where something else is there, or another process works on the study.

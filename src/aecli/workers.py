@@ -2,8 +2,8 @@
 
 A worker keeps to one group of tasks while it can: what it has compiled serves the whole group. A run that fails, or
 whose worker dies, is tried once more, and its second failure is final; the others go on. A disk that cannot be written
-or read is no failure of a run, nor is too little memory: it ends them all. Workers that are ended leave a checkpoint
-of what they train.
+or read is no failure of a run: it ends them all. Workers that are ended leave a checkpoint of what they train, but not
+of what they export and measure.
 """
 
 import multiprocessing
@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aecli.config import Config
-from aecli.errors import AeError, DataError, LockedError, ReadError, WriteError, is_of_memory, one_line
+from aecli.errors import AeError, LockedError, OtherImagesError, is_of_memory, is_of_the_disk, one_line
 from aecli.history import EpochRecord
 from aecli.progress import Progress, Silence
 from aecli.resuming import can_go_on
@@ -113,11 +113,13 @@ class _Pool:
 
     def end(self) -> None:
         """End all workers, each after a checkpoint of the run that it trains; when interrupted, at once."""
+        deadline = time.monotonic() + SECONDS_TO_END
         try:
             for worker in self.workers:
                 worker.process.terminate()
+                worker.connection.close()  # nobody listens any more: it must not wait for that
             for worker in self.workers:
-                worker.process.join(SECONDS_TO_END)
+                worker.process.join(max(0.0, deadline - time.monotonic()))
         finally:
             for worker in self.workers:
                 worker.process.kill()
@@ -216,34 +218,45 @@ class _Relay(Silence):
 def _work(connection: Connection) -> None:
     """Train what comes through the connection until None does, or the study ends its worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the study ends its workers by SIGTERM
-    with suppress(Stopped), Signals() as signals:
+    with suppress(Stopped, EOFError, OSError), Signals() as signals:
         threading.Thread(target=_end_with_parent, daemon=True).start()
         # What native libraries print would tear the study's table; errors travel through the connection.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         trainer = Trainer("cpu", brief=True)
         connection.send(("ready", None))
         while (task := connection.recv()) is not None:
-            connection.send(_outcome(trainer, task, _Relay(connection), signals))
+            outcome = _outcome(trainer, task, _Relay(connection), signals)
+            signals.look()  # one that came while the run failed
+            connection.send(outcome)
 
 
 def _outcome(trainer: Trainer, task: Task, progress: Progress, signals: Signals) -> tuple[str, str | None]:
     try:
-        train_task(trainer, task, progress, signals)
-    except (WriteError, ReadError, LockedError) as error:
-        return "ended", one_line(error)
-    except AeError as error:
-        return "failed", one_line(error)
+        _when_free(lambda: train_task(trainer, task, progress, signals))
     except Exception as error:
-        if is_of_memory(error):
+        if isinstance(error, ImportError) and is_of_memory(error):  # without TensorFlow nothing can be trained
             cure = "give fewer --workers, free some, or raise the limit (ulimit -v)"
             return "ended", f"memory: there is not enough for the workers: {cure}"
-        return "failed", f"{type(error).__name__}: {one_line(error)}"
+        reason = one_line(error) if isinstance(error, AeError) else f"{type(error).__name__}: {one_line(error)}"
+        return "ended" if is_of_the_disk(error) or isinstance(error, LockedError) else "failed", reason
     return "done", None
+
+
+def _when_free(train: Callable[[], None]) -> None:
+    """Train a run when nobody else does: the workers of a study that was killed take a moment for their checkpoints."""
+    deadline = time.monotonic() + SECONDS_TO_END
+    while True:
+        try:
+            return train()
+        except LockedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def train_task(trainer: Trainer, task: Task, progress: Progress, signals: Signals | None = None) -> None:
     """Train a run, from its last checkpoint where it has one of the same config and images."""
-    with suppress(DataError):
+    with suppress(OtherImagesError):
         if can_go_on(Run(task.folder), task.config):
             trainer.train(task.config, task.folder, task.name, resume=True, progress=progress, signals=signals)
             return

@@ -66,7 +66,8 @@ def command(
         with Signals(), reading(quiet) as told:
             compared = compare(named.config, folder, progress, workers, overwrite, told)
     except KeyboardInterrupt as stopped:
-        progress.note(f"stopped: {folder} keeps what was trained; the same command goes on from there")
+        kept = f"{folder} keeps what was trained; the same command goes on from there"
+        progress.note(f"stopped: {kept if (folder / 'runs').is_dir() else 'nothing was trained yet'}")
         raise SystemExit(exit_code(stopped)) from None
     from aecli.report import write_study_report
 
