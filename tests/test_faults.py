@@ -217,6 +217,17 @@ def test_a_full_disk_leaves_the_output_complete_or_absent(command, ae, run, disk
     assert refused
 
 
+def test_the_way_on_is_not_that_of_a_former_run(ae, disk):
+    """What could not be overwritten has another config."""
+    place = disk(10**8)
+    run = ["train", "--quiet", "--run=disk/run", *BRIEF_SETS]
+    assert ae(*run).exit_code == 0
+    (place / "run" / "metrics.json").unlink()
+    subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+    assert "go on with" not in require_refusal(ae(*run, "--overwrite", "--set=training.seed=9"))
+    assert "go on with: ae train --resume --run disk/run" in require_refusal(ae(*run, "--overwrite"))
+
+
 def test_a_training_on_a_full_disk_is_no_complete_run(ae, disk):
     sets = [part for key in SMALL for part in ("--set", key)]
     for pages in (1, 4, 12, 30, 10_000):
@@ -253,7 +264,7 @@ def test_a_run_whose_folder_vanishes_is_one_line():
 
 def test_a_study_on_a_full_disk_counts_no_run_as_failed_and_goes_on_with_room(ae, disk):
     place = disk(4096 * 20)
-    command = ["compare", "--activations=relu,linear", "--seeds=1", "--workers=1", "--quiet", "--output=disk/study"]
+    command = ["compare", "--activations=relu,linear", "--seeds=1", "--workers=2", "--quiet", "--output=disk/study"]
     command += BRIEF_SETS
     line = require_refusal(ae(*command))
     assert "cannot be written (No space left on device)" in line
@@ -338,6 +349,36 @@ def test_messages_that_nobody_can_read_do_not_end_the_work(case):
     os.close(stderr)
     assert done.returncode == 0
     assert "PCA-16" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command", [BRIEFLY, ["compare", "--seeds=2", "--activations=relu", *BRIEF_SETS]], ids=lambda c: c[0]
+)
+def test_a_terminal_that_is_closed_ends_nothing(command):
+    """Its progress bar is drawn again and again, its notes come in between."""
+    terminal, stderr = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN_AE, *command], stdout=subprocess.PIPE, stderr=stderr, text=True
+    )
+    os.close(stderr)
+    os.read(terminal, 1)
+    os.close(terminal)
+    said, _ = process.communicate()
+    assert process.returncode == 0
+    assert "PCA-" in said
+
+
+def test_what_the_system_refuses_is_one_line():
+    """To root nothing is refused, so this one is a loop of links where a folder should be."""
+    Path("loop").symlink_to("loop")
+    for command in (
+        ["train", "--run=loop/run"],
+        ["compare", "--output=loop/s"],
+        ["encode", str(DIGITS), "--run=loop/run"],
+    ):
+        done = subprocess.run([sys.executable, "-c", RUN_AE, *command], capture_output=True, text=True, check=False)
+        assert done.returncode == 1, command
+        assert done.stderr.splitlines()[-1].startswith("ae: loop"), done.stderr
 
 
 def test_a_process_without_standard_input_and_error_works():

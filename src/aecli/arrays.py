@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.errors import DataError, one_line, unreadable
+from aecli.errors import AeError, DataError, one_line, unreadable
 from aecli.images import Stored
 
 HEAD_BYTES = 16 * 2**10
@@ -94,7 +94,9 @@ class ArrayFile:
         except (OSError, ValueError) as error:
             raise self._changed(error) from error
 
-    def _changed(self, error: Exception) -> DataError:
+    def _changed(self, error: Exception) -> AeError:
+        if isinstance(error, OSError) and error.errno is not None:
+            return unreadable(self.path, error)
         return DataError(f"{self.path}: changed while it was read ({one_line(error)}): run the command again")
 
 

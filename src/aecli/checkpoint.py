@@ -101,6 +101,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         if not np.array_equal(arrays.pop("sha256"), _digest(arrays)):
             raise ValueError("its checksum is another")
         return _checkpoint(arrays)
+    except MemoryError:
+        raise
     except OSError as error:
         raise unreadable(path, error) from error
     except Exception as error:  # a damaged file can fail its parser in any way

@@ -17,7 +17,7 @@ from aecli.augmentation import Augmentation
 from aecli.config_problems import brief, dotted, in_order, is_other_alternative, problem
 from aecli.corruption import Corruption
 from aecli.decoding import Color, Decoding, Fit
-from aecli.errors import ConfigError, did_you_mean
+from aecli.errors import ConfigError, did_you_mean, unreadable
 from aecli.fields import Choice, ChoiceOf, Parameter, Section, parse_choice
 from aecli.models import DenseModel
 from aecli.package_files import packaged
@@ -305,7 +305,7 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: not UTF-8 text: save it as UTF-8"]) from error
     except OSError as error:
-        raise ConfigError([f"{path}: cannot be read ({error.strerror}): check its permissions and the disk"]) from error
+        raise unreadable(path, error) from error
 
 
 def to_yaml(config: Config) -> str:

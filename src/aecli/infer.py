@@ -17,7 +17,7 @@ from aecli.baselines import Baselines
 from aecli.data import ImageSource, chunk_slices, images_of, scan
 from aecli.decoded import Told, untold
 from aecli.decoding import Color, Decoding, Fit
-from aecli.errors import DataError, RunError, escaped, one_line, unreadable
+from aecli.errors import DataError, ReadError, RunError, escaped, one_line, unreadable
 from aecli.images import ImageFormat, Images, Stored
 from aecli.metrics import METRICS, Means, PerImage, mse, per_image
 from aecli.onnx_file import read_graph
@@ -120,6 +120,8 @@ def reopen_images(run: Run, fields: Mapping[str, Any], cure: str, *, name_only: 
     try:
         file = open_source(path, decoding)
         unchanged = file.fingerprint() == fields["sha256"]
+    except ReadError as error:
+        raise RunError(f"{where} cannot be read: {cure}") from error
     except DataError:
         unchanged = False
     if not unchanged:

@@ -33,7 +33,8 @@ def read_arrays(path: Path, required: Sequence[str] | None = None, optional: Seq
             return {name: _array(archive, f"{name}.npy") for name in names}
     except zipfile.BadZipFile:
         with path.open("rb") as file:
-            file.read(1)  # `zipfile` takes a disk that fails for a bad archive: here it raises what is wrong
+            while file.read(2**20):  # `zipfile` takes a disk that fails for a bad archive: here it raises what is wrong
+                pass
         raise
 
 

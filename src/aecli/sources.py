@@ -40,7 +40,7 @@ PACKED = (".npz", ".gz")
 def open_source(path: Path, decoding: Decoding | None = None, told: Told = untold) -> ArrayFile:
     """Open images or latents as an array: an array file as it is, pictures decoded into the cache.
 
-    `decoding` says what pictures become; an array must be so already. Raises DataError.
+    `decoding` says what pictures become; an array must be so already. Raises DataError, and ReadError.
     """
     decoding = decoding or Decoding()
     try:
@@ -77,7 +77,7 @@ def list_pictures(path: Path) -> Listing | None:
 
 
 def require_source(path: Path) -> None:
-    """Raise DataError unless a path is a folder or a file of a kind that can be opened; nothing of it is read."""
+    """Raise DataError or ReadError unless a path is a folder or a file that can be opened; nothing of it is read."""
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
@@ -85,7 +85,7 @@ def require_source(path: Path) -> None:
     try:
         exists, is_folder, is_file = path.exists(), path.is_dir(), path.is_file()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}): check the path") from error
+        raise unreadable(path, error) from error
     if is_folder:
         return
     if not exists:

@@ -14,7 +14,7 @@ from aecli.check.survey import Survey, survey
 from aecli.check.values import value_findings
 from aecli.config import Config
 from aecli.data import ImageSource, Split
-from aecli.errors import ConfigError, DataError, NotFiniteError
+from aecli.errors import ConfigError, DataError, NotFiniteError, ReadError
 from aecli.findings import Finding, before_training
 from aecli.prepare import Prepared, check_fit, open_data, require_files, split_of
 from aecli.progress import Progress, Silence
@@ -77,7 +77,7 @@ def check(config: Config, progress: Progress | None = None) -> Checked:
                 Finding("note", "not_finite_rows", f"the first images with NaN or infinite values: {rows}"),
             )
         )
-    except DataError as error:
+    except (DataError, ReadError) as error:
         return Checked((Finding("error", "not_images", str(error)),))
     sources = [train] if test is None else [train, test]
     findings: list[Finding] = []

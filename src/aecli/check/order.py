@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.check.survey import Survey, Values
-from aecli.errors import DataError
+from aecli.errors import DataError, ReadError
 from aecli.findings import Finding, count_of
 from aecli.sources import open_source
 
@@ -26,7 +26,7 @@ def order_findings(survey: Survey) -> Iterable[Finding]:
     if path is not None:
         try:
             labels = _read_labels(path, len(survey.source))
-        except DataError as error:
+        except (DataError, ReadError) as error:
             yield Finding("warning", "labels", str(error))
         else:
             yield from _classes(path, labels)

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from aecli import __version__
-from aecli.errors import AeError, ConfigError, escaped, is_of_memory
+from aecli.errors import AeError, ConfigError, escaped, is_of_memory, is_of_the_disk
 
 # Command -> the line of help it has in the list. The rest of a command loads when it is used.
 COMMANDS = {
@@ -61,9 +61,14 @@ class Commands(click.Group):
             _say("memory: there is not enough for this: free some, raise the limit (ulimit -v), or give smaller images")
             ctx.exit(1)
         except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
+            if error.filename is None:
                 raise
-            _say(f"{str(error.filename)[:60]}...: the name is too long: give a shorter one")
+            if error.errno == errno.ENAMETOOLONG:
+                _say(f"{str(error.filename)[:60]}...: the name is too long: give a shorter one")
+            elif is_of_the_disk(error):
+                _say(f"{os.fsdecode(error.filename)}: {error.strerror}: check its permissions and the disk")
+            else:
+                raise
             ctx.exit(1)
 
 
@@ -110,8 +115,8 @@ def _open_standard_files() -> None:
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)  # as these three are
     os.close(number)
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
-    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    sys.stdout = sys.stdout or open(os.devnull, "w", errors="backslashreplace")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", errors="backslashreplace")  # noqa: SIM115
 
 
 def _is_of_output(error: OSError) -> bool:

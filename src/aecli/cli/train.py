@@ -21,7 +21,7 @@ from aecli.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from aecli.config import NamedConfig
+    from aecli.config import Config, NamedConfig
     from aecli.run import Run
 
 
@@ -106,7 +106,7 @@ def _train(
     quiet: bool,
 ) -> "Run":
     from aecli.cli.terminal import training_progress
-    from aecli.errors import WriteError
+    from aecli.errors import AeError, ReadError, WriteError
     from aecli.nn.quiet import native_stderr_silenced
     from aecli.run import Run
     from aecli.stopping import Signals, exit_code
@@ -134,18 +134,25 @@ def _train(
             )
         except KeyboardInterrupt as stopped:
             progress.close()
-            progress.note(f"stopped: {_cure(Run(folder), device) or 'nothing was written'}")
+            progress.note(f"stopped: {_cure(Run(folder), named.config, device) or 'nothing was written'}")
             raise SystemExit(exit_code(stopped)) from None
-        except WriteError as error:
-            cure = _cure(Run(folder), device)
-            raise WriteError(f"{error}; {cure}" if cure else str(error)) from error
+        except (WriteError, ReadError) as error:
+            cure = _cure(Run(folder), named.config, device)
+            raise AeError(f"{error}; {cure}" if cure else str(error)) from error
         finally:
             progress.close()
 
 
-def _cure(run: "Run", device: str) -> str | None:
-    """Return how to go on with a run that did not reach its end, None where there is nothing to go on with."""
-    if run.state == "complete" or not run.config_file.is_file():
+def _cure(run: "Run", config: "Config", device: str) -> str | None:
+    """Return how to go on with a run that did not reach its end, None where this training has none there."""
+    from aecli.errors import AeError
+    from aecli.resuming import check_config
+
+    try:
+        if run.state == "complete" or not run.config_file.is_file():
+            return None
+        check_config(run, config)
+    except (AeError, OSError):
         return None
     options = ["--run", shlex.quote(str(run.path))]
     options += ["--device", device] if device != "auto" else []

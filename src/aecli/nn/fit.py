@@ -76,13 +76,14 @@ def fit(
         for position in program.train(train, training.seed, cursor):
             cursor = position
             pause("call")
-        trained, validated = time.perf_counter(), Cursor()
+        validated, since = Cursor(), time.perf_counter()
         for position in program.validate(validation, training.seed):
             validated = position
+            validation_seconds += time.perf_counter() - since
             pause("call")
+            since = time.perf_counter()
         loss, val_loss = cursor.total / len(train), validated.total / len(validation)
         ended = time.perf_counter()
-        validation_seconds += ended - trained
         record = EpochRecord(cursor.epoch, loss, val_loss, program.learning_rate, ended - began)
         on_epoch(record, program.look(cursor.epoch, sample))
         if not (math.isfinite(loss) and math.isfinite(val_loss)):
