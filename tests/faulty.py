@@ -185,7 +185,7 @@ def commands(kind: int, error: int) -> Found:
                 "command": name,
                 "at": at,
                 "code": result.exit_code if ours else "".join(traceback.format_exception(*result.exc_info)[-4:]),
-                "lines": [line for line in result.stderr.splitlines() if line.startswith("ae: ")],
+                "lines": [line for line in result.output.splitlines() if line.startswith(("ae: ", "error"))],
                 "hidden": [str(path) for folder in ("out", "cache") for path in Path(folder).rglob(".*")],
                 "torn": [path for path, digest in contents().items() if whole.get(path) != digest],
             }

@@ -37,12 +37,23 @@ def written_whole(path: Path) -> Iterator[Path]:
                 with temporary.open("rb+") as file:
                     os.fsync(file.fileno())
                 os.replace(temporary, path)
+                _sync_folder(path.absolute().parent)
             finally:
                 temporary.unlink(missing_ok=True)
     except OSError as error:
         raise WriteError(
             f"{path}: cannot be written ({error.strerror or error}): check the folder and the disk"
         ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a renaming to the disk, so that a power cut does not undo it; the file is whole either way."""
+    with suppress(OSError):  # a folder that may be written to but not listed, and Windows
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 _TEMPORARY = re.compile(r"\.(.+)-[0-9a-f]{8}(\.[^.]+)?")

@@ -121,7 +121,7 @@ def reopen_images(run: Run, fields: Mapping[str, Any], cure: str, *, name_only: 
         file = open_source(path, decoding)
         unchanged = file.fingerprint() == fields["sha256"]
     except ReadError as error:
-        raise RunError(f"{where} cannot be read: {cure}") from error
+        raise RunError(f"{where} cannot be read ({getattr(error.__cause__, 'strerror', error)}): {cure}") from error
     except DataError:
         unchanged = False
     if not unchanged:

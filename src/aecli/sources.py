@@ -10,7 +10,7 @@ from aecli import cache
 from aecli.arrays import HEAD_BYTES, ArrayFile, is_idx, open_idx, open_npy
 from aecli.decoded import Survey, Told, choose_target, survey_pictures, untold, write_decoded
 from aecli.decoding import Decoding
-from aecli.errors import DataError, did_you_mean, unreadable
+from aecli.errors import DataError, did_you_mean, is_of_the_disk, unreadable
 from aecli.files import write_text
 from aecli.manifest import Manifest, read_manifest
 from aecli.packed import open_gzip, open_npz
@@ -85,7 +85,9 @@ def require_source(path: Path) -> None:
     try:
         exists, is_folder, is_file = path.exists(), path.is_dir(), path.is_file()
     except OSError as error:
-        raise unreadable(path, error) from error
+        if is_of_the_disk(error):
+            raise unreadable(path, error) from error
+        raise DataError(f"{path}: cannot be read ({error.strerror}): check the path") from error
     if is_folder:
         return
     if not exists:

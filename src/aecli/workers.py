@@ -9,6 +9,7 @@ of what they export and measure.
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -234,7 +235,7 @@ def _outcome(trainer: Trainer, task: Task, progress: Progress, signals: Signals)
     try:
         _when_free(lambda: train_task(trainer, task, progress, signals))
     except Exception as error:
-        if isinstance(error, ImportError) and is_of_memory(error):  # without TensorFlow nothing can be trained
+        if is_of_memory(error) and "aecli.nn.fit" not in sys.modules:  # without TensorFlow nothing can be trained
             cure = "give fewer --workers, free some, or raise the limit (ulimit -v)"
             return "ended", f"memory: there is not enough for the workers: {cure}"
         reason = one_line(error) if isinstance(error, AeError) else f"{type(error).__name__}: {one_line(error)}"
