@@ -22,7 +22,8 @@ from aecli.images import ImageFormat, Images, Stored
 from aecli.metrics import METRICS, Means, PerImage, mse, per_image
 from aecli.onnx_file import read_graph
 from aecli.parallel import ordered_map
-from aecli.run import Run, decoding_of
+from aecli.run import Run
+from aecli.run_content import decoding_of
 from aecli.sources import holds_pictures, open_source
 
 Latents = NDArray[np.float32]

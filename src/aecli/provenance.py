@@ -11,7 +11,6 @@ from typing import Any
 from aecli.config import Config
 from aecli.data import ImageSource
 from aecli.machine import cores, engine_variables
-from aecli.run import format_fields
 
 _NOT_IN_IDENTITY = ("train", "test", "memory_budget", "size", "fit", "color")
 """Keys of `data` that change nothing, or nothing but the values of the images, which are in it by their hash."""
@@ -76,6 +75,6 @@ def data_fields(source: ImageSource) -> dict[str, Any]:
         "file": str(source.file.path),
         "sha256": source.file.fingerprint(),
         "images": len(source),
-        "format": format_fields(source.format),
+        "format": asdict(source.format),
         "decoding": asdict(source.decoding),
     }

@@ -5,18 +5,16 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
-
-import numpy as np
+from typing import Any, Literal, TypeVar
 
 from aecli import health
 from aecli.baselines import Baselines
 from aecli.data import Split
-from aecli.decoding import Color, Decoding, Fit
+from aecli.decoding import Decoding
 from aecli.errors import AeError, RunError, WriteError, did_you_mean, one_line, unreadable
 from aecli.files import whole_name, write_text
 from aecli.health import LayerHealth
@@ -24,11 +22,18 @@ from aecli.history import EpochRecord, from_csv, to_csv
 from aecli.images import ImageFormat
 from aecli.lock import locked, refuse_locked
 from aecli.npz import read_arrays, write_arrays
-from aecli.run_content import checked_environment, checked_metrics, image_format_of, read_text
+from aecli.run_content import (
+    baselines_from,
+    checked_environment,
+    checked_metrics,
+    decoding_of,
+    image_format_of,
+    read_text,
+    split_from,
+)
 
 RUNS = Path("runs")
 FORMAT_VERSION = 1
-_PIXELS = 10**8  # of one picture
 
 T = TypeVar("T")
 State = Literal["complete", "failed", "interrupted", "incomplete"]
@@ -260,7 +265,7 @@ class Run:
         """The mean image and the principal components of the training images."""
         shape = self.image_format.image_shape
         return self._read(
-            self.baselines_file, lambda path: _baselines(read_arrays(path, ("mean", "components")), shape)
+            self.baselines_file, lambda path: baselines_from(read_arrays(path, ("mean", "components")), shape)
         )
 
     @property
@@ -268,7 +273,7 @@ class Run:
         """The rows used for training, validation and test."""
         count = self._read(self.environment_file, lambda _: int(self.environment["data"]["images"]))
         names = ("train", "validation"), ("test",)
-        return self._read(self.split_file, lambda path: _split(read_arrays(path, *names), count))
+        return self._read(self.split_file, lambda path: split_from(read_arrays(path, *names), count))
 
     @property
     def history(self) -> list[EpochRecord]:
@@ -340,40 +345,6 @@ def run_to_resume(path: Path | None) -> Run:
     run = Run(path)
     run.require()
     return run
-
-
-def _baselines(arrays: Mapping[str, Any], shape: tuple[int, int, int]) -> Baselines:
-    mean, components = arrays["mean"], arrays["components"]
-    if mean.dtype != np.float32 or components.dtype != np.float32:
-        raise ValueError("its arrays are not float32")
-    if mean.shape != shape or components.ndim != 2 or components.shape[1] != mean.size:
-        raise ValueError("its images have another shape than the run's")
-    return Baselines(mean, components)
-
-
-def _split(arrays: Mapping[str, Any], count: int) -> Split:
-    parts = [arrays["train"], arrays["validation"], arrays.get("test", np.arange(0))]
-    for i, rows in enumerate(parts):
-        if rows.dtype != np.int64 or rows.ndim != 1 or not (len(rows) or i == 2):
-            raise ValueError("its rows are not rows of the training file")
-        if len(rows) and (rows.min() < 0 or rows.max() >= count):
-            raise ValueError("its rows are not rows of the training file")
-    return Split(*parts)
-
-
-def decoding_of(fields: Mapping[str, Any]) -> Decoding:
-    """Return what was asked of pictures, from the fields of images in environment.json."""
-    asked = fields.get("decoding") or {}
-    size, fit, color = asked.get("size"), asked.get("fit", "crop"), asked.get("color", "auto")
-    height, width = map(int, size or (1, 1))
-    if fit not in get_args(Fit) or color not in get_args(Color) or min(height, width) < 1 or height * width > _PIXELS:
-        raise ValueError("its decoding of pictures is unknown")
-    return Decoding((height, width) if size else None, fit, color)
-
-
-def format_fields(image_format: ImageFormat) -> dict[str, Any]:
-    """Return an ImageFormat as plain values for JSON."""
-    return asdict(image_format)
 
 
 def _load_json(path: Path) -> dict[str, Any]:

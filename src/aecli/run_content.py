@@ -4,14 +4,20 @@ import stat
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from aecli.baselines import Baselines
+from aecli.data import Split
+from aecli.decoding import Color, Decoding, Fit
 from aecli.images import ImageFormat
 
 MOST_TEXT = 64 * 2**20
 """Bytes of a text file of a run: a history of half a million epochs."""
+
+MOST_PIXELS = 10**8
+"""Pixels of a picture that a run may ask others to become."""
 
 _NUMBER = (int, float)
 _MEAN = (*_NUMBER, type(None))
@@ -68,6 +74,42 @@ def image_format_of(fields: Mapping[str, Any]) -> ImageFormat:
     if min(height, width, channels) < 1 or prod(sample_shape) != height * width * channels:
         raise ValueError("its image shapes contradict each other")
     return ImageFormat(fields["dtype"], sample_shape, (height, width, channels), (low, high))
+
+
+def baselines_from(arrays: Mapping[str, Any], shape: tuple[int, int, int]) -> Baselines:
+    """Return what baselines.npz holds; ValueError where it is not of images of this shape."""
+    mean, components = arrays["mean"], arrays["components"]
+    if mean.dtype != np.float32 or components.dtype != np.float32:
+        raise ValueError("its arrays are not float32")
+    if mean.shape != shape or components.ndim != 2 or components.shape[1] != mean.size:
+        raise ValueError("its images have another shape than the run's")
+    return Baselines(mean, components)
+
+
+def split_from(arrays: Mapping[str, Any], count: int) -> Split:
+    """Return the rows that split.npz holds; ValueError where they are not rows of a file of so many images."""
+    parts = [arrays["train"], arrays["validation"], arrays.get("test", np.arange(0))]
+    for i, rows in enumerate(parts):
+        if rows.dtype != np.int64 or rows.ndim != 1 or not (len(rows) or i == 2):
+            raise ValueError("its rows are not rows of the training file")
+        if len(rows) and (rows.min() < 0 or rows.max() >= count):
+            raise ValueError("its rows are not rows of the training file")
+    return Split(*parts)
+
+
+def decoding_of(fields: Mapping[str, Any]) -> Decoding:
+    """Return what was asked of pictures, from the fields of images in environment.json."""
+    asked = fields.get("decoding") or {}
+    size, fit, color = asked.get("size"), asked.get("fit", "crop"), asked.get("color", "auto")
+    height, width = map(int, size or (1, 1))
+    if (
+        fit not in get_args(Fit)
+        or color not in get_args(Color)
+        or min(height, width) < 1
+        or height * width > MOST_PIXELS
+    ):
+        raise ValueError("its decoding of pictures is unknown")
+    return Decoding((height, width) if size else None, fit, color)
 
 
 def _require(content: Any, kinds: Mapping[str, Any]) -> None:
