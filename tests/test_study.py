@@ -287,6 +287,28 @@ def test_a_worker_that_dies_is_replaced_and_its_run_tried_once_more():
     assert Run(Path("bystander")).state == "complete"
 
 
+@pytest.mark.parametrize("kills", [1, 2])
+def test_a_worker_that_dies_before_it_has_a_run_is_replaced_once(kills):
+    killed = set()
+
+    def kill() -> None:
+        while len(killed) < kills:
+            for child in multiprocessing.active_children():
+                if child.pid not in killed:
+                    os.kill(child.pid, signal.SIGKILL)
+                    killed.add(child.pid)
+            time.sleep(0.01)
+
+    killing = threading.Thread(target=kill)
+    killing.start()
+    if kills == 1:
+        assert "done" in [event.kind for event in train_all([task("only")], workers=1, threads=1)]
+    else:
+        with pytest.raises(AeError, match=r"a worker process could not start \(signal 9\)"):
+            list(train_all([task("only")], workers=1, threads=1))
+    killing.join()
+
+
 def test_a_study_that_is_told_to_stop_keeps_a_checkpoint_of_every_run_in_training():
     options = ["--workers=2", "--seeds=1", "--activations=relu,linear", "--output=study"]
     sets = [f"--set={key}" for key in (*TINY[::2], "training.epochs=1000000", "training.checkpoint_seconds=0")]

@@ -87,12 +87,13 @@ class _Worker:
 
 @dataclass
 class _Pool:
-    """The waiting tasks by group, and the workers that take them."""
+    """The waiting tasks by group, the workers that take them, and how many died before they took one."""
 
     threads: int
     waiting: dict[str, deque[Task]] = field(default_factory=dict)
     workers: list[_Worker] = field(default_factory=list)
     failures: Counter[Path] = field(default_factory=Counter)
+    unstarted: int = 0
 
     def add(self, task: Task) -> None:
         """Put a task at the end of its group."""
@@ -187,7 +188,9 @@ class _Pool:
         if worker.task:
             yield self._failed(worker.task, f"its worker died ({how})")
         elif not worker.runs:
-            raise AeError(f"workers: a worker process could not start ({how}): see whether ae train works")
+            self.unstarted += 1
+            if self.unstarted >= ATTEMPTS:
+                raise AeError(f"workers: a worker process could not start ({how}): see whether ae train works")
         if any(self.waiting.values()):
             self._hire()
 
