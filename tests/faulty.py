@@ -1,6 +1,6 @@
 """A disk that fails at every call in turn, and a clock that jumps: what `ae` does then, as lines of JSON.
 
-    LD_PRELOAD=faulty.so python -m tests.faulty train | resume | write | read | clock
+    LD_PRELOAD=faulty.so python -m tests.faulty train | "train once" | resume | write | read | clock
 
 `faulty.so`, made of faulty.c, stands between Python and the C library. Works in the current folder, which is empty.
 """
