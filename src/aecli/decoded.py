@@ -176,7 +176,7 @@ def _map(names: Sequence[str], function: Callable[[str], Any], batch: int) -> It
 
 
 def _refuse(listing: Listing, name: str, error: Exception, strict: bool) -> None:
-    if isinstance(error, OSError) and is_of_the_machine(error):
+    if is_of_the_machine(error):
         raise unreadable(shown(listing.path(name)), error) from error
     if strict:
         raise DataError(f"{shown(listing.path(name))}: {reason_of(error)}: mend or remove it, or leave out --strict")

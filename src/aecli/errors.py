@@ -4,6 +4,7 @@ import difflib
 import errno
 import re
 from collections.abc import Iterable, Sequence
+from typing import TypeGuard
 
 
 class AeError(Exception):
@@ -63,7 +64,7 @@ _OF_THE_FILE = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOT
 _OF_THE_FILE |= {errno.EINVAL}  # a place before the file's start, which a damaged one can name
 
 
-def is_of_the_machine(error: BaseException) -> bool:
+def is_of_the_machine(error: BaseException) -> TypeGuard[OSError]:
     """Whether it is the machine that failed, its disk or its network, and not a file that is missing or odd."""
     return isinstance(error, OSError) and error.errno is not None and error.errno not in _OF_THE_FILE
 
