@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from aecli.run import FORMAT_VERSION, Run
-from tests.conftest import DIGITS
+from tests.conftest import DIGITS, python
 
 OLD_RUNS = Path(__file__).parent / "old_runs"
+OLD_MODELS = Path(__file__).parent / "old_models"
 
 
 @pytest.fixture(params=sorted(path.name for path in OLD_RUNS.iterdir()))
@@ -54,3 +55,24 @@ def test_an_old_run_can_be_extended(old_run, ae):
     assert f"goes on in epoch {len(before) + 1}" in done.stderr
     assert old_run.history[: len(before)] == before
     assert len(old_run.history) == len(before) + 1
+
+
+def test_the_other_pictures_and_a_verification_of_an_old_run(old_run, ae):
+    for kind in ("errors", "filters"):
+        done = ae("plot", kind)
+        assert done.exit_code == 0, (kind, done.stderr)
+    done = ae("verify", f"runs/{old_run.name}", "--quick")  # other versions and processors round otherwise
+    assert done.exit_code in (0, 1), done.stderr
+    assert "identical" in done.stdout or "different" in done.stdout
+
+
+@pytest.mark.parametrize("path", sorted(OLD_MODELS.glob("*.keras")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("module", ["aecli.nn.layers"])
+def test_an_old_keras_model_loads_where_either_module_is_imported(path, module):
+    code = (
+        f"import {module}, keras, sys\n"
+        "model = keras.models.load_model(sys.argv[1])\n"
+        "print('SHAPE', model(keras.ops.zeros((2, 8, 8, 1))).shape)"
+    )
+    done = python(code, str(path))
+    assert "SHAPE (2, 8, 8, 1)" in done.stdout, done.stderr
