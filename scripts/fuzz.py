@@ -262,7 +262,7 @@ def targets(run: Path) -> dict[str, Target]:
 
 def fuzz(name: str, target: Target, tried: Counter[str], slowest: dict[str, float]) -> str | None:
     """Try EXAMPLES inputs; return the traceback of the smallest that fails."""
-    from aecli.errors import AeError, ConfigError
+    from aecli.core.errors import AeError, ConfigError
 
     @settings(
         max_examples=EXAMPLES, deadline=None, database=None, print_blob=False,

@@ -198,7 +198,7 @@ def make_pictures(folder: Path) -> None:
     import numpy as np
     from PIL import Image
 
-    from aecli.package_files import packaged
+    from aecli.core.files import packaged
 
     if folder.exists():
         return

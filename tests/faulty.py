@@ -23,8 +23,8 @@ from PIL import Image
 from aecli.checkpoint import read_checkpoint
 from aecli.cli.main import cli
 from aecli.config import load_config
-from aecli.errors import AeError
-from aecli.package_files import packaged
+from aecli.core.errors import AeError
+from aecli.core.files import packaged
 from aecli.run import Run
 from aecli.training import Trainer
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aecli.activations import ACTIVATIONS, ALIASES, REFUSED, find_activation
-from aecli.fields import Choice
+from aecli.core.schema import Choice
 
 X = np.linspace(-8, 8, 641).astype(np.float32).reshape(1, -1)
 NAMESPACE = {**vars(np), "erf": np.vectorize(math.erf)}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import aecli
-from aecli.errors import ConfigError
+from aecli.core.errors import ConfigError
 
 KEYS = {"model.latent_dim": 4, "training.epochs": 2, "training.batch_size": 256}
 

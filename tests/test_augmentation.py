@@ -8,7 +8,7 @@ import pytest
 
 from aecli.augmentation import Augmentation, Moves, draw_amounts, moved
 from aecli.config import load_config
-from aecli.draws import Draws, draw_key
+from aecli.core.rng import Draws, draw_key
 from aecli.nn.arrays import TENSORFLOW
 from aecli.nn.door import keras, tf
 from aecli.nn.inputs import Inputs

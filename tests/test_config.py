@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from aecli.config import Config, json_schema, load_config, parse_values, starter_yaml, to_yaml
-from aecli.errors import ConfigError
-from aecli.strict_yaml import parse
+from aecli.core.errors import ConfigError
+from aecli.core.strict_yaml import parse
 from tests.conftest import ROOT
 
 OURS = sorted((ROOT / "configs").glob("*.yaml"))

@@ -7,10 +7,10 @@ import pytest
 
 from aecli import plots
 from aecli.config import load_config
+from aecli.core.errors import RunError
+from aecli.core.rng import VALIDATION, Draws, draw_key
 from aecli.corruption import RULES, Corruption
 from aecli.denoising import Corruptor, corruptor_of
-from aecli.draws import VALIDATION, Draws, draw_key
-from aecli.errors import RunError
 from aecli.nn.door import tf
 from aecli.nn.inputs import Inputs
 from aecli.training import train

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aecli.core.errors import DataError
 from aecli.data import chunk_slices, open_images, split_indices
-from aecli.errors import DataError
 from aecli.sources import open_source
 
 

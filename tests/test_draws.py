@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from aecli.draws import Draws, draw_key, erfinv, threefry
+from aecli.core.rng import Draws, draw_key, erfinv, threefry
 from aecli.nn.arrays import TENSORFLOW
 from aecli.nn.door import tf
 

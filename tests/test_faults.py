@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from aecli.config import load_config
-from aecli.errors import WriteError
+from aecli.core.errors import WriteError
 from aecli.progress import Silence
 from aecli.run import Run
 from aecli.training import train

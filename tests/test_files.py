@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli import files
-from aecli.errors import AeError
-from aecli.files import NpyWriter, refuse_output, write_text, written_whole
+from aecli.core import files
+from aecli.core.errors import AeError
+from aecli.core.files import refuse_output, write_text, written_whole
+from aecli.core.npy import NpyWriter
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else():

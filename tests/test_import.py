@@ -271,7 +271,7 @@ def test_the_size_of_a_config(value, size):
 @pytest.mark.parametrize("value", ["big", "[1]", "[1, 2, 3]", "true", "0", "1.5"])
 def test_a_size_that_is_none_is_one_line(value):
     from aecli.config import load_config
-    from aecli.errors import ConfigError
+    from aecli.core.errors import ConfigError
 
     with pytest.raises(ConfigError) as caught:
         load_config(None, [f"data.size={value}"])

@@ -12,8 +12,8 @@ import onnx
 import pytest
 
 from aecli import data, parallel
+from aecli.core.errors import DataError, RunError
 from aecli.data import open_images
-from aecli.errors import DataError, RunError
 from aecli.infer import decode_chunks, evaluate, load_model, open_images_like, open_latents
 from aecli.metrics import METRICS
 from aecli.run import find_run

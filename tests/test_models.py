@@ -113,7 +113,7 @@ def test_an_initializer_by_name_is_used_everywhere():
 def test_every_initializer_name_is_one_of_keras():
     from typing import get_args
 
-    from aecli.fields import Initializer
+    from aecli.models.family import Initializer
 
     for name in set(get_args(Initializer)) - {"matched"}:
         assert keras.initializers.get(name) is not None

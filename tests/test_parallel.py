@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from aecli.parallel import ordered_map
+from aecli.core.machine import ordered_map
 
 
 @pytest.mark.parametrize("threads", [None, 1, 2, 5])

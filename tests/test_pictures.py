@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from aecli.core.errors import DataError
 from aecli.data import open_images
 from aecli.decoded import Survey, choose_target, survey_pictures, write_decoded
 from aecli.decoding import Decoding
-from aecli.errors import DataError
 from aecli.pictures import Target, decode, list_folder, look
 from aecli.sources import open_source
 

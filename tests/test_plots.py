@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from aecli import plots
 from aecli.config import load_config
-from aecli.errors import AeError, RunError
+from aecli.core.errors import AeError, RunError
 from aecli.metrics import psnr
 from aecli.sheet import Sheet
 from aecli.training import train

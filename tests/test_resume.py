@@ -16,11 +16,11 @@ import pytest
 from aecli import feed as feed_module
 from aecli.checkpoint import read_checkpoint
 from aecli.config import load_config
-from aecli.errors import AeError, ReadError, RunError
+from aecli.core.errors import AeError, ReadError, RunError
+from aecli.core.signals import Signals, Stopped, exit_code
 from aecli.progress import Silence
 from aecli.resuming import can_go_on
 from aecli.run import Run
-from aecli.stopping import Signals, Stopped, exit_code
 from aecli.training import Trainer, train
 from aecli.workers import Task, train_task
 from tests.conftest import DIGITS, python

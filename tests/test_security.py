@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.errors import RunError
+from aecli.core.errors import RunError
 from aecli.onnx_file import read_graph
 from aecli.study import Result, Study, read_results
 from tests.conftest import DIGITS, ROOT, python

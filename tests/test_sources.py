@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from aecli import cache
+from aecli.core.errors import AeError, DataError
 from aecli.data import open_images
-from aecli.errors import AeError, DataError
 from aecli.sources import open_source, source_name
 from tests.hostile import npy_bytes as npy
 from tests.hostile import zipped

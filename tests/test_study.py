@@ -18,7 +18,7 @@ import pytest
 from aecli.checkpoint import read_checkpoint
 from aecli.comparing import Unseen, compare
 from aecli.config import load_config, varied
-from aecli.errors import AeError, ConfigError
+from aecli.core.errors import AeError, ConfigError
 from aecli.provenance import identity
 from aecli.run import Run
 from aecli.study import Result, Study, plan, read_results, seeds

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aecli.config import load_config
-from aecli.errors import AeError, ConfigError, TrainingError
+from aecli.core.errors import AeError, ConfigError, TrainingError
 from aecli.finishing import check_export
 from aecli.prepare import check_fit
 from aecli.progress import Silence
@@ -63,10 +63,10 @@ def test_a_short_last_batch_weighs_what_it_holds():
 
 def test_an_epoch_is_what_keras_fit_does_with_the_same_batches():
     """The compiled loop against Keras's own training step, batch by batch, in the same order."""
+    from aecli.core.files import packaged
+    from aecli.core.rng import derive
     from aecli.data import open_images
     from aecli.nn.door import keras
-    from aecli.package_files import packaged
-    from aecli.seeds import derive
 
     config = load_config(None, (*SMALL, "training.epochs=1", "model.l2=1e-4")).config
     run = train(config, Path("a"))
@@ -216,9 +216,9 @@ def test_the_cosine_schedule_falls_to_zero():
 
 def test_activity_l1_makes_codes_sparser():
     def share_of_zeros(run):
+        from aecli.core.files import packaged
         from aecli.data import open_images
         from aecli.infer import load_model
-        from aecli.package_files import packaged
 
         source = open_images(packaged("data/digits.npy"))
         return np.concatenate([load_model(run).encode(images) < 1e-3 for _, images in source.chunks()]).mean()
@@ -311,8 +311,8 @@ def test_what_cannot_work_is_refused_before_anything_is_written(overrides, messa
 
 @pytest.mark.parametrize("output", ["tanh", "linear", "sigmoid", "hard_sigmoid", "relu", "prelu", "softplus"])
 def test_outputs_that_reach_zero_to_one_are_accepted(output):
+    from aecli.core.files import packaged
     from aecli.data import open_images
-    from aecli.package_files import packaged
 
     check_fit(load_config(None, [f"model.output_activation={output}"]).config, open_images(packaged("data/digits.npy")))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from aecli.errors import did_you_mean
+from aecli.core.errors import did_you_mean
 
 INFINITY = float("inf")
 Bound = float | Callable[[Mapping[str, float]], float]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from aecli.comparing import Compared, Unseen
 from aecli.comparing import compare as compare_config
 from aecli.config import NamedConfig, load_config, varied
-from aecli.files import written_whole
+from aecli.core.files import written_whole
 from aecli.report import write_study_report
 from aecli.run import RUNS, Run, find_run
 from aecli.sources import source_name

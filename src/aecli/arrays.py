@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.errors import AeError, DataError, one_line, unreadable
+from aecli.core.errors import AeError, DataError, one_line, unreadable
 from aecli.images import Stored
 
 HEAD_BYTES = 16 * 2**10

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from aecli.core.rng import Draws, Namespace
+from aecli.core.schema import Section
 from aecli.corruption import gaussian, within
-from aecli.draws import Draws, Namespace
-from aecli.fields import Section
 
 _PURPOSE, _NOISE_PURPOSE = 4, 5
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from aecli.errors import AeError, WriteError
+from aecli.core.errors import AeError, WriteError
 
 try:
     import fcntl

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.errors import RunError, one_line, unreadable
+from aecli.core.errors import RunError, one_line, unreadable
+from aecli.core.npy import read_arrays, write_arrays
 from aecli.health import LayerHealth
 from aecli.history import EpochRecord
-from aecli.npz import read_arrays, write_arrays
 
 Values = NDArray[Any]
 """The values of one variable."""

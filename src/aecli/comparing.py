@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from aecli.config import Config, to_yaml
-from aecli.decoded import Told, untold
-from aecli.errors import AeError
-from aecli.files import write_text
-from aecli.machine import cores
+from aecli.core.errors import AeError
+from aecli.core.files import write_text
+from aecli.core.machine import cores
+from aecli.core.progress import Told, untold
 from aecli.prepare import check_fit, open_data
 from aecli.provenance import data_fields, identity, with_absolute_paths
 from aecli.run import FORMAT_VERSION, Run

@@ -12,16 +12,16 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Strict, ValidationError
 
-from aecli import strict_yaml
 from aecli.augmentation import Augmentation
-from aecli.config_problems import brief, dotted, in_order, is_other_alternative, problem
+from aecli.core import strict_yaml
+from aecli.core.config_errors import brief, dotted, in_order, is_other_alternative, problem
+from aecli.core.errors import ConfigError, did_you_mean, unreadable
+from aecli.core.files import packaged
+from aecli.core.schema import Choice, ChoiceOf, Parameter, Section, parse_choice
+from aecli.core.strict_yaml import Key
 from aecli.corruption import Corruption
 from aecli.decoding import Color, Decoding, Fit
-from aecli.errors import ConfigError, did_you_mean, unreadable
-from aecli.fields import Choice, ChoiceOf, Parameter, Section, parse_choice
 from aecli.models import DenseModel
-from aecli.package_files import packaged
-from aecli.strict_yaml import Key
 
 PACKAGED_DIGITS = "data/digits.npy"
 DEFAULT_NAME = "default"

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from aecli.draws import Draws, Namespace
-from aecli.fields import Section
+from aecli.core.rng import Draws, Namespace
+from aecli.core.schema import Section
 
 _GAUSSIAN, _MASKING, _SALT_AND_PEPPER = 1, 2, 3
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.arrays import ArrayFile
-from aecli.decoded import Told, untold
+from aecli.core.errors import DataError, NotFiniteError
+from aecli.core.machine import ordered_map
+from aecli.core.progress import Told, untold
+from aecli.core.rng import derive
 from aecli.decoding import Decoding
-from aecli.errors import DataError, NotFiniteError
 from aecli.images import ImageFormat, Images, Stored, decide_value_range, find_image_shape
-from aecli.parallel import ordered_map
-from aecli.seeds import derive
 from aecli.sources import manifest_of, open_source
 
 T = TypeVar("T")

@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from aecli.core.errors import DataError, is_of_the_machine, unreadable
+from aecli.core.machine import ordered_map
+from aecli.core.npy import NpyWriter
+from aecli.core.progress import Told, untold
 from aecli.decoding import Decoding
-from aecli.errors import DataError, is_of_the_machine, unreadable
-from aecli.files import NpyWriter
 from aecli.manifest import Manifest, ends, reason_of, shown
-from aecli.parallel import ordered_map
 from aecli.pictures import Listing, Looked, Target, decode, look
 
 DEFAULT_SIZE = (64, 64)
@@ -28,13 +29,6 @@ BATCH, BATCH_BYTES = 32, 4 * 2**20
 """Pictures that a thread decodes at once, and the bytes they may take."""
 
 T = TypeVar("T")
-
-Told = Callable[[str, int, int], None]
-"""Who is told how far it is: what is done, how many of how many."""
-
-
-def untold(what: str, done: int, total: int) -> None:
-    """Tell nobody."""
 
 
 @dataclass(frozen=True)

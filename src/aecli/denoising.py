@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from aecli.config import TrainingConfig, load_config
+from aecli.core.errors import RunError
+from aecli.core.rng import VALIDATION, Draws, draw_key
 from aecli.corruption import Corruption
 from aecli.data import ImageSource, Rows
-from aecli.draws import VALIDATION, Draws, draw_key
-from aecli.errors import RunError
 from aecli.images import Images, Stored
 from aecli.metrics import Means, PerImage, mse, per_image
 from aecli.run import Run

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from aecli.core.rng import derive
 from aecli.data import ImageSource, Rows
 from aecli.images import Images, Stored
-from aecli.seeds import derive
 
 WINDOW_BYTES = 64 * 2**20
 CHUNK = 64

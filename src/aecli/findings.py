@@ -6,8 +6,8 @@ from math import prod
 from typing import Any, Literal
 
 from aecli.config import Config
+from aecli.core.machine import memory_size
 from aecli.data import ROWS_NAMED, ImageSource, Rows
-from aecli.machine import memory_size
 
 Level = Literal["error", "warning", "note"]
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from aecli import plots
 from aecli.baselines import Baselines
+from aecli.core.errors import TrainingError, WriteError
+from aecli.core.files import written_whole
+from aecli.core.npy import NpyWriter
 from aecli.data import Rows
 from aecli.denoising import corruptor, evaluate_denoising
-from aecli.errors import TrainingError, WriteError
-from aecli.files import NpyWriter, written_whole
 from aecli.fitting import Network, Training
 from aecli.images import Images, Stored
 from aecli.infer import Model, evaluate, load_model

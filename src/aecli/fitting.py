@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from aecli.checkpoint import Checkpoint, State
 from aecli.config import Config, to_yaml
-from aecli.errors import AeError, TrainingError, is_of_the_disk, one_line
+from aecli.core.errors import AeError, TrainingError, is_of_the_disk, one_line
+from aecli.core.signals import Signals, Stopped
 from aecli.feed import Feed
 from aecli.health import LayerHealth, collapse
 from aecli.history import EpochRecord
@@ -18,7 +19,6 @@ from aecli.progress import Progress, Stages
 from aecli.provenance import course, differences
 from aecli.resuming import Found, Keeper, check_images, find_checkpoint
 from aecli.run import Run
-from aecli.stopping import Signals, Stopped
 
 if TYPE_CHECKING:
     from aecli.nn.export import OnnxExporter

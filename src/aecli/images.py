@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.errors import DataError
+from aecli.core.errors import DataError
 
 Stored = NDArray[Any]
 """Images as stored: any real dtype, (N, H, W), (N, H, W, C) or (N, D), in the user's units."""

@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.arrays import ArrayFile
-from aecli.decoded import Told, choose_target, survey_pictures, untold, write_decoded
+from aecli.core.errors import AeError, DataError
+from aecli.core.files import refuse_output
+from aecli.core.npy import NpyWriter
+from aecli.core.progress import Told, untold
+from aecli.core.rng import derive
+from aecli.decoded import choose_target, survey_pictures, write_decoded
 from aecli.decoding import Decoding
-from aecli.errors import AeError, DataError
-from aecli.files import NpyWriter, refuse_output
 from aecli.labels import Labels, labels_beside
 from aecli.manifest import Manifest, ends, read_manifest
 from aecli.pictures import Listing
-from aecli.seeds import derive
 from aecli.sources import list_pictures, open_source
 
 OPTIONS = MappingProxyType({"size": "--size and --fit change it", "color": "--grey and --rgb change it"})

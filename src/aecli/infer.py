@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from aecli.arrays import ArrayFile
 from aecli.baselines import Baselines
+from aecli.core.errors import DataError, ReadError, RunError, escaped, one_line, unreadable
+from aecli.core.machine import ordered_map
+from aecli.core.progress import Told, untold
 from aecli.data import ImageSource, chunk_slices, images_of, scan
-from aecli.decoded import Told, untold
 from aecli.decoding import Color, Decoding, Fit
-from aecli.errors import DataError, ReadError, RunError, escaped, one_line, unreadable
 from aecli.images import ImageFormat, Images, Stored
 from aecli.metrics import METRICS, Means, PerImage, mse, per_image
 from aecli.onnx_file import read_graph
-from aecli.parallel import ordered_map
 from aecli.run import Run
 from aecli.run_content import decoding_of
 from aecli.sources import holds_pictures, open_source

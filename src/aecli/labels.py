@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.arrays import ArrayFile
-from aecli.errors import DataError
+from aecli.core.errors import DataError
 from aecli.manifest import read_manifest
 from aecli.packed import array_names, open_npz
 from aecli.sources import open_source

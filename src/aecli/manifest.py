@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from aecli.arrays import ArrayFile
-from aecli.errors import escaped, is_of_the_machine, one_line, unreadable
-from aecli.files import write_text
+from aecli.core.errors import escaped, is_of_the_machine, one_line, unreadable
+from aecli.core.files import write_text
 
 VERSION = 1
 

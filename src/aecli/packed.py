@@ -17,8 +17,8 @@ from typing import IO
 
 from aecli import cache
 from aecli.arrays import HEAD_BYTES, ArrayFile, Header, is_idx, open_idx, open_npy, read_header
-from aecli.errors import DataError, did_you_mean, one_line, unreadable
-from aecli.files import written_whole
+from aecli.core.errors import DataError, did_you_mean, one_line, unreadable
+from aecli.core.files import written_whole
 from aecli.manifest import shown
 
 PIECE = 2**20

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from aecli.core.errors import DataError, is_of_the_machine
 from aecli.decoding import Fit
-from aecli.errors import DataError, is_of_the_machine
 from aecli.manifest import reason_of
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
+from aecli.core.errors import AeError, RunError, one_line, unreadable
+from aecli.core.files import written_whole
+from aecli.core.progress import Told, untold
 from aecli.data import ImageSource
-from aecli.decoded import Told, untold
 from aecli.denoising import corruptor_of
-from aecli.errors import AeError, RunError, one_line, unreadable
-from aecli.files import written_whole
 from aecli.images import Images
 from aecli.infer import Model, load_model, open_images_for, reopen_images
 from aecli.manifest import shown

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 from aecli.activations import find_activation
 from aecli.config import PACKAGED_DIGITS, Config
+from aecli.core.errors import ConfigError
+from aecli.core.files import packaged
+from aecli.core.machine import memory_size
+from aecli.core.progress import Told, untold
 from aecli.data import ImageSource, Rows, Split, open_images, split_indices
-from aecli.decoded import Told, untold
-from aecli.errors import ConfigError
 from aecli.feed import WINDOW_BYTES, Feed
 from aecli.findings import before_training, constant_images
 from aecli.infer import open_images_like
-from aecli.machine import memory_size
-from aecli.package_files import packaged
 from aecli.progress import Progress
 from aecli.sources import PACKED, holds_pictures, open_source
 

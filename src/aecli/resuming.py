@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from aecli.checkpoint import Checkpoint, State, read_checkpoint, write_checkpoint
 from aecli.config import Config, load_config
-from aecli.errors import ConfigError, OtherImagesError, ReadError, RunError
+from aecli.core.errors import ConfigError, OtherImagesError, ReadError, RunError
 from aecli.provenance import with_absolute_paths
 from aecli.run import Run
 

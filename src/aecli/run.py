@@ -13,15 +13,15 @@ from typing import Any, Literal, TypeVar
 
 from aecli import health
 from aecli.baselines import Baselines
+from aecli.core.errors import AeError, RunError, WriteError, did_you_mean, one_line, unreadable
+from aecli.core.files import whole_name, write_text
+from aecli.core.locks import locked, refuse_locked
+from aecli.core.npy import read_arrays, write_arrays
 from aecli.data import Split
 from aecli.decoding import Decoding
-from aecli.errors import AeError, RunError, WriteError, did_you_mean, one_line, unreadable
-from aecli.files import whole_name, write_text
 from aecli.health import LayerHealth
 from aecli.history import EpochRecord, from_csv, to_csv
 from aecli.images import ImageFormat
-from aecli.lock import locked, refuse_locked
-from aecli.npz import read_arrays, write_arrays
 from aecli.run_content import (
     baselines_from,
     checked_environment,

@@ -8,10 +8,11 @@ from types import MappingProxyType
 
 from aecli import cache
 from aecli.arrays import HEAD_BYTES, ArrayFile, is_idx, open_idx, open_npy
-from aecli.decoded import Survey, Told, choose_target, survey_pictures, untold, write_decoded
+from aecli.core.errors import DataError, did_you_mean, is_of_the_disk, unreadable
+from aecli.core.files import write_text
+from aecli.core.progress import Told, untold
+from aecli.decoded import Survey, choose_target, survey_pictures, write_decoded
 from aecli.decoding import Decoding
-from aecli.errors import DataError, did_you_mean, is_of_the_disk, unreadable
-from aecli.files import write_text
 from aecli.manifest import Manifest, read_manifest
 from aecli.packed import open_gzip, open_npz
 from aecli.pictures import SUFFIXES, Listing, list_folder, read_list

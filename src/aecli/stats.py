@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.seeds import derive
+from aecli.core.rng import derive
 
 Scores = NDArray[np.float64]
 """One score per seed, float64 (seeds,), NaN where there is none."""

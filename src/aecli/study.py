@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aecli.config import Config, to_yaml, varied
-from aecli.errors import AeError, RunError, WriteError, is_of_the_machine, one_line, unreadable
-from aecli.files import whole_name, write_text
+from aecli.core.errors import AeError, RunError, WriteError, is_of_the_machine, one_line, unreadable
+from aecli.core.files import whole_name, write_text
+from aecli.core.locks import locked
 from aecli.health import collapse
-from aecli.lock import locked
 from aecli.run import Run
 
 ACTIVATIONS = ("relu", "leaky_relu", "prelu", "sigmoid", "tanh", "elu", "gelu", "linear")

@@ -11,8 +11,9 @@ from typing import Any
 
 from aecli.baselines import fit_baselines
 from aecli.config import Config
+from aecli.core.progress import Told
+from aecli.core.signals import Signals
 from aecli.data import ImageSource, Split
-from aecli.decoded import Told
 from aecli.finishing import SplitBaselines, export, measure
 from aecli.fitting import Network, Training
 from aecli.history import EpochRecord
@@ -22,7 +23,6 @@ from aecli.progress import Progress, Silence, Stages, telling
 from aecli.provenance import data_fields, environment, identity, with_absolute_paths
 from aecli.resuming import check_config, check_images, is_done
 from aecli.run import Run
-from aecli.stopping import Signals
 
 
 def train(

@@ -12,8 +12,8 @@ from aecli.check.duplicates import take
 from aecli.check.survey import spread_rows
 from aecli.check.values import robust_scores
 from aecli.config import Config
+from aecli.core.files import refuse_output
 from aecli.data import ImageSource
-from aecli.files import refuse_output
 from aecli.plots import check_suffix, plain, save
 from aecli.sheet import COLUMNS, INK, Sheet, image_pixels
 

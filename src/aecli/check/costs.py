@@ -8,10 +8,9 @@ from math import ceil, prod
 import numpy as np
 
 from aecli.config import Config
+from aecli.core.machine import cores, ordered_map
 from aecli.feed import WINDOW_BYTES, Feed
 from aecli.findings import BYTES_A_WEIGHT, Finding, count_of
-from aecli.machine import cores
-from aecli.parallel import ordered_map
 from aecli.prepare import Prepared, feeds
 
 LARGEST_TIMED = 2048

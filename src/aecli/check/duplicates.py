@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from aecli.check.survey import Survey, Values, spread_rows
+from aecli.core.machine import cores
 from aecli.data import ImageSource, Rows
 from aecli.images import Images
-from aecli.machine import cores
 
 ALIKE = 0.995
 """Pixel correlation from which two images are near duplicates: a copy compressed anew or brightened, the next frame."""

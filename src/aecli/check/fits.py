@@ -4,9 +4,9 @@ from math import isfinite, prod
 
 from aecli.activations import ACTIVATIONS
 from aecli.config import Config
+from aecli.core.errors import AeError
+from aecli.core.schema import Choice
 from aecli.data import ImageSource
-from aecli.errors import AeError
-from aecli.fields import Choice
 from aecli.findings import Finding
 from aecli.prepare import check_fit
 

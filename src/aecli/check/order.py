@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.check.survey import Survey, Values
-from aecli.errors import DataError, ReadError
+from aecli.core.errors import DataError, ReadError
 from aecli.findings import Finding, count_of
 from aecli.sources import open_source
 

@@ -55,8 +55,8 @@ def command(
     from aecli.cli.study_progress import study_progress
     from aecli.cli.terminal import note, reading
     from aecli.comparing import compare
+    from aecli.core.signals import Signals, exit_code
     from aecli.sources import source_name
-    from aecli.stopping import Signals, exit_code
 
     folder = output or STUDIES / (source_name(named.config.data.train) if named.config.data.train else "digits")
     progress = study_progress(quiet)

@@ -30,7 +30,7 @@ def show(config_file: Path | None, overrides: tuple[str, ...], as_json: bool) ->
 def init(output: Path | None, overwrite: bool) -> None:
     """Write a commented config to start from."""
     from aecli.config import starter_yaml
-    from aecli.files import refuse_output, write_text
+    from aecli.core.files import refuse_output, write_text
 
     if output is None:
         click.echo(starter_yaml().rstrip())

@@ -17,7 +17,8 @@ from aecli.cli.options import FILE, output_option, overwrite_option, quiet_optio
 def command(latents: Path, run_folder: Path | None, output: Path | None, overwrite: bool, quiet: bool) -> None:
     """Write the images of LATENTS: .npy, in the shape, dtype and value range of the training images."""
     from aecli.cli.terminal import note
-    from aecli.files import NpyWriter, refuse_output
+    from aecli.core.files import refuse_output
+    from aecli.core.npy import NpyWriter
     from aecli.infer import decode_chunks, load_model, open_latents
     from aecli.run import find_run
 

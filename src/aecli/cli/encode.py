@@ -17,7 +17,8 @@ from aecli.cli.options import images_argument, output_option, overwrite_option, 
 def command(images: Path, run_folder: Path | None, output: Path | None, overwrite: bool, quiet: bool) -> None:
     """Write the latents of IMAGES: .npy, float32 (N, latent_dim)."""
     from aecli.cli.terminal import note, reading
-    from aecli.files import NpyWriter, refuse_output
+    from aecli.core.files import refuse_output
+    from aecli.core.npy import NpyWriter
     from aecli.infer import load_model, open_images_for
     from aecli.run import find_run
     from aecli.sources import source_name

@@ -32,7 +32,7 @@ def command(
     in [0, 1]; fvu is the mse divided by that of the mean image.
     """
     from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_json, print_table, reading
-    from aecli.files import refuse_output, write_text
+    from aecli.core.files import refuse_output, write_text
     from aecli.infer import evaluate, load_model, open_images_for
     from aecli.metrics import METRICS, ssim_window
     from aecli.run import find_run

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from aecli import __version__
-from aecli.errors import AeError, ConfigError, escaped, is_of_memory, is_of_the_disk
+from aecli.core.errors import AeError, ConfigError, escaped, is_of_memory, is_of_the_disk
 
 # Command -> the line of help it has in the list. The rest of a command loads when it is used.
 COMMANDS = {

@@ -37,7 +37,7 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print no progre
 
 
 def _use_threads(_: click.Context, __: click.Parameter, count: int | None) -> None:
-    # Read by `aecli.machine.cores`.
+    # Read by `aecli.core.machine.cores`.
     if count is not None:
         os.environ["OMP_NUM_THREADS"] = str(count)
 

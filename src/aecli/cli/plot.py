@@ -61,8 +61,8 @@ def command(
 
     from aecli import plots
     from aecli.cli.terminal import note, reading
-    from aecli.errors import RunError
-    from aecli.files import refuse_output
+    from aecli.core.errors import RunError
+    from aecli.core.files import refuse_output
     from aecli.run import find_run
     from aecli.sources import source_name
 

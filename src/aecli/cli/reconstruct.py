@@ -40,7 +40,8 @@ def command(
     """
     from aecli import plots
     from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_json, print_table, reading
-    from aecli.files import NpyWriter, refuse_output
+    from aecli.core.files import refuse_output
+    from aecli.core.npy import NpyWriter
     from aecli.infer import evaluate, load_model, open_images_for
     from aecli.metrics import ssim_window
     from aecli.run import find_run

@@ -22,8 +22,8 @@ def command(folder: Path, output: Path | None, overwrite: bool) -> None:
       ae report studies/images
       ae report runs/prelu --output prelu.html
     """
-    from aecli.errors import AeError
-    from aecli.files import refuse_output
+    from aecli.core.errors import AeError
+    from aecli.core.files import refuse_output
     from aecli.report import write_run_report, write_study_report
     from aecli.run import Run
     from aecli.study import Study

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def command(folder: Path, as_json: bool) -> None:
     """List the runs in FOLDER (default: runs/), newest first."""
     from aecli.cli.terminal import note, print_json, print_table
-    from aecli.errors import RunError
+    from aecli.core.errors import RunError
     from aecli.run import RUNS, list_runs
 
     if folder != RUNS and not folder.is_dir():
@@ -35,7 +35,7 @@ def command(folder: Path, as_json: bool) -> None:
 
 def _row(run: "Run") -> dict[str, Any]:
     from aecli.config import load_config
-    from aecli.errors import AeError
+    from aecli.core.errors import AeError
 
     row: dict[str, Any] = {"run": run.name, "state": "damaged", "activation": None, "latent_dim": None}
     row |= {"epochs": None, "mse": None, "psnr": None, "date": run.date.strftime("%Y-%m-%d %H:%M")}

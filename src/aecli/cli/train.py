@@ -106,10 +106,10 @@ def _train(
     quiet: bool,
 ) -> "Run":
     from aecli.cli.terminal import training_progress
-    from aecli.errors import AeError, ReadError, WriteError
+    from aecli.core.errors import AeError, ReadError, WriteError
+    from aecli.core.signals import Signals, exit_code
     from aecli.nn.quiet import native_stderr_silenced
     from aecli.run import Run
-    from aecli.stopping import Signals, exit_code
     from aecli.training import train
 
     with Signals() as signals, native_stderr_silenced():
@@ -145,7 +145,7 @@ def _train(
 
 def _cure(run: "Run", config: "Config", device: str) -> str | None:
     """Return how to go on with a run that did not reach its end, None where this training has none there."""
-    from aecli.errors import AeError
+    from aecli.core.errors import AeError
     from aecli.resuming import check_config
 
     try:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from aecli.fields import ActivationChoice, Choice, Initializer, Section, Width, Widths
+from aecli.core.schema import Choice, Section
+from aecli.models.family import ActivationChoice, Initializer, Width, Widths
 
 if TYPE_CHECKING:
     from aecli.nn.layers import Autoencoder

@@ -1,10 +1,10 @@
-"""TensorFlow under the names of the array API standard, as far as `aecli.draws.Namespace` asks for them."""
+"""TensorFlow under the names of the array API standard, as far as `aecli.core.rng.Namespace` asks for them."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from aecli.draws import Namespace
+from aecli.core.rng import Namespace
 from aecli.nn.door import tf
 
 TENSORFLOW: Namespace = SimpleNamespace(

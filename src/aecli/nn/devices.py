@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aecli.errors import TrainingError
+from aecli.core.errors import TrainingError
 from aecli.nn.door import tf
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aecli.machine import address_space, cores
+from aecli.core.machine import address_space, cores
 
 # Keras imports these when they are installed, for features not used here; they cost up to seconds.
 _NOT_NEEDED = ("sklearn", "pandas", "PIL", "matplotlib", "IPython", "pydot")

@@ -3,8 +3,8 @@
 from typing import Any
 
 from aecli.augmentation import AMOUNTS, Augmentation, draw_amounts
+from aecli.core.rng import Draws
 from aecli.corruption import Corruption
-from aecli.draws import Draws
 from aecli.nn.arrays import TENSORFLOW, computed_once
 from aecli.nn.door import tf
 

@@ -7,9 +7,9 @@ from math import isfinite
 from typing import Any, Literal
 
 from aecli.activations import find_activation
-from aecli.fields import Choice
+from aecli.core.rng import derive
+from aecli.core.schema import Choice
 from aecli.nn.door import keras
-from aecli.seeds import derive
 
 
 @dataclass(frozen=True)

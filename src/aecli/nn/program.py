@@ -17,8 +17,8 @@ import numpy as np
 from aecli.augmentation import Augmentation
 from aecli.checkpoint import Cursor, Values
 from aecli.config import OPTIMIZERS, TrainingConfig
-from aecli.draws import VALIDATION, draw_key
-from aecli.errors import TrainingError
+from aecli.core.errors import TrainingError
+from aecli.core.rng import VALIDATION, draw_key
 from aecli.feed import ALIGNMENT, Block, Feed, kept_as_stored
 from aecli.images import Stored
 from aecli.nn.door import keras, tf

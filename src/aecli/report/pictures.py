@@ -10,8 +10,8 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from aecli.core.errors import RunError
 from aecli.data import ImageSource, Rows
-from aecli.errors import RunError
 from aecli.images import Images
 from aecli.infer import load_model, reopen_images
 from aecli.manifest import shown

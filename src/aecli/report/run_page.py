@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from aecli.errors import AeError, RunError
+from aecli.core.errors import AeError, RunError
 from aecli.report.charts import Axes, Curve, panel
 from aecli.report.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
 from aecli.report.page import Cell, Column, Figure, Page, Section, Table

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from aecli.config import Config, load_config
-from aecli.errors import AeError, RunError
+from aecli.core.errors import AeError, RunError
 from aecli.health import LayerHealth
 from aecli.history import EpochRecord
 from aecli.run import Run

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aecli.errors import AeError
+from aecli.core.errors import AeError
 from aecli.report.page import Cell, Column, Facts, Page, Section, Table, counted, decimals_for, measured
 from aecli.report.pictures import Gallery, gallery_of
 from aecli.report.provenance import data_facts, environment_facts

@@ -1,7 +1,11 @@
 """What this machine has: cores and memory."""
 
 import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 try:
     import resource
@@ -44,3 +48,35 @@ def memory_size() -> int:
         return min(size, int(_CGROUP_LIMIT.read_text()))
     except (OSError, ValueError):
         return size
+
+
+Item = TypeVar("Item")
+
+
+Result = TypeVar("Result")
+
+
+MOST_THREADS = 16
+"""Beyond it Python's lock is the limit, and every thread holds a chunk in memory."""
+
+
+def ordered_map(
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None
+) -> Iterator[Result]:
+    """Yield function(item) for every item, in order; its error where it raises one.
+
+    Items are taken only a few ahead of the results, so memory does not grow with their number.
+    """
+    threads = threads or min(cores(), MOST_THREADS)
+    pool = ThreadPoolExecutor(threads, "chunk")
+    ahead: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            ahead.append(pool.submit(function, item))
+            if len(ahead) > threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        # After an error or Ctrl-C only the chunks being worked on are waited for.
+        pool.shutdown(cancel_futures=True)

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from aecli.activations import ACTIVATIONS, ALIASES, find_activation
-from aecli.errors import did_you_mean
+from aecli.core.errors import did_you_mean
 
 Parameter = float | bool | None
 Defaults = Callable[[str], tuple[str, Mapping[str, Parameter]]]
@@ -109,31 +108,3 @@ class ChoiceOf:
             "additionalProperties": {"type": ["number", "boolean", "null"]},
         }
         return {"anyOf": [name, mapping]}
-
-
-def _activation_defaults(name: str) -> tuple[str, Mapping[str, Parameter]]:
-    row = find_activation(name)
-    return row.name, row.parameters
-
-
-ActivationChoice = Annotated[Choice, ChoiceOf((*ACTIVATIONS, *ALIASES), _activation_defaults)]
-
-Width = Annotated[int, Field(gt=0, le=1_000_000)]
-"""Units of a layer, or pixels of a side."""
-
-Widths = Annotated[tuple[Width, ...], Strict(False)]
-
-Initializer = Literal[
-    "matched",
-    "glorot_uniform",
-    "glorot_normal",
-    "he_uniform",
-    "he_normal",
-    "lecun_uniform",
-    "lecun_normal",
-    "orthogonal",
-    "random_normal",
-    "random_uniform",
-    "truncated_normal",
-    "variance_scaling",
-]

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from aecli.errors import ConfigError
+from aecli.core.errors import ConfigError
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from aecli.errors import LockedError, RunError, WriteError
+from aecli.core.errors import LockedError, RunError, WriteError
 
 try:
     import fcntl

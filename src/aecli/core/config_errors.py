@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from aecli.errors import did_you_mean
-from aecli.strict_yaml import Key
+from aecli.core.errors import did_you_mean
+from aecli.core.strict_yaml import Key
 
 
 def in_order(problems: Iterable[str]) -> list[str]:

@@ -4,11 +4,10 @@ The rules here and those that draw from here are written once over an array name
 Python array API standard. NumPy is one; `aecli.nn.arrays` has TensorFlow's, for the compiled loop.
 """
 
+import hashlib
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any, Protocol
-
-from aecli.seeds import derive
 
 VALIDATION = 0
 """Stands for the epoch where every epoch must see the same; the epochs of a training count from 1."""
@@ -114,3 +113,9 @@ def _polynomial(coefficients: tuple[float, ...], x: Any) -> Any:
     for coefficient in coefficients[1:]:
         value = value * x + coefficient
     return value
+
+
+def derive(seed: int, *names: str | int) -> int:
+    """Return a seed in [0, 2**31) that depends on `seed` and `names` alone, on every machine."""
+    digest = hashlib.sha256(repr((seed, *names)).encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1

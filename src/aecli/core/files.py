@@ -5,13 +5,11 @@ import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.resources import files
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO
 
-import numpy as np
-
-from aecli.errors import AeError, WriteError
+from aecli.core.errors import AeError, WriteError
 
 try:
     import fcntl
@@ -100,67 +98,6 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-WRITTEN_BACK = 64 * 2**20
-"""Bytes after which the system is told to begin writing them to the disk, not to wait for the last."""
-
-
-class NpyWriter:
-    """Writes an .npy file of known shape piece by piece, in memory that does not grow with it."""
-
-    def __init__(self, path: Path, shape: tuple[int, ...], dtype: str) -> None:
-        self.shape, self.dtype = shape, np.dtype(dtype)
-        self._whole = written_whole(path)
-        self._waiting = 0
-
-    def __enter__(self) -> Self:
-        self._temporary = self._whole.__enter__()
-        try:
-            self._file = self._temporary.open("wb")
-            self._write_header()
-        except BaseException as error:  # Ctrl-C too must leave nothing behind
-            self._whole.__exit__(type(error), error, error.__traceback__)
-            raise
-        return self
-
-    def _write_header(self) -> None:
-        header = {
-            "descr": np.lib.format.dtype_to_descr(self.dtype),
-            "fortran_order": False,
-            "shape": self.shape,
-        }
-        np.lib.format.write_array_header_1_0(self._file, header)
-
-    def end_after(self, count: int) -> None:
-        """Say that the file has come to its end with so many rows, no more than its shape said."""
-        # NumPy leaves room in the header for the first number to grow, so that it never changes its length.
-        self.shape = (count, *self.shape[1:])
-        self._file.seek(0)
-        self._write_header()
-
-    def write(self, rows: Any) -> None:
-        """Append rows."""
-        data = np.ascontiguousarray(rows, self.dtype).data
-        self._file.write(data)
-        self._waiting += data.nbytes
-        if self._waiting >= WRITTEN_BACK and hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            self._waiting = 0
-
-    def sync(self) -> None:
-        """Bring to the disk what was written: then nothing is left that could fail for want of room."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            self._file.close()
-        except OSError as close_error:
-            kind, error, trace = type(close_error), close_error, close_error.__traceback__
-        self._whole.__exit__(kind, error, trace)
-
-
 def refuse_output(path: Path, overwrite: bool, *inputs: Path, suffix: str | None = None) -> None:
     """Raise AeError where a file cannot be made, is an input, or would be overwritten without being asked.
 
@@ -180,3 +117,10 @@ def refuse_output(path: Path, overwrite: bool, *inputs: Path, suffix: str | None
         raise AeError(f"{path}: the folder {path.parent} does not exist: create it first")
     if not os.access(path.absolute().parent, os.W_OK):
         raise AeError(f"{path}: the folder {path.parent} cannot be written: give another --output")
+
+
+def packaged(name: str) -> Path:
+    """Return the path of a file that comes with the package, e.g. "data/digits.npy"."""
+    installed = Path(str(files("aecli"))) / name
+    # In a checkout (an editable install) the files lie beside src/.
+    return installed if installed.exists() else Path(__file__).parents[3] / name
