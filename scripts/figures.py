@@ -19,8 +19,8 @@ from PIL import Image
 from aecli import plots
 from aecli.baselines import Baselines, fit_baselines
 from aecli.config import load_config
-from aecli.data import open_images
-from aecli.decoding import Decoding
+from aecli.data.dataset import open_images
+from aecli.data.files.options import Decoding
 from aecli.infer import evaluate
 from aecli.nn.quiet import native_stderr_silenced
 from aecli.sheet import INK

@@ -176,7 +176,7 @@ def pictures() -> list[bytes]:
 
 
 def use_images(name: str) -> Callable[[bytes], object]:
-    from aecli.data import open_images
+    from aecli.data.dataset import open_images
 
     def use(content: bytes) -> object:
         Path(name).parent.mkdir(exist_ok=True)

@@ -45,8 +45,14 @@ COMMON = ["aecli.cli.main", "matplotlib.backends.backend_agg"]
 PRELOADED = {
     "train": ["aecli.cli.train", "aecli.training", "aecli.nn.fit", "aecli.nn.export"],
     "compare": [],
-    "import": ["aecli.cli.import", "aecli.importing", "aecli.cli.terminal"],
-    "reconstruct": ["aecli.cli.reconstruct", "aecli.infer", "aecli.plots", "aecli.sources", "aecli.cli.terminal"],
+    "import": ["aecli.cli.import", "aecli.data.files.convert", "aecli.cli.terminal"],
+    "reconstruct": [
+        "aecli.cli.reconstruct",
+        "aecli.infer",
+        "aecli.plots",
+        "aecli.data.files.open",
+        "aecli.cli.terminal",
+    ],
 }
 CONFIG = """\
 model: {hidden: [24], latent_dim: 8, dropout: 0.2}

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.augmentation import Augmentation, Moves, draw_amounts, moved
 from aecli.config import load_config
 from aecli.core.rng import Draws, draw_key
+from aecli.data.augmentation import Augmentation, Moves, draw_amounts, moved
 from aecli.nn.arrays import TENSORFLOW
 from aecli.nn.door import keras, tf
 from aecli.nn.inputs import Inputs

@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 
 from aecli import baselines
 from aecli.baselines import fit_baselines
-from aecli.data import open_images
+from aecli.data.dataset import open_images
 from aecli.metrics import mse, sse_per_image
 
 

@@ -12,8 +12,9 @@ from aecli.check.duplicates import ALIKE, find_duplicates
 from aecli.check.order import rank_correlation, von_neumann_ratio
 from aecli.check.survey import signatures, survey
 from aecli.config import load_config
-from aecli.data import open_images, split_indices
-from aecli.feed import WINDOW_BYTES
+from aecli.data.dataset import open_images
+from aecli.data.loader import WINDOW_BYTES
+from aecli.data.split import split_indices
 
 SETS = ("model.latent_dim=4",)
 

@@ -9,7 +9,7 @@ from aecli import plots
 from aecli.config import load_config
 from aecli.core.errors import RunError
 from aecli.core.rng import VALIDATION, Draws, draw_key
-from aecli.corruption import RULES, Corruption
+from aecli.data.corruption import RULES, Corruption
 from aecli.denoising import Corruptor, corruptor_of
 from aecli.nn.door import tf
 from aecli.nn.inputs import Inputs
@@ -102,7 +102,7 @@ def test_the_validation_loss_is_that_of_restoring(denoising):
 
 def test_streamed_and_resident_images_are_corrupted_alike(monkeypatch):
     """Validation visits no order of its own: before any training the losses of both are those of the same images."""
-    from aecli.feed import Feed
+    from aecli.data.loader import Feed
     from aecli.nn.program import Program
     from aecli.prepare import open_data, prepare
     from aecli.progress import Silence

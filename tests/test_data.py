@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from aecli.core.errors import DataError
-from aecli.data import chunk_slices, open_images, split_indices
-from aecli.sources import open_source
+from aecli.data.dataset import chunk_slices, open_images
+from aecli.data.files.open import open_source
+from aecli.data.split import split_indices
 
 
 def save(name: str, array: np.ndarray) -> Path:

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli import feed as feed_module
 from aecli.config import load_config
-from aecli.data import open_images
-from aecli.feed import Feed
+from aecli.data import loader as feed_module
+from aecli.data.dataset import open_images
+from aecli.data.loader import Feed
 from aecli.training import train
 
 COUNT, BATCH = 3000, 16

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aecli import cache
+from aecli.data.files import cache
 from tests.hostile import Case, cases
 
 CASES = cases()

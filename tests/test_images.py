@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aecli.core.errors import DataError
-from aecli.images import ImageFormat, decide_value_range, find_image_shape
+from aecli.data.format import ImageFormat, decide_value_range, find_image_shape
 
 DTYPES = ["u1", "<u2", ">u2", "<i2", "<i4", "<i8", "<u8", "<f2", "<f4", ">f4", "<f8", ">f8", "?"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aecli.data import open_images
+from aecli.data.dataset import open_images
 from tests.conftest import python
 from tests.test_sources import IMAGES, idx, save_pictures
 

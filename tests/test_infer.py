@@ -11,10 +11,11 @@ import numpy as np
 import onnx
 import pytest
 
-from aecli import data, parallel
+from aecli import parallel
 from aecli.core.errors import DataError, RunError
-from aecli.data import open_images
-from aecli.infer import decode_chunks, evaluate, load_model, open_images_like, open_latents
+from aecli.data import dataset as data
+from aecli.data.dataset import open_images, open_images_like
+from aecli.infer import decode_chunks, evaluate, load_model, open_latents
 from aecli.metrics import METRICS
 from aecli.run import find_run
 from tests.conftest import DIGITS

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image, ImageOps
 
 from aecli.core.errors import DataError
-from aecli.data import open_images
-from aecli.decoded import Survey, choose_target, survey_pictures, write_decoded
-from aecli.decoding import Decoding
-from aecli.pictures import Target, decode, list_folder, look
-from aecli.sources import open_source
+from aecli.data.dataset import open_images
+from aecli.data.files.decode import Survey, choose_target, survey_pictures, write_decoded
+from aecli.data.files.listing import list_folder
+from aecli.data.files.open import open_source
+from aecli.data.files.options import Decoding
+from aecli.data.files.pictures import Target, decode, look
 
 RNG = np.random.default_rng(0)
 RED, GREEN, BLUE = (220, 30, 40), (20, 200, 60), (10, 40, 230)
@@ -238,7 +239,7 @@ def test_what_cannot_be_read_is_left_out_and_listed():
 
 
 def survey_and_write(names: list[str], strict: bool) -> None:
-    from aecli.pictures import Listing
+    from aecli.data.files.listing import Listing
 
     listing = Listing("p", Path("p"), names)
     survey = survey_pictures(listing, strict=strict)

@@ -147,7 +147,7 @@ def test_a_changed_training_file_is_not_drawn_as_if_it_were_the_same(digits):
 
 
 def test_names_with_dollars_and_long_names_are_plain_text(run):
-    from aecli.data import open_images
+    from aecli.data.dataset import open_images
 
     name = "cost_$5_^$" + "x" * 200 + ".npy"
     source = open_images(Path(run.environment["data"]["file"]))

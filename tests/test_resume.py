@@ -13,11 +13,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from aecli import feed as feed_module
 from aecli.checkpoint import read_checkpoint
 from aecli.config import load_config
 from aecli.core.errors import AeError, ReadError, RunError
 from aecli.core.signals import Signals, Stopped, exit_code
+from aecli.data import loader as feed_module
 from aecli.progress import Silence
 from aecli.resuming import can_go_on
 from aecli.run import Run

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aecli import cache
 from aecli.core.errors import AeError, DataError
-from aecli.data import open_images
-from aecli.sources import open_source, source_name
+from aecli.data.dataset import open_images
+from aecli.data.files import cache
+from aecli.data.files.open import open_source, source_name
 from tests.hostile import npy_bytes as npy
 from tests.hostile import zipped
 
@@ -240,7 +240,7 @@ def test_a_source_lends_its_name(path, name):
 
 @pytest.mark.parametrize("asked", [{"size": (9, 9)}, {"color": "rgb"}])
 def test_an_array_is_not_brought_to_a_size(asked):
-    from aecli.decoding import Decoding
+    from aecli.data.files.options import Decoding
 
     np.save("a.npy", IMAGES)
     with pytest.raises(DataError, match="only pictures"):

@@ -65,7 +65,7 @@ def test_an_epoch_is_what_keras_fit_does_with_the_same_batches():
     """The compiled loop against Keras's own training step, batch by batch, in the same order."""
     from aecli.core.files import packaged
     from aecli.core.rng import derive
-    from aecli.data import open_images
+    from aecli.data.dataset import open_images
     from aecli.nn.door import keras
 
     config = load_config(None, (*SMALL, "training.epochs=1", "model.l2=1e-4")).config
@@ -95,7 +95,7 @@ def test_mixed_precision_on_a_cpu_says_so_and_trains_in_float32():
 
 
 def test_a_network_of_mixed_precision_learns():
-    from aecli.feed import Feed
+    from aecli.data.loader import Feed
     from aecli.nn.fit import fit
     from aecli.nn.layers import computing_in
     from aecli.nn.program import Program
@@ -217,7 +217,7 @@ def test_the_cosine_schedule_falls_to_zero():
 def test_activity_l1_makes_codes_sparser():
     def share_of_zeros(run):
         from aecli.core.files import packaged
-        from aecli.data import open_images
+        from aecli.data.dataset import open_images
         from aecli.infer import load_model
 
         source = open_images(packaged("data/digits.npy"))
@@ -312,7 +312,7 @@ def test_what_cannot_work_is_refused_before_anything_is_written(overrides, messa
 @pytest.mark.parametrize("output", ["tanh", "linear", "sigmoid", "hard_sigmoid", "relu", "prelu", "softplus"])
 def test_outputs_that_reach_zero_to_one_are_accepted(output):
     from aecli.core.files import packaged
-    from aecli.data import open_images
+    from aecli.data.dataset import open_images
 
     check_fit(load_config(None, [f"model.output_activation={output}"]).config, open_images(packaged("data/digits.npy")))
 

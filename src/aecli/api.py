@@ -19,9 +19,9 @@ from aecli.comparing import Compared, Unseen
 from aecli.comparing import compare as compare_config
 from aecli.config import NamedConfig, load_config, varied
 from aecli.core.files import written_whole
+from aecli.data.files.open import source_name
 from aecli.report import write_study_report
 from aecli.run import RUNS, Run, find_run
-from aecli.sources import source_name
 from aecli.training import train as train_config
 
 STUDIES = Path("studies")

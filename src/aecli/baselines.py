@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.images import Images
+from aecli.data.format import Images
 
 Pass = Callable[[Callable[[Images], Any]], Iterable[Any]]
 """One pass over the training images: applies a function to each batch of the contract, results in order."""

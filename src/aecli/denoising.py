@@ -8,9 +8,9 @@ import numpy as np
 from aecli.config import TrainingConfig, load_config
 from aecli.core.errors import RunError
 from aecli.core.rng import VALIDATION, Draws, draw_key
-from aecli.corruption import Corruption
-from aecli.data import ImageSource, Rows
-from aecli.images import Images, Stored
+from aecli.data.corruption import Corruption
+from aecli.data.dataset import ImageSource, Rows
+from aecli.data.format import Images, Stored
 from aecli.metrics import Means, PerImage, mse, per_image
 from aecli.run import Run
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from aecli.config import Config
 from aecli.core.machine import memory_size
-from aecli.data import ROWS_NAMED, ImageSource, Rows
+from aecli.data.dataset import ROWS_NAMED, ImageSource, Rows
 
 Level = Literal["error", "warning", "note"]
 

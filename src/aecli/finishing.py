@@ -13,10 +13,10 @@ from aecli.baselines import Baselines
 from aecli.core.errors import TrainingError, WriteError
 from aecli.core.files import written_whole
 from aecli.core.npy import NpyWriter
-from aecli.data import Rows
+from aecli.data.dataset import Rows
+from aecli.data.format import Images, Stored
 from aecli.denoising import corruptor, evaluate_denoising
 from aecli.fitting import Network, Training
-from aecli.images import Images, Stored
 from aecli.infer import Model, evaluate, load_model
 from aecli.metrics import METRICS, PerImage, ssim_window
 

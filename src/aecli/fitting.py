@@ -11,7 +11,7 @@ from aecli.checkpoint import Checkpoint, State
 from aecli.config import Config, to_yaml
 from aecli.core.errors import AeError, TrainingError, is_of_the_disk, one_line
 from aecli.core.signals import Signals, Stopped
-from aecli.feed import Feed
+from aecli.data.loader import Feed
 from aecli.health import LayerHealth, collapse
 from aecli.history import EpochRecord
 from aecli.prepare import Prepared, feeds

@@ -5,26 +5,24 @@ import io
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.arrays import ArrayFile
 from aecli.baselines import Baselines
 from aecli.core.errors import DataError, ReadError, RunError, escaped, one_line, unreadable
 from aecli.core.machine import ordered_map
 from aecli.core.progress import Told, untold
-from aecli.data import ImageSource, chunk_slices, images_of, scan
-from aecli.decoding import Color, Decoding, Fit
-from aecli.images import ImageFormat, Images, Stored
+from aecli.data.dataset import ImageSource, chunk_slices, images_of, open_images_like, scan
+from aecli.data.files.arrays import ArrayFile
+from aecli.data.files.open import holds_pictures, open_source
+from aecli.data.format import Images, Stored
 from aecli.metrics import METRICS, Means, PerImage, mse, per_image
 from aecli.onnx_file import read_graph
 from aecli.run import Run
 from aecli.run_content import decoding_of
-from aecli.sources import holds_pictures, open_source
 
 Latents = NDArray[np.float32]
 """Codes, float32 (N, latent_dim)."""
@@ -128,61 +126,6 @@ def reopen_images(run: Run, fields: Mapping[str, Any], cure: str, *, name_only: 
     if not unchanged:
         raise RunError(f"{where} has changed since: {cure}")
     return images_of(file, trained.image_shape, trained.value_range, decoding=decoding)
-
-
-def open_images_like(
-    path: Path,
-    trained: ImageFormat,
-    value_range: tuple[float, float] | None = None,
-    fit: Fit = "crop",
-    told: Told = untold,
-) -> ImageSource:
-    """Open images for a model trained on images of the format `trained`.
-
-    Pictures are brought to its size and channels. Flat rows are read with the model's image shape. Images of the
-    dtype trained on have its value range; for another dtype `value_range` or, where that is None, the data decide.
-    Raises DataError.
-    """
-    decoding = _decoding_like(path, trained, fit)
-    file = open_source(path, decoding, told)
-    if prod(file.shape[1:]) != prod(trained.image_shape):
-        raise DataError(
-            f"{path}: the run expects images of {_size(trained.image_shape)}, "
-            f"found shape {list(file.shape)}: give images of that size"
-        )
-    expected = trained.image_shape if file.shape[3:] else trained.image_shape[:2]
-    if len(file.shape) > 2 and file.shape[1:] != expected:
-        raise DataError(
-            f"{path}: the run expects images of {_size(trained.image_shape)}, "
-            f"found shape {list(file.shape)}: rearrange the array's axes"
-        )
-    same_units = file.dtype.newbyteorder("=") == np.dtype(trained.dtype).newbyteorder("=") or (
-        file.dtype.kind == "f" == np.dtype(trained.dtype).kind
-    )
-    known = trained.value_range if same_units else value_range
-    source = images_of(file, trained.image_shape, known, "as in training", decoding)
-    low, high = source.format.value_range
-    slack = high - low
-    if source.scan.low < low - slack or source.scan.high > high + slack:
-        raise DataError(
-            f"{path}: values from {source.scan.low:g} to {source.scan.high:g} are far outside the run's value range "
-            f"[{low:g}, {high:g}]: bring the images to the units of the training images"
-        )
-    return source
-
-
-def _decoding_like(path: Path, trained: ImageFormat, fit: Fit) -> Decoding:
-    if not holds_pictures(path):
-        return Decoding()
-    height, width, channels = trained.image_shape
-    colors: dict[int, Color] = {1: "grey", 3: "rgb"}
-    if channels not in colors:
-        raise DataError(f"{path}: the run expects images of {channels} channels, pictures have 1 or 3: give an array")
-    return Decoding((height, width), fit, colors[channels])
-
-
-def _size(image_shape: tuple[int, int, int]) -> str:
-    return " x ".join(map(str, image_shape))
 
 
 def open_latents(path: Path, latent_dim: int) -> ArrayFile:

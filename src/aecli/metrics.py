@@ -12,7 +12,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.images import Images
+from aecli.data.format import Images
 
 Matrix = NDArray[np.float32]
 PerImage = NDArray[np.float64]

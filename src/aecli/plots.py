@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from aecli.core.errors import AeError, RunError, one_line, unreadable
 from aecli.core.files import written_whole
 from aecli.core.progress import Told, untold
-from aecli.data import ImageSource
+from aecli.data.dataset import ImageSource
+from aecli.data.files.manifest import shown
+from aecli.data.format import Images
 from aecli.denoising import corruptor_of
-from aecli.images import Images
 from aecli.infer import Model, load_model, open_images_for, reopen_images
-from aecli.manifest import shown
 from aecli.metrics import PerImage, mse, psnr
 from aecli.run import Run
 from aecli.sheet import COLUMNS, FRAME, INK, Sheet, draw_weights, image_pixels

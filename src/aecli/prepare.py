@@ -3,17 +3,18 @@
 from dataclasses import dataclass
 
 from aecli.activations import find_activation
-from aecli.config import PACKAGED_DIGITS, Config
+from aecli.config import Config
 from aecli.core.errors import ConfigError
 from aecli.core.files import packaged
 from aecli.core.machine import memory_size
 from aecli.core.progress import Told, untold
-from aecli.data import ImageSource, Rows, Split, open_images, split_indices
-from aecli.feed import WINDOW_BYTES, Feed
+from aecli.data.config import PACKAGED_DIGITS
+from aecli.data.dataset import ImageSource, Rows, open_images, open_images_like
+from aecli.data.files.open import PACKED, holds_pictures, open_source
+from aecli.data.loader import WINDOW_BYTES, Feed
+from aecli.data.split import Split, split_indices
 from aecli.findings import before_training, constant_images
-from aecli.infer import open_images_like
 from aecli.progress import Progress
-from aecli.sources import PACKED, holds_pictures, open_source
 
 
 @dataclass(frozen=True)

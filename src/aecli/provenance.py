@@ -10,7 +10,7 @@ from typing import Any
 
 from aecli.config import Config
 from aecli.core.machine import cores, engine_variables
-from aecli.data import ImageSource
+from aecli.data.dataset import ImageSource
 
 _NOT_IN_IDENTITY = ("train", "test", "memory_budget", "size", "fit", "color")
 """Keys of `data` that change nothing, or nothing but the values of the images, which are in it by their hash."""

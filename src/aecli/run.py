@@ -17,11 +17,11 @@ from aecli.core.errors import AeError, RunError, WriteError, did_you_mean, one_l
 from aecli.core.files import whole_name, write_text
 from aecli.core.locks import locked, refuse_locked
 from aecli.core.npy import read_arrays, write_arrays
-from aecli.data import Split
-from aecli.decoding import Decoding
+from aecli.data.files.options import Decoding
+from aecli.data.format import ImageFormat
+from aecli.data.split import Split
 from aecli.health import LayerHealth
 from aecli.history import EpochRecord, from_csv, to_csv
-from aecli.images import ImageFormat
 from aecli.run_content import (
     baselines_from,
     checked_environment,

@@ -9,9 +9,9 @@ from typing import Any, get_args
 import numpy as np
 
 from aecli.baselines import Baselines
-from aecli.data import Split
-from aecli.decoding import Color, Decoding, Fit
-from aecli.images import ImageFormat
+from aecli.data.files.options import Color, Decoding, Fit
+from aecli.data.format import ImageFormat
+from aecli.data.split import Split
 
 MOST_TEXT = 64 * 2**20
 """Bytes of a text file of a run: a history of half a million epochs."""

@@ -13,7 +13,8 @@ from aecli.baselines import fit_baselines
 from aecli.config import Config
 from aecli.core.progress import Told
 from aecli.core.signals import Signals
-from aecli.data import ImageSource, Split
+from aecli.data.dataset import ImageSource
+from aecli.data.split import Split
 from aecli.finishing import SplitBaselines, export, measure
 from aecli.fitting import Network, Training
 from aecli.history import EpochRecord

@@ -13,7 +13,7 @@ from aecli.check.survey import spread_rows
 from aecli.check.values import robust_scores
 from aecli.config import Config
 from aecli.core.files import refuse_output
-from aecli.data import ImageSource
+from aecli.data.dataset import ImageSource
 from aecli.plots import check_suffix, plain, save
 from aecli.sheet import COLUMNS, INK, Sheet, image_pixels
 

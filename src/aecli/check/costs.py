@@ -9,7 +9,7 @@ import numpy as np
 
 from aecli.config import Config
 from aecli.core.machine import cores, ordered_map
-from aecli.feed import WINDOW_BYTES, Feed
+from aecli.data.loader import WINDOW_BYTES, Feed
 from aecli.findings import BYTES_A_WEIGHT, Finding, count_of
 from aecli.prepare import Prepared, feeds
 

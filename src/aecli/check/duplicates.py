@@ -10,8 +10,8 @@ from scipy.spatial import cKDTree
 
 from aecli.check.survey import Survey, Values, spread_rows
 from aecli.core.machine import cores
-from aecli.data import ImageSource, Rows
-from aecli.images import Images
+from aecli.data.dataset import ImageSource, Rows
+from aecli.data.format import Images
 
 ALIKE = 0.995
 """Pixel correlation from which two images are near duplicates: a copy compressed anew or brightened, the next frame."""

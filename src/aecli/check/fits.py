@@ -6,7 +6,7 @@ from aecli.activations import ACTIVATIONS
 from aecli.config import Config
 from aecli.core.errors import AeError
 from aecli.core.schema import Choice
-from aecli.data import ImageSource
+from aecli.data.dataset import ImageSource
 from aecli.findings import Finding
 from aecli.prepare import check_fit
 

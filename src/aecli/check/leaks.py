@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.check.duplicates import Duplicates
-from aecli.data import ROWS_NAMED, ImageSource, Rows, Split
+from aecli.data.dataset import ROWS_NAMED, ImageSource, Rows
+from aecli.data.split import Split
 from aecli.findings import Finding, count_of, row_name
 
 PARTS = ("train", "validation", "test")

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from aecli.check.survey import Survey, Values
 from aecli.core.errors import DataError, ReadError
+from aecli.data.files.open import open_source
 from aecli.findings import Finding, count_of
-from aecli.sources import open_source
 
 HARMLESS = (
     "harmless to ae, which splits and shuffles; a tool that holds out the last rows would validate on other images "

@@ -9,8 +9,8 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.data import ImageSource, Rows
-from aecli.images import Images, Stored
+from aecli.data.dataset import ImageSource, Rows
+from aecli.data.format import Images, Stored
 
 Values = NDArray[np.float32]
 """One number for each image, or (N, k) of them."""

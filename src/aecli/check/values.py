@@ -6,9 +6,9 @@ import numpy as np
 
 from aecli.check.survey import Survey, Values, sample_of
 from aecli.config import Config
-from aecli.data import ROWS_NAMED, ImageSource
+from aecli.data.dataset import ROWS_NAMED, ImageSource
+from aecli.data.format import Images
 from aecli.findings import Finding, constant_images, count_of, guessed_range, name_rows, plain_rows
-from aecli.images import Images
 
 FAINT = 0.01
 """Contrast, as a share of the value range, below which an image is all but flat."""

@@ -16,8 +16,8 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    from aecli import cache
     from aecli.cli.terminal import print_json
+    from aecli.data.files import cache
 
     folder, sizes, limit = cache.cache_folder(), cache.sizes(), cache.cache_limit()
     total = sum(sizes.values())
@@ -31,7 +31,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
 @command.command("clear")
 def clear() -> None:
     """Remove all of it but what is being used."""
-    from aecli import cache
+    from aecli.data.files import cache
 
     freed, stay = cache.clear()
     used = f"; {stay:,} in use stay" if stay else ""

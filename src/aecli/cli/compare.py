@@ -56,7 +56,7 @@ def command(
     from aecli.cli.terminal import note, reading
     from aecli.comparing import compare
     from aecli.core.signals import Signals, exit_code
-    from aecli.sources import source_name
+    from aecli.data.files.open import source_name
 
     folder = output or STUDIES / (source_name(named.config.data.train) if named.config.data.train else "digits")
     progress = study_progress(quiet)

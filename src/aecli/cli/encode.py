@@ -19,9 +19,9 @@ def command(images: Path, run_folder: Path | None, output: Path | None, overwrit
     from aecli.cli.terminal import note, reading
     from aecli.core.files import refuse_output
     from aecli.core.npy import NpyWriter
+    from aecli.data.files.open import source_name
     from aecli.infer import load_model, open_images_for
     from aecli.run import find_run
-    from aecli.sources import source_name
 
     run = find_run(run_folder)
     note(f"using the run {run.path}", quiet or run_folder is not None)

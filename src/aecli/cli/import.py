@@ -9,7 +9,7 @@ import click
 from aecli.cli.options import FILE, output_option, overwrite_option, quiet_option, threads_option
 
 if TYPE_CHECKING:
-    from aecli.importing import Imported
+    from aecli.data.files.convert import Imported
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click only
@@ -59,9 +59,9 @@ def command(
       ae import mnist.npz --key x_train --limit 1000 --shuffle 0
     """
     from aecli.cli.terminal import note, reading
-    from aecli.decoding import Decoding
-    from aecli.importing import Wanted, import_images
-    from aecli.sources import source_name
+    from aecli.data.files.convert import Wanted, import_images
+    from aecli.data.files.open import source_name
+    from aecli.data.files.options import Decoding
 
     color = {None: "auto", True: "grey", False: "rgb"}[grey]
     decoding = Decoding(size, fit, color, key)  # type: ignore[arg-type]  # click has checked the words

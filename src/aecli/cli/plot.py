@@ -63,8 +63,8 @@ def command(
     from aecli.cli.terminal import note, reading
     from aecli.core.errors import RunError
     from aecli.core.files import refuse_output
+    from aecli.data.files.open import source_name
     from aecli.run import find_run
-    from aecli.sources import source_name
 
     run = find_run(run_folder)
     note(f"using the run {run.path}", quiet or run_folder is not None)

@@ -42,10 +42,10 @@ def command(
     from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_json, print_table, reading
     from aecli.core.files import refuse_output
     from aecli.core.npy import NpyWriter
+    from aecli.data.files.open import source_name
     from aecli.infer import evaluate, load_model, open_images_for
     from aecli.metrics import ssim_window
     from aecli.run import find_run
-    from aecli.sources import source_name
 
     run = find_run(run_folder)
     note(f"using the run {run.path}", quiet or run_folder is not None)
@@ -88,7 +88,7 @@ def _worst(subject: "Subject") -> list[dict[str, Any]]:
 
 
 def _called(worst: dict[str, Any]) -> str:
-    from aecli.manifest import shown
+    from aecli.data.files.manifest import shown
 
     return f"#{worst['image']} {shown(worst['file'])}" if "file" in worst else f"#{worst['image']}"
 

@@ -9,7 +9,7 @@ from typing import Literal
 from aecli.checkpoint import Best, Cursor, State
 from aecli.config import EarlyStopping, TrainingConfig
 from aecli.core.errors import TrainingError
-from aecli.feed import Feed
+from aecli.data.loader import Feed
 from aecli.history import EpochRecord
 from aecli.nn.health import Health
 from aecli.nn.program import Program

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from aecli.data.format import Images
 from aecli.health import SATURATED_WITHIN, LayerHealth
-from aecli.images import Images
 from aecli.nn.door import keras, tf
 from aecli.nn.layers import Autoencoder, Unit
 

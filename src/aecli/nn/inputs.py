@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from aecli.augmentation import AMOUNTS, Augmentation, draw_amounts
 from aecli.core.rng import Draws
-from aecli.corruption import Corruption
+from aecli.data.augmentation import AMOUNTS, Augmentation, draw_amounts
+from aecli.data.corruption import Corruption
 from aecli.nn.arrays import TENSORFLOW, computed_once
 from aecli.nn.door import tf
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from aecli.augmentation import Augmentation
 from aecli.checkpoint import Cursor, Values
 from aecli.config import OPTIMIZERS, TrainingConfig
 from aecli.core.errors import TrainingError
 from aecli.core.rng import VALIDATION, draw_key
-from aecli.feed import ALIGNMENT, Block, Feed, kept_as_stored
-from aecli.images import Stored
+from aecli.data.augmentation import Augmentation
+from aecli.data.format import Stored
+from aecli.data.loader import ALIGNMENT, Block, Feed, kept_as_stored
 from aecli.nn.door import keras, tf
 from aecli.nn.health import HealthProbe
 from aecli.nn.inputs import Inputs

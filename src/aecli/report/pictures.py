@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.core.errors import RunError
-from aecli.data import ImageSource, Rows
-from aecli.images import Images
+from aecli.data.dataset import ImageSource, Rows
+from aecli.data.files.manifest import shown
+from aecli.data.format import Images
 from aecli.infer import load_model, reopen_images
-from aecli.manifest import shown
 from aecli.metrics import PerImage, mse
 from aecli.run import Run
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from aecli.core.rng import Draws, Namespace
 from aecli.core.schema import Section
-from aecli.corruption import gaussian, within
+from aecli.data.corruption import gaussian, within
 
 _PURPOSE, _NOISE_PURPOSE = 4, 5
 

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from aecli.arrays import ArrayFile
 from aecli.core.errors import escaped, is_of_the_machine, one_line, unreadable
 from aecli.core.files import write_text
+from aecli.data.files.arrays import ArrayFile
 
 VERSION = 1
 

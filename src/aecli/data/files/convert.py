@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.arrays import ArrayFile
 from aecli.core.errors import AeError, DataError
 from aecli.core.files import refuse_output
 from aecli.core.npy import NpyWriter
 from aecli.core.progress import Told, untold
 from aecli.core.rng import derive
-from aecli.decoded import choose_target, survey_pictures, write_decoded
-from aecli.decoding import Decoding
-from aecli.labels import Labels, labels_beside
-from aecli.manifest import Manifest, ends, read_manifest
-from aecli.pictures import Listing
-from aecli.sources import list_pictures, open_source
+from aecli.data.files.arrays import ArrayFile
+from aecli.data.files.decode import choose_target, survey_pictures, write_decoded
+from aecli.data.files.labels import Labels, labels_beside
+from aecli.data.files.listing import Listing
+from aecli.data.files.manifest import Manifest, ends, read_manifest
+from aecli.data.files.open import list_pictures, open_source
+from aecli.data.files.options import Decoding
 
 OPTIONS = MappingProxyType({"size": "--size and --fit change it", "color": "--grey and --rgb change it"})
 

@@ -15,11 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from aecli import cache
-from aecli.arrays import HEAD_BYTES, ArrayFile, Header, is_idx, open_idx, open_npy, read_header
 from aecli.core.errors import DataError, did_you_mean, one_line, unreadable
 from aecli.core.files import written_whole
-from aecli.manifest import shown
+from aecli.data.files import cache
+from aecli.data.files.arrays import HEAD_BYTES, ArrayFile, Header, is_idx, open_idx, open_npy, read_header
+from aecli.data.files.manifest import shown
 
 PIECE = 2**20
 

@@ -6,16 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from aecli import cache
-from aecli.arrays import HEAD_BYTES, ArrayFile, is_idx, open_idx, open_npy
 from aecli.core.errors import DataError, did_you_mean, is_of_the_disk, unreadable
 from aecli.core.files import write_text
 from aecli.core.progress import Told, untold
-from aecli.decoded import Survey, choose_target, survey_pictures, write_decoded
-from aecli.decoding import Decoding
-from aecli.manifest import Manifest, read_manifest
-from aecli.packed import open_gzip, open_npz
-from aecli.pictures import SUFFIXES, Listing, list_folder, read_list
+from aecli.data.files import cache
+from aecli.data.files.archives import open_gzip, open_npz
+from aecli.data.files.arrays import HEAD_BYTES, ArrayFile, is_idx, open_idx, open_npy
+from aecli.data.files.decode import Survey, choose_target, survey_pictures, write_decoded
+from aecli.data.files.listing import Listing, list_folder, read_list
+from aecli.data.files.manifest import Manifest, read_manifest
+from aecli.data.files.options import Decoding
+from aecli.data.files.pictures import SUFFIXES
 
 KINDS = "a folder of pictures, a picture, a .txt list of pictures, .npy, .npz or IDX (.gz too)"
 

@@ -16,9 +16,10 @@ from aecli.core.errors import DataError, is_of_the_machine, unreadable
 from aecli.core.machine import ordered_map
 from aecli.core.npy import NpyWriter
 from aecli.core.progress import Told, untold
-from aecli.decoding import Decoding
-from aecli.manifest import Manifest, ends, reason_of, shown
-from aecli.pictures import Listing, Looked, Target, decode, look
+from aecli.data.files.listing import Listing
+from aecli.data.files.manifest import Manifest, ends, reason_of, shown
+from aecli.data.files.options import Decoding
+from aecli.data.files.pictures import Looked, Target, decode, look
 
 DEFAULT_SIZE = (64, 64)
 

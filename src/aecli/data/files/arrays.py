@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.core.errors import AeError, DataError, one_line, unreadable
-from aecli.images import Stored
+from aecli.data.format import Stored
 
 HEAD_BYTES = 16 * 2**10
 """Bytes at the start of a file that hold its header; NumPy itself trusts no longer one."""

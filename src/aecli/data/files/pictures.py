@@ -4,22 +4,16 @@ Pillow decodes, and loads when the first picture is opened. What a file says of 
 that is too large, or no regular file, is refused before a pixel of it is decoded.
 """
 
-import hashlib
 import os
 import stat
 import threading
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.core.errors import DataError, is_of_the_machine
-from aecli.decoding import Fit
-from aecli.manifest import reason_of
+from aecli.data.files.options import Fit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,120 +39,10 @@ MARGIN = 2
 """A JPEG is decoded at no less than so many times the size wanted, then scaled: as sharp, and far quicker."""
 
 _ONE_AT_A_TIME = threading.Lock()
-_LONGEST_LINE = 2**16
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
-_RUN_FILES, _STUDY_FILE = {"config.yaml", "environment.json"}, "study.yaml"
 
 Kind = Literal["grey", "deep grey", "rgb"]
-
-
-@dataclass(frozen=True)
-class Listing:
-    """Picture files, in a stable order: `names` are relative to `root`; `source` is what the user named."""
-
-    source: str
-    root: Path
-    names: Sequence[str]
-    passed_over: tuple[tuple[str, int], ...] = ()
-    unreadable: tuple[tuple[str, str], ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def path(self, name: str) -> str:
-        """Return the path of one of them."""
-        return os.path.join(self.root, name)
-
-    def key(self) -> str:
-        """Return a hash of where the files are, their names, sizes and times of change.
-
-        Reading them all would cost as much as decoding. The time of change of the inode is in it, since an archive
-        may unpack other pictures of the same names, sizes and dates to the same place.
-        """
-        digest = hashlib.sha256(os.fsencode(os.path.realpath(self.root)))
-        for name in self.names:
-            try:
-                found = os.stat(self.path(name))
-                digest.update(f"\0{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} ".encode())
-            except (OSError, ValueError):
-                digest.update(b"\0missing ")
-            digest.update(os.fsencode(name))
-        return digest.hexdigest()
-
-
-@dataclass
-class _Found:
-    names: list[str] = field(default_factory=list)
-    passed_over: Counter[str] = field(default_factory=Counter)
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
-    visited: set[tuple[int, int]] = field(default_factory=set)
-
-
-def list_folder(folder: Path) -> Listing:
-    """Return the picture files of a folder and of the folders in it, links followed, each folder once.
-
-    Hidden files, files that are no pictures by their suffix, and the folders of runs and studies are passed over.
-    """
-    found, waiting = _Found(), [""]
-    while waiting:
-        waiting += _scan(folder, waiting.pop(), found)
-    names = sorted(found.names, key=os.fsencode)
-    return Listing(str(folder), folder, names, tuple(found.passed_over.most_common()), tuple(sorted(found.unreadable)))
-
-
-def _scan(root: Path, inner: str, found: _Found) -> list[str]:
-    """Note the files of one folder; return the folders in it."""
-    path, folders = os.path.join(root, inner), []
-    try:
-        where = os.stat(path)
-        if (where.st_dev, where.st_ino) in found.visited:
-            return []
-        found.visited.add((where.st_dev, where.st_ino))
-        with os.scandir(path) as scan:
-            entries = list(scan)
-    except OSError as error:
-        if not inner or is_of_the_machine(error):
-            raise
-        found.unreadable.append((inner, reason_of(error)))
-        return []
-    names = {entry.name for entry in entries}
-    if _STUDY_FILE in names or names >= _RUN_FILES:
-        found.passed_over["folders of runs or studies"] += 1
-        return []
-    for entry in entries:
-        name = os.path.join(inner, entry.name)
-        if entry.name.startswith("."):
-            found.passed_over["hidden"] += 1
-        elif _is_folder(entry):
-            folders.append(name)
-        elif (suffix := os.path.splitext(entry.name)[1].lower()) in SUFFIXES:
-            found.names.append(name)
-        else:
-            found.passed_over[suffix or "without a suffix"] += 1
-    return folders
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def read_list(path: Path) -> Listing:
-    """Return the files that a text file names, one a line, relative to its own folder; # begins a comment."""
-    names = []
-    with path.open("rb") as file:
-        while line := file.readline(_LONGEST_LINE + 1):
-            if b"\0" in line or len(line) > _LONGEST_LINE:
-                raise DataError(f"{path}: not a text file of paths: write one path a line")
-            name = os.fsdecode(line.strip())
-            if name and not name.startswith("#"):
-                names.append(name)
-    if not names:
-        raise DataError(f"{path}: names no files: write one path a line")
-    return Listing(str(path), path.parent, names)
 
 
 @dataclass(frozen=True)

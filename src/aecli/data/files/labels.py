@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.arrays import ArrayFile
 from aecli.core.errors import DataError
-from aecli.manifest import read_manifest
-from aecli.packed import array_names, open_npz
-from aecli.sources import open_source
+from aecli.data.files.archives import array_names, open_npz
+from aecli.data.files.arrays import ArrayFile
+from aecli.data.files.manifest import read_manifest
+from aecli.data.files.open import open_source
 
 MOST_CLASSES = 10_000
 

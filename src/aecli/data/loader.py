@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from aecli.core.rng import derive
-from aecli.data import ImageSource, Rows
-from aecli.images import Images, Stored
+from aecli.data.dataset import ImageSource, Rows
+from aecli.data.format import Images, Stored
 
 WINDOW_BYTES = 64 * 2**20
 CHUNK = 64

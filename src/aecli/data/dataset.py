@@ -10,14 +10,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.arrays import ArrayFile
 from aecli.core.errors import DataError, NotFiniteError
 from aecli.core.machine import ordered_map
 from aecli.core.progress import Told, untold
-from aecli.core.rng import derive
-from aecli.decoding import Decoding
-from aecli.images import ImageFormat, Images, Stored, decide_value_range, find_image_shape
-from aecli.sources import manifest_of, open_source
+from aecli.data.files.arrays import ArrayFile
+from aecli.data.files.open import holds_pictures, manifest_of, open_source
+from aecli.data.files.options import Color, Decoding, Fit
+from aecli.data.format import ImageFormat, Images, Stored, decide_value_range, find_image_shape
 
 T = TypeVar("T")
 Rows = NDArray[np.int64]
@@ -190,24 +189,56 @@ def scan(file: ArrayFile) -> Scan:
     return Scan(low, high, constants, tuple(constant_rows))
 
 
-@dataclass(frozen=True)
-class Split:
-    """The rows of the training file used for training, validation and test: sorted, int64; test may have none."""
+def open_images_like(
+    path: Path,
+    trained: ImageFormat,
+    value_range: tuple[float, float] | None = None,
+    fit: Fit = "crop",
+    told: Told = untold,
+) -> ImageSource:
+    """Open images for a model trained on images of the format `trained`.
 
-    train: Rows
-    validation: Rows
-    test: Rows
+    Pictures are brought to its size and channels. Flat rows are read with the model's image shape. Images of the
+    dtype trained on have its value range; for another dtype `value_range` or, where that is None, the data decide.
+    Raises DataError.
+    """
+    decoding = _decoding_like(path, trained, fit)
+    file = open_source(path, decoding, told)
+    if prod(file.shape[1:]) != prod(trained.image_shape):
+        raise DataError(
+            f"{path}: the run expects images of {_size(trained.image_shape)}, "
+            f"found shape {list(file.shape)}: give images of that size"
+        )
+    expected = trained.image_shape if file.shape[3:] else trained.image_shape[:2]
+    if len(file.shape) > 2 and file.shape[1:] != expected:
+        raise DataError(
+            f"{path}: the run expects images of {_size(trained.image_shape)}, "
+            f"found shape {list(file.shape)}: rearrange the array's axes"
+        )
+    same_units = file.dtype.newbyteorder("=") == np.dtype(trained.dtype).newbyteorder("=") or (
+        file.dtype.kind == "f" == np.dtype(trained.dtype).kind
+    )
+    known = trained.value_range if same_units else value_range
+    source = images_of(file, trained.image_shape, known, "as in training", decoding)
+    low, high = source.format.value_range
+    slack = high - low
+    if source.scan.low < low - slack or source.scan.high > high + slack:
+        raise DataError(
+            f"{path}: values from {source.scan.low:g} to {source.scan.high:g} are far outside the run's value range "
+            f"[{low:g}, {high:g}]: bring the images to the units of the training images"
+        )
+    return source
 
 
-def split_indices(where: str, count: int, validation_split: float, seed: int, test_split: float = 0.0) -> Split:
-    """Return a shuffled split: a function of the seed, at least one image in each part asked for."""
-    needed = 3 if test_split else 2
-    if count < needed:
-        parts = "training, validation and test" if test_split else "training and validation"
-        holds = f"{count} image{'s' if count > 1 else ''}"
-        raise DataError(f"{where}: holds {holds}, {parts} need at least {needed}: give more images")
-    held_out = min(max(1, round(count * validation_split)), count - needed + 1)
-    kept_for_test = min(max(1, round(count * test_split)), count - held_out - 1) if test_split else 0
-    order = np.random.default_rng(derive(seed, "split")).permutation(count)
-    validation, test, train = np.split(order, [held_out, held_out + kept_for_test])
-    return Split(np.sort(train), np.sort(validation), np.sort(test))
+def _decoding_like(path: Path, trained: ImageFormat, fit: Fit) -> Decoding:
+    if not holds_pictures(path):
+        return Decoding()
+    height, width, channels = trained.image_shape
+    colors: dict[int, Color] = {1: "grey", 3: "rgb"}
+    if channels not in colors:
+        raise DataError(f"{path}: the run expects images of {channels} channels, pictures have 1 or 3: give an array")
+    return Decoding((height, width), fit, colors[channels])
+
+
+def _size(image_shape: tuple[int, int, int]) -> str:
+    return " x ".join(map(str, image_shape))
