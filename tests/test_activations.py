@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from aecli.activations import ACTIVATIONS, ALIASES, REFUSED, find_activation
 from aecli.core.schema import Choice
+from aecli.models.activations import ACTIVATIONS, ALIASES, REFUSED, find_activation
 
 X = np.linspace(-8, 8, 641).astype(np.float32).reshape(1, -1)
 NAMESPACE = {**vars(np), "erf": np.vectorize(math.erf)}
@@ -24,7 +24,7 @@ def formula(name: str, x: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_keras_computes_the_formula(name):
-    from aecli.nn.layers import activation_layer
+    from aecli.models.layers import activation_layer
 
     keras_values = np.asarray(activation_layer(choice(name))(X))
     np.testing.assert_allclose(keras_values, formula(name, X.astype(np.float64)), rtol=2e-5, atol=2e-6)
@@ -51,7 +51,7 @@ def test_unbounded_ends_are_really_unbounded(name):
 
 
 def test_every_activation_of_keras_is_in_the_table_or_refused_with_a_reason():
-    from aecli.nn.door import keras
+    from aecli.models.backend import keras
 
     functions = {n for n in dir(keras.activations) if not n.startswith("_")} - {
         "get",

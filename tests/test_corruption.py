@@ -11,7 +11,7 @@ from aecli.core.errors import RunError
 from aecli.core.rng import VALIDATION, Draws, draw_key
 from aecli.data.corruption import RULES, Corruption
 from aecli.denoising import Corruptor, corruptor_of
-from aecli.nn.door import tf
+from aecli.models.backend import tf
 from aecli.nn.inputs import Inputs
 from aecli.training import train
 from tests.conftest import SMALL

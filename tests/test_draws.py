@@ -5,8 +5,8 @@ import pytest
 from scipy import special, stats
 
 from aecli.core.rng import Draws, draw_key, erfinv, threefry
+from aecli.models.backend import tf
 from aecli.nn.arrays import TENSORFLOW
-from aecli.nn.door import tf
 
 ROWS = np.arange(400, dtype=np.uint32)
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from aecli.activations import ACTIVATIONS
 from aecli.config import load_config
-from aecli.models import FAMILIES
-from aecli.nn.door import keras
+from aecli.models.activations import ACTIVATIONS
+from aecli.models.backend import keras
+from aecli.models.families import FAMILIES
 from aecli.nn.export import OnnxExporter, predict
 from aecli.onnx_file import read_graph
 
@@ -157,7 +157,7 @@ def test_a_saved_model_loads_in_keras_alone(name, tmp_path):
 
 
 def test_mixed_precision_computes_in_bfloat16_and_keeps_weights_and_output_in_float32():
-    from aecli.nn.layers import computing_in
+    from aecli.models.layers import computing_in
 
     with computing_in("mixed"):
         model = build("model.hidden=[9]", "model.latent_dim=4").model

@@ -67,7 +67,7 @@ def test_the_other_pictures_and_a_verification_of_an_old_run(old_run, ae):
 
 
 @pytest.mark.parametrize("path", sorted(OLD_MODELS.glob("*.keras")), ids=lambda path: path.stem)
-@pytest.mark.parametrize("module", ["aecli.nn.layers"])
+@pytest.mark.parametrize("module", ["aecli.models.layers"])
 def test_an_old_keras_model_loads_where_either_module_is_imported(path, module):
     code = (
         f"import {module}, keras, sys\n"

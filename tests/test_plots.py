@@ -110,7 +110,7 @@ def test_errors_count_every_image(trained):
 
 
 def test_filters_are_the_weights_of_the_first_and_the_last_layer(trained):
-    from aecli.nn.door import keras
+    from aecli.models.backend import keras
 
     model = keras.models.load_model(trained.model_file)
     first, last = (

@@ -23,7 +23,7 @@ def run_training(folder, *overrides, **options):
 
 
 def model_weights(run):
-    from aecli.nn.door import keras
+    from aecli.models.backend import keras
 
     variables = keras.models.load_model(run.model_file).trainable_variables
     return np.concatenate([variable.numpy().ravel() for variable in variables])
@@ -66,7 +66,7 @@ def test_an_epoch_is_what_keras_fit_does_with_the_same_batches():
     from aecli.core.files import packaged
     from aecli.core.rng import derive
     from aecli.data.dataset import open_images
-    from aecli.nn.door import keras
+    from aecli.models.backend import keras
 
     config = load_config(None, (*SMALL, "training.epochs=1", "model.l2=1e-4")).config
     run = train(config, Path("a"))
@@ -96,8 +96,8 @@ def test_mixed_precision_on_a_cpu_says_so_and_trains_in_float32():
 
 def test_a_network_of_mixed_precision_learns():
     from aecli.data.loader import Feed
+    from aecli.models.layers import computing_in
     from aecli.nn.fit import fit
-    from aecli.nn.layers import computing_in
     from aecli.nn.program import Program
     from aecli.prepare import open_data, prepare
 

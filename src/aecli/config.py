@@ -20,7 +20,7 @@ from aecli.core.schema import Choice, ChoiceOf, Parameter, Section, parse_choice
 from aecli.core.strict_yaml import Key
 from aecli.data.config import DataConfig
 from aecli.data.corruption import Corruption
-from aecli.models import DenseModel
+from aecli.models.dense import DenseModel
 
 DEFAULT_NAME = "default"
 

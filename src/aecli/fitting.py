@@ -21,10 +21,10 @@ from aecli.resuming import Found, Keeper, check_images, find_checkpoint
 from aecli.run import Run
 
 if TYPE_CHECKING:
+    from aecli.models.layers import Autoencoder
     from aecli.nn.export import OnnxExporter
     from aecli.nn.fit import Pause
     from aecli.nn.health import Health
-    from aecli.nn.layers import Autoencoder
     from aecli.nn.program import Program
 
 
@@ -80,8 +80,8 @@ class Training:
 
     def autoencoder(self, precision: Literal["float32", "mixed"] = "float32") -> "Autoencoder":
         """Build the untrained network of the config's seed."""
-        from aecli.nn.door import OUT_OF_MEMORY
-        from aecli.nn.layers import computing_in
+        from aecli.models.backend import OUT_OF_MEMORY
+        from aecli.models.layers import computing_in
 
         try:
             with computing_in(precision):
@@ -147,7 +147,7 @@ class Training:
         keep: "Callable[[Pause], None]" = lambda _: None,
     ) -> int:
         """Train from the initial weights or from a state, all epochs or `until` one; return the one that was kept."""
-        from aecli.nn.door import OUT_OF_MEMORY
+        from aecli.models.backend import OUT_OF_MEMORY
         from aecli.nn.fit import fit
 
         epochs = self.config.training.epochs

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from aecli.activations import find_activation
 from aecli.config import Config
 from aecli.core.errors import ConfigError
 from aecli.core.files import packaged
@@ -14,6 +13,7 @@ from aecli.data.files.open import PACKED, holds_pictures, open_source
 from aecli.data.loader import WINDOW_BYTES, Feed
 from aecli.data.split import Split, split_indices
 from aecli.findings import before_training, constant_images
+from aecli.models.activations import find_activation
 from aecli.progress import Progress
 
 

@@ -12,7 +12,7 @@ from aecli.core.schema import Choice, Section
 from aecli.models.family import ActivationChoice, Initializer, Width, Widths
 
 if TYPE_CHECKING:
-    from aecli.nn.layers import Autoencoder
+    from aecli.models.layers import Autoencoder
 
 
 class DenseModel(Section):
@@ -62,15 +62,7 @@ class DenseModel(Section):
 
     def build(self, image_shape: tuple[int, int, int], seed: int) -> Autoencoder:
         """Build the untrained network; its initial weights and dropout depend on `seed` alone."""
-        from aecli.nn.layers import (
-            Autoencoder,
-            LayerSpec,
-            NetworkSpec,
-            image_input,
-            mlp,
-            to_image,
-            vector_input,
-        )
+        from aecli.models.layers import Autoencoder, LayerSpec, NetworkSpec, image_input, mlp, to_image, vector_input
 
         network = NetworkSpec(self.initializer, self.dropout, self.l1, self.l2, seed)
         hidden = [LayerSpec(width, self.activation) for width in self.hidden]

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
-from aecli.activations import ACTIVATIONS, ALIASES, find_activation
 from aecli.core.schema import Choice, ChoiceOf, Parameter
+from aecli.models.activations import ACTIVATIONS, ALIASES, find_activation
 
 
 def _activation_defaults(name: str) -> tuple[str, Mapping[str, Parameter]]:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from aecli.core.rng import Namespace
-from aecli.nn.door import tf
+from aecli.models.backend import tf
 
 TENSORFLOW: Namespace = SimpleNamespace(
     arange=tf.range,

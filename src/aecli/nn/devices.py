@@ -3,7 +3,7 @@
 from typing import Any
 
 from aecli.core.errors import TrainingError
-from aecli.nn.door import tf
+from aecli.models.backend import tf
 
 
 def choose_devices(wanted: str) -> Any:

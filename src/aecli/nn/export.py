@@ -11,7 +11,7 @@ import onnx
 import tf2onnx
 from tf2onnx.handler import tf_op
 
-from aecli.nn.door import keras, tf
+from aecli.models.backend import keras, tf
 
 OPSET = 17
 

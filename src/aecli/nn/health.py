@@ -7,8 +7,8 @@ import numpy as np
 
 from aecli.data.format import Images
 from aecli.health import SATURATED_WITHIN, LayerHealth
-from aecli.nn.door import keras, tf
-from aecli.nn.layers import Autoencoder, Unit
+from aecli.models.backend import keras, tf
+from aecli.models.layers import Autoencoder, Unit
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Any
 from aecli.core.rng import Draws
 from aecli.data.augmentation import AMOUNTS, Augmentation, draw_amounts
 from aecli.data.corruption import Corruption
+from aecli.models.backend import tf
 from aecli.nn.arrays import TENSORFLOW, computed_once
-from aecli.nn.door import tf
 
 
 class Inputs:

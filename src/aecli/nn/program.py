@@ -21,10 +21,10 @@ from aecli.core.rng import VALIDATION, draw_key
 from aecli.data.augmentation import Augmentation
 from aecli.data.format import Stored
 from aecli.data.loader import ALIGNMENT, Block, Feed, kept_as_stored
-from aecli.nn.door import keras, tf
+from aecli.models.backend import keras, tf
+from aecli.models.layers import Autoencoder
 from aecli.nn.health import HealthProbe
 from aecli.nn.inputs import Inputs
-from aecli.nn.layers import Autoencoder
 
 SECONDS_PER_CALL = 0.25
 """How long the compiled loop runs before Python can show progress and hear Ctrl-C."""

@@ -1,0 +1,178 @@
+"""Layers from plain values: the pieces that every model family is built of."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, Literal
+
+from aecli.core.rng import derive
+from aecli.core.schema import Choice
+from aecli.models.activations import find_activation
+from aecli.models.backend import keras
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A dense layer and the layer of its activation."""
+
+    dense: Any
+    activation: Any
+    choice: Choice
+
+    @property
+    def output_range(self) -> tuple[float, float]:
+        """The infimum and the supremum of the activation's output."""
+        return find_activation(self.choice.name).output_range(self.choice.parameters)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the output has a bound on both sides, and so can saturate."""
+        return all(map(isfinite, self.output_range))
+
+    @property
+    def learned_slope(self) -> bool:
+        """Whether the activation learns its slope below zero."""
+        return isinstance(self.activation, keras.layers.PReLU)
+
+
+@dataclass(frozen=True)
+class Autoencoder:
+    """Three Keras models over the same weights: images -> latents, latents -> images, and both.
+
+    `units` are the dense layers with their activations, those of the encoder first.
+    """
+
+    encoder: Any
+    decoder: Any
+    model: Any
+    units: tuple[Unit, ...]
+
+    @classmethod
+    def join(cls, images: Any, encoded: "Stack", codes: Any, decoded: "Stack") -> "Autoencoder":
+        """Make the three models from the inputs and the stacks of the encoder and of the decoder."""
+        encoder = keras.Model(images, encoded.output, name="encoder")
+        decoder = keras.Model(codes, decoded.output, name="decoder")
+        model = keras.Model(images, decoder(encoder(images)), name="autoencoder")
+        return cls(encoder, decoder, model, (*encoded.units, *decoded.units))
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Layers one on the other: the output of the last, and the dense ones with their activations."""
+
+    output: Any
+    units: tuple[Unit, ...]
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """One dense layer: its width and activation.
+
+    The last layer of a network has no dropout, and computes in float32 whatever the precision.
+    """
+
+    width: int
+    activation: Choice
+    last: bool = False
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What the layers of a network share."""
+
+    initializer: str
+    dropout: float
+    l1: float
+    l2: float
+    seed: int
+
+
+@contextmanager
+def computing_in(precision: Literal["float32", "mixed"]) -> Iterator[None]:
+    """Build layers that compute in float32, or, mixed, in bfloat16.
+
+    Weights, the last layer and so the loss are float32 in both. bfloat16 has the range of float32: gradients
+    need no scaling.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "mixed" else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def image_input(image_shape: tuple[int, int, int]) -> Any:
+    """Return an input of images (N, H, W, C)."""
+    return keras.Input(image_shape, name="images")
+
+
+def vector_input(length: int) -> Any:
+    """Return an input of latents (N, length)."""
+    return keras.Input((length,), name="latents")
+
+
+def mlp(inputs: Any, layers: Sequence[LayerSpec], network: NetworkSpec, name: str) -> Stack:
+    """Stack dense layers on the flattened input; `name` keeps their weights' seeds apart."""
+    x = keras.layers.Flatten(name=f"{name}_flatten")(inputs) if len(inputs.shape) > 2 else inputs
+    units = []
+    for i, layer in enumerate(layers):
+        dtype = "float32" if layer.last else None
+        dense = keras.layers.Dense(
+            layer.width,
+            kernel_initializer=_initializer(layer.activation, network, f"{name}_{i}"),
+            kernel_regularizer=keras.regularizers.L1L2(network.l1, network.l2) if network.l1 or network.l2 else None,
+            dtype=dtype,
+            name=f"{name}_{i}",
+        )
+        activation = activation_layer(layer.activation, f"{name}_{i}_{layer.activation.name}", dtype)
+        x = activation(dense(x))
+        units.append(Unit(dense, activation, layer.activation))
+        if network.dropout and not layer.last:
+            seed = derive(network.seed, "dropout", f"{name}_{i}")
+            x = keras.layers.Dropout(network.dropout, seed=seed, name=f"{name}_{i}_dropout")(x)
+    return Stack(x, tuple(units))
+
+
+def to_image(pixels: Stack, image_shape: tuple[int, int, int]) -> Stack:
+    """Reshape the output (N, H * W * C) to (N, H, W, C)."""
+    reshape = keras.layers.Reshape(image_shape, dtype="float32", name="reconstructions")
+    return Stack(reshape(pixels.output), pixels.units)
+
+
+def activation_layer(choice: Choice, name: str | None = None, dtype: str | None = None) -> Any:
+    """Return the Keras layer of an activation: a stock layer wherever Keras has one."""
+    options = {"name": name, "dtype": dtype}
+    row = find_activation(choice.name)
+    if row.layer == "PReLU":
+        slope = keras.initializers.Constant(choice.parameters["initial_slope"])
+        return keras.layers.PReLU(alpha_initializer=slope, **options)
+    if row.layer is not None:
+        return getattr(keras.layers, row.layer)(**choice.parameters, **options)
+    if not choice.items:
+        return keras.layers.Activation(row.name, **options)
+    return Elementwise(row.name, choice.parameters, **options)
+
+
+@keras.saving.register_keras_serializable("aecli")
+class Elementwise(keras.layers.Layer):  # type: ignore[misc]
+    """An activation function with parameters that Keras has no layer for."""
+
+    def __init__(self, function: str, parameters: dict[str, float], **options: Any) -> None:
+        super().__init__(**options)
+        self.function, self.parameters = function, dict(parameters)
+
+    def call(self, x: Any) -> Any:
+        return getattr(keras.activations, self.function)(x, **self.parameters)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "function": self.function, "parameters": self.parameters}
+
+
+def _initializer(activation: Choice, network: NetworkSpec, layer: str) -> Any:
+    name = network.initializer
+    if name == "matched":
+        name = find_activation(activation.name).initializer
+    seed = derive(network.seed, "weights", layer)
+    return keras.initializers.get({"class_name": name, "config": {"seed": seed}})
