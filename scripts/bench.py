@@ -50,7 +50,7 @@ def widths(hidden: list[int]) -> list[int]:
 
 
 def train_ae(path: Path, hidden: list[int], epochs: int) -> list[float]:
-    from aecli.config import load_config
+    from aecli.runs.config_file import load_config
     from aecli.training import train
 
     *outer, code = hidden

@@ -17,12 +17,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from aecli import plots
-from aecli.baselines import Baselines, fit_baselines
-from aecli.config import load_config
 from aecli.data.dataset import open_images
 from aecli.data.files.options import Decoding
-from aecli.infer import evaluate
 from aecli.nn.quiet import native_stderr_silenced
+from aecli.runs.baselines import Baselines, fit_baselines
+from aecli.runs.config_file import load_config
+from aecli.runs.uses.evaluate import evaluate
 from aecli.sheet import INK
 from aecli.training import train
 

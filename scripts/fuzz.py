@@ -119,7 +119,7 @@ def damaged(*seeds: bytes) -> st.SearchStrategy[bytes]:
 
 def yaml_texts() -> st.SearchStrategy[str]:
     """Return texts that are nearly configs."""
-    from aecli.config import Config
+    from aecli.runs.config import Config
 
     sections = {name: list(type(getattr(Config(), name)).model_fields) for name in Config.model_fields}
     keys = st.sampled_from(
@@ -145,7 +145,7 @@ def yaml_texts() -> st.SearchStrategy[str]:
 
 def overrides() -> st.SearchStrategy[str]:
     """Return texts for --set."""
-    from aecli.config import Config
+    from aecli.runs.config import Config
 
     keys = [f"{s}.{k}" for s in Config.model_fields for k in type(getattr(Config(), s)).model_fields]
     values = st.one_of(
@@ -188,10 +188,10 @@ def use_images(name: str) -> Callable[[bytes], object]:
 
 
 def use_run(file: str, folder: Path) -> Callable[[bytes], object]:
-    from aecli.infer import load_model
     from aecli.report.page import render
     from aecli.report.run_page import run_page
-    from aecli.run import Run
+    from aecli.runs.model import load_model
+    from aecli.runs.run import Run
 
     original = (folder / file).read_bytes()
 
@@ -213,14 +213,14 @@ def use_run(file: str, folder: Path) -> Callable[[bytes], object]:
 
 
 def use_config(text: str) -> object:
-    from aecli.config import load_config, to_yaml
+    from aecli.runs.config_file import load_config, to_yaml
 
     Path("c.yaml").write_text(text, encoding="utf-8", errors="replace")
     return to_yaml(load_config(Path("c.yaml")).config)
 
 
 def use_override(text: str) -> object:
-    from aecli.config import load_config, parse_values
+    from aecli.runs.config_file import load_config, parse_values
 
     parse_values([text], "--vary")
     return load_config(None, [text])
@@ -290,7 +290,7 @@ def fuzz(name: str, target: Target, tried: Counter[str], slowest: dict[str, floa
 
 def small_run(folder: Path) -> Path:
     """Train a tiny run to damage."""
-    from aecli.config import load_config
+    from aecli.runs.config_file import load_config
     from aecli.training import train
 
     sets = ["model.latent_dim=3", "model.hidden=[5]", "training.epochs=2"]

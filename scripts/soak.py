@@ -48,7 +48,7 @@ PRELOADED = {
     "import": ["aecli.cli.import", "aecli.data.files.convert", "aecli.cli.terminal"],
     "reconstruct": [
         "aecli.cli.reconstruct",
-        "aecli.infer",
+        "aecli.runs.uses.evaluate",
         "aecli.plots",
         "aecli.data.files.open",
         "aecli.cli.terminal",

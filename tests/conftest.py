@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from aecli.cli.main import cli
-from aecli.config import load_config
-from aecli.run import Run
+from aecli.runs.config_file import load_config
+from aecli.runs.run import Run
 from aecli.training import train
 
 ROOT = Path(__file__).parents[1]

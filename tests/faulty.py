@@ -22,10 +22,10 @@ from PIL import Image
 
 from aecli.checkpoint import read_checkpoint
 from aecli.cli.main import cli
-from aecli.config import load_config
 from aecli.core.errors import AeError
 from aecli.core.files import packaged
-from aecli.run import Run
+from aecli.runs.config_file import load_config
+from aecli.runs.run import Run
 from aecli.training import Trainer
 
 WRITES, READS = 1, 2

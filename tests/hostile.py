@@ -18,7 +18,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from aecli.run import Run
+from aecli.runs.run import Run
 
 Build = Callable[[Run], object]
 

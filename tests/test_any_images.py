@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aecli import plots
-from aecli.config import load_config
+from aecli.runs.config_file import load_config
 from aecli.training import Trainer
 
 GREY = np.random.default_rng(0).random((30, 9, 7))

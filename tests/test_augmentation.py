@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.config import load_config
 from aecli.core.rng import Draws, draw_key
 from aecli.data.augmentation import Augmentation, Moves, draw_amounts, moved
 from aecli.models.backend import keras, tf
 from aecli.nn.arrays import TENSORFLOW
 from aecli.nn.inputs import Inputs
+from aecli.runs.config_file import load_config
 from aecli.training import train
 from tests.conftest import SMALL
 

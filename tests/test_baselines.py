@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from aecli import baselines
-from aecli.baselines import fit_baselines
 from aecli.data.dataset import open_images
-from aecli.metrics import mse, sse_per_image
+from aecli.runs import baselines
+from aecli.runs.baselines import fit_baselines
+from aecli.runs.metrics import mse, sse_per_image
 
 
 def batches(images):

@@ -11,10 +11,10 @@ from aecli.check.contact import draw_sheet
 from aecli.check.duplicates import ALIKE, find_duplicates
 from aecli.check.order import rank_correlation, von_neumann_ratio
 from aecli.check.survey import signatures, survey
-from aecli.config import load_config
 from aecli.data.dataset import open_images
 from aecli.data.loader import WINDOW_BYTES
 from aecli.data.split import split_indices
+from aecli.runs.config_file import load_config
 
 SETS = ("model.latent_dim=4",)
 

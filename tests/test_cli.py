@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.config import Config, load_config
-from aecli.run import Run
+from aecli.runs.config import Config
+from aecli.runs.config_file import load_config
+from aecli.runs.run import Run
 from tests.conftest import DIGITS, SMALL, python
 
 SETS = [part for key in SMALL for part in ("--set", key)]

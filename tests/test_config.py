@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aecli.config import Config, json_schema, load_config, parse_values, starter_yaml, to_yaml
 from aecli.core.errors import ConfigError
 from aecli.core.strict_yaml import parse
+from aecli.runs.config import Config
+from aecli.runs.config_file import json_schema, load_config, parse_values, starter_yaml, to_yaml
 from tests.conftest import ROOT
 
 OURS = sorted((ROOT / "configs").glob("*.yaml"))

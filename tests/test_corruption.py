@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from aecli import plots
-from aecli.config import load_config
 from aecli.core.errors import RunError
 from aecli.core.rng import VALIDATION, Draws, draw_key
 from aecli.data.corruption import RULES, Corruption
-from aecli.denoising import Corruptor, corruptor_of
 from aecli.models.backend import tf
 from aecli.nn.inputs import Inputs
+from aecli.runs.config_file import load_config
+from aecli.runs.uses.denoise import Corruptor, corruptor_of
 from aecli.training import train
 from tests.conftest import SMALL
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.config import load_config
 from aecli.core.errors import WriteError
 from aecli.progress import Silence
-from aecli.run import Run
+from aecli.runs.config_file import load_config
+from aecli.runs.run import Run
 from aecli.training import train
 from tests.conftest import DIGITS, SMALL, python
 from tests.hostile import IMAGES, graph, header, idx_bytes, npy_bytes, png_bytes, shaped, zip_bomb, zipped

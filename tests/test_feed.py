@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.config import load_config
 from aecli.data import loader as feed_module
 from aecli.data.dataset import open_images
 from aecli.data.loader import Feed
+from aecli.runs.config_file import load_config
 from aecli.training import train
 
 COUNT, BATCH = 3000, 16

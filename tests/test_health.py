@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.config import load_config
-from aecli.health import LayerHealth, diagnosis, from_csv, to_csv
 from aecli.nn.health import HealthProbe
 from aecli.progress import Silence
+from aecli.runs.config_file import load_config
+from aecli.runs.health import LayerHealth, diagnosis, from_csv, to_csv
 from aecli.training import train
 
 IMAGES = np.random.default_rng(0).random((50, 3, 4, 1), np.float32)

@@ -263,15 +263,15 @@ def test_a_folder_goes_to_a_trained_model_and_is_found_again(ae, pictures):
 
 @pytest.mark.parametrize(("value", "size"), [("32", (32, 32)), ("[8, 9]", (8, 9)), ("", None)])
 def test_the_size_of_a_config(value, size):
-    from aecli.config import load_config
+    from aecli.runs.config_file import load_config
 
     assert load_config(None, [f"data.size={value}"]).config.data.size == size
 
 
 @pytest.mark.parametrize("value", ["big", "[1]", "[1, 2, 3]", "true", "0", "1.5"])
 def test_a_size_that_is_none_is_one_line(value):
-    from aecli.config import load_config
     from aecli.core.errors import ConfigError
+    from aecli.runs.config_file import load_config
 
     with pytest.raises(ConfigError) as caught:
         load_config(None, [f"data.size={value}"])

@@ -15,9 +15,11 @@ from aecli import parallel
 from aecli.core.errors import DataError, RunError
 from aecli.data import dataset as data
 from aecli.data.dataset import open_images, open_images_like
-from aecli.infer import decode_chunks, evaluate, load_model, open_latents
-from aecli.metrics import METRICS
-from aecli.run import find_run
+from aecli.runs.metrics import METRICS
+from aecli.runs.model import load_model
+from aecli.runs.run import find_run
+from aecli.runs.uses.evaluate import evaluate
+from aecli.runs.uses.inputs import decode_chunks, open_latents
 from tests.conftest import DIGITS
 
 
@@ -244,7 +246,7 @@ def test_latents_beyond_float32_are_refused():
 
 
 def test_an_encoder_of_another_run_is_noticed(run, digits):
-    from aecli.config import load_config
+    from aecli.runs.config_file import load_config
     from aecli.training import train
 
     other = train(load_config(None, ["model.latent_dim=3", "training.epochs=1"]).config, Path("other"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from aecli.metrics import METRICS, Means, mse, per_image, psnr, sse_per_image, ssim, ssim_window
+from aecli.runs.metrics import METRICS, Means, mse, per_image, psnr, sse_per_image, ssim, ssim_window
 
 
 def pairs(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from aecli.config import load_config
 from aecli.models.activations import ACTIVATIONS
 from aecli.models.backend import keras
 from aecli.models.families import FAMILIES
 from aecli.nn.export import OnnxExporter, predict
-from aecli.onnx_file import read_graph
+from aecli.runs.config_file import load_config
+from aecli.runs.onnx_check import read_graph
 
 SHAPES = [(8, 8, 1), (5, 7, 3)]
 
@@ -120,7 +120,7 @@ def test_every_initializer_name_is_one_of_keras():
 
 
 def test_every_optimizer_and_its_settings_are_those_of_keras():
-    from aecli.config import OPTIMIZERS
+    from aecli.runs.config import OPTIMIZERS
 
     for class_name, settings in OPTIMIZERS.values():
         made = getattr(keras.optimizers, class_name)(**settings).get_config()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.run import FORMAT_VERSION, Run
+from aecli.runs.run import FORMAT_VERSION, Run
 from tests.conftest import DIGITS, python
 
 OLD_RUNS = Path(__file__).parent / "old_runs"

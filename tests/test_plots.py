@@ -8,9 +8,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from aecli import plots
-from aecli.config import load_config
 from aecli.core.errors import AeError, RunError
-from aecli.metrics import psnr
+from aecli.runs.config_file import load_config
+from aecli.runs.metrics import psnr
 from aecli.sheet import Sheet
 from aecli.training import train
 

@@ -44,7 +44,7 @@ def test_every_option_in_the_readme_exists():
 
 
 def test_the_yaml_in_the_readme_is_a_config():
-    from aecli.config import Config
+    from aecli.runs.config import Config
 
     for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL):
         Config.model_validate(yaml.safe_load(block.replace("1e-3", "0.001")))

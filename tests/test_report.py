@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from aecli.comparing import compare
-from aecli.config import load_config
 from aecli.progress import Silence
 from aecli.report import write_run_report, write_study_report
 from aecli.report.charts import Row, Value, mean_and_band, row_chart
@@ -21,6 +20,7 @@ from aecli.report.page import decimals_for, fixed
 from aecli.report.pictures import chosen, png
 from aecli.report.save import COLOURS
 from aecli.report.svg import to_svg
+from aecli.runs.config_file import load_config
 from aecli.stats import Interval
 from aecli.study import Study, read_results
 from tests.conftest import DIGITS

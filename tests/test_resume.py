@@ -14,13 +14,13 @@ import onnxruntime
 import pytest
 
 from aecli.checkpoint import read_checkpoint
-from aecli.config import load_config
 from aecli.core.errors import AeError, ReadError, RunError
 from aecli.core.signals import Signals, Stopped, exit_code
 from aecli.data import loader as feed_module
 from aecli.progress import Silence
 from aecli.resuming import can_go_on
-from aecli.run import Run
+from aecli.runs.config_file import load_config
+from aecli.runs.run import Run
 from aecli.training import Trainer, train
 from aecli.workers import Task, train_task
 from tests.conftest import DIGITS, python

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from aecli.core.errors import RunError
-from aecli.onnx_file import read_graph
+from aecli.runs.onnx_check import read_graph
 from aecli.study import Result, Study, read_results
 from tests.conftest import DIGITS, ROOT, python
 from tests.hostile import Evil, dense, external, npy_bytes

@@ -17,10 +17,10 @@ import pytest
 
 from aecli.checkpoint import read_checkpoint
 from aecli.comparing import Unseen, compare
-from aecli.config import load_config, varied
 from aecli.core.errors import AeError, ConfigError
-from aecli.provenance import identity
-from aecli.run import Run
+from aecli.runs.config_file import load_config, varied
+from aecli.runs.provenance import identity
+from aecli.runs.run import Run
 from aecli.study import Result, Study, plan, read_results, seeds
 from aecli.summary import summarise
 from aecli.tables import as_text, study_table

@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from aecli.config import load_config
 from aecli.core.errors import AeError, ConfigError, TrainingError
 from aecli.finishing import check_export
 from aecli.prepare import check_fit
 from aecli.progress import Silence
-from aecli.run import Run
+from aecli.runs.config_file import load_config
+from aecli.runs.run import Run
 from aecli.training import train
 from tests.conftest import SMALL
 
@@ -218,7 +218,7 @@ def test_activity_l1_makes_codes_sparser():
     def share_of_zeros(run):
         from aecli.core.files import packaged
         from aecli.data.dataset import open_images
-        from aecli.infer import load_model
+        from aecli.runs.model import load_model
 
         source = open_images(packaged("data/digits.npy"))
         return np.concatenate([load_model(run).encode(images) < 1e-3 for _, images in source.chunks()]).mean()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aecli.run import Run
+from aecli.runs.run import Run
 
 
 def test_a_run_trained_again_is_identical(run, ae):

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from aecli.comparing import Compared, Unseen
 from aecli.comparing import compare as compare_config
-from aecli.config import NamedConfig, load_config, varied
 from aecli.core.files import written_whole
 from aecli.data.files.open import source_name
 from aecli.report import write_study_report
-from aecli.run import RUNS, Run, find_run
+from aecli.runs.config_file import NamedConfig, load_config, varied
+from aecli.runs.run import RUNS, Run, find_run
 from aecli.training import train as train_config
 
 STUDIES = Path("studies")
@@ -89,7 +89,7 @@ def compare(
 def load_run(folder: str | Path | None = None) -> Run:
     """Return the complete run in a folder, by default the newest one in runs/.
 
-    `run.metrics`, `run.history` and `run.health` hold what was measured; `aecli.infer.load_model(run)` gives
+    `run.metrics`, `run.history` and `run.health` hold what was measured; `aecli.runs.model.load_model(run)` gives
     `encode`, `decode` and `reconstruct` of images (N, H, W, C) in [0, 1]. Raises aecli.errors.RunError.
     """
     return find_run(Path(folder) if folder else None)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from aecli.core.errors import RunError, one_line, unreadable
 from aecli.core.npy import read_arrays, write_arrays
-from aecli.health import LayerHealth
-from aecli.history import EpochRecord
+from aecli.runs.health import LayerHealth
+from aecli.runs.records import EpochRecord
 
 Values = NDArray[Any]
 """The values of one variable."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal
 
-from aecli.config import Config
 from aecli.core.machine import memory_size
 from aecli.data.dataset import ROWS_NAMED, ImageSource, Rows
+from aecli.runs.config import Config
 
 Level = Literal["error", "warning", "note"]
 

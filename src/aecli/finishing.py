@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 
 from aecli import plots
-from aecli.baselines import Baselines
 from aecli.core.errors import TrainingError, WriteError
 from aecli.core.files import written_whole
 from aecli.core.npy import NpyWriter
 from aecli.data.dataset import Rows
 from aecli.data.format import Images, Stored
-from aecli.denoising import corruptor, evaluate_denoising
 from aecli.fitting import Network, Training
-from aecli.infer import Model, evaluate, load_model
-from aecli.metrics import METRICS, PerImage, ssim_window
+from aecli.runs.baselines import Baselines
+from aecli.runs.metrics import METRICS, PerImage, ssim_window
+from aecli.runs.model import Model, load_model
+from aecli.runs.uses.denoise import corruptor, evaluate_denoising
+from aecli.runs.uses.evaluate import evaluate
 
 EXPORT_TOLERANCE = 1e-5
 

@@ -8,17 +8,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from aecli.checkpoint import Checkpoint, State
-from aecli.config import Config, to_yaml
 from aecli.core.errors import AeError, TrainingError, is_of_the_disk, one_line
 from aecli.core.signals import Signals, Stopped
 from aecli.data.loader import Feed
-from aecli.health import LayerHealth, collapse
-from aecli.history import EpochRecord
 from aecli.prepare import Prepared, feeds
 from aecli.progress import Progress, Stages
-from aecli.provenance import course, differences
 from aecli.resuming import Found, Keeper, check_images, find_checkpoint
-from aecli.run import Run
+from aecli.runs.config import Config
+from aecli.runs.config_file import to_yaml
+from aecli.runs.health import LayerHealth, collapse
+from aecli.runs.provenance import course, differences
+from aecli.runs.records import EpochRecord
+from aecli.runs.run import Run
 
 if TYPE_CHECKING:
     from aecli.models.layers import Autoencoder

@@ -20,10 +20,11 @@ from aecli.core.progress import Told, untold
 from aecli.data.dataset import ImageSource
 from aecli.data.files.manifest import shown
 from aecli.data.format import Images
-from aecli.denoising import corruptor_of
-from aecli.infer import Model, load_model, open_images_for, reopen_images
-from aecli.metrics import PerImage, mse, psnr
-from aecli.run import Run
+from aecli.runs.metrics import PerImage, mse, psnr
+from aecli.runs.model import Model, load_model
+from aecli.runs.run import Run
+from aecli.runs.uses.denoise import corruptor_of
+from aecli.runs.uses.inputs import open_images_for, reopen_images
 from aecli.sheet import COLUMNS, FRAME, INK, Sheet, draw_weights, image_pixels
 
 SUFFIXES = (".png", ".svg", ".pdf")

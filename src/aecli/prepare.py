@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from aecli.config import Config
 from aecli.core.errors import ConfigError
 from aecli.core.files import packaged
 from aecli.core.machine import memory_size
@@ -15,6 +14,7 @@ from aecli.data.split import Split, split_indices
 from aecli.findings import before_training, constant_images
 from aecli.models.activations import find_activation
 from aecli.progress import Progress
+from aecli.runs.config import Config
 
 
 @dataclass(frozen=True)

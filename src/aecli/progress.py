@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from aecli.history import EpochRecord
+from aecli.runs.records import EpochRecord
 
 
 class Progress(Protocol):

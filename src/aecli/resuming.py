@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aecli.checkpoint import Checkpoint, State, read_checkpoint, write_checkpoint
-from aecli.config import Config, load_config
 from aecli.core.errors import ConfigError, OtherImagesError, ReadError, RunError
-from aecli.provenance import with_absolute_paths
-from aecli.run import Run
+from aecli.runs.config import Config
+from aecli.runs.config_file import load_config
+from aecli.runs.provenance import with_absolute_paths
+from aecli.runs.run import Run
 
 DEAREST = 0.01
 """The share of a training's time that its checkpoints may take."""

@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from aecli.config import Config, to_yaml, varied
 from aecli.core.errors import AeError, RunError, WriteError, is_of_the_machine, one_line, unreadable
 from aecli.core.files import whole_name, write_text
 from aecli.core.locks import locked
-from aecli.health import collapse
-from aecli.run import Run
+from aecli.runs.config import Config
+from aecli.runs.config_file import to_yaml, varied
+from aecli.runs.health import collapse
+from aecli.runs.run import Run
 
 ACTIVATIONS = ("relu", "leaky_relu", "prelu", "sigmoid", "tanh", "elu", "gelu", "linear")
 """What is compared where the config varies nothing."""

@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aecli.baselines import fit_baselines
-from aecli.config import Config
 from aecli.core.progress import Told
 from aecli.core.signals import Signals
 from aecli.data.dataset import ImageSource
 from aecli.data.split import Split
 from aecli.finishing import SplitBaselines, export, measure
 from aecli.fitting import Network, Training
-from aecli.history import EpochRecord
 from aecli.kept import Kept
 from aecli.prepare import Prepared, open_data, prepare, require_files
 from aecli.progress import Progress, Silence, Stages, telling
-from aecli.provenance import data_fields, environment, identity, with_absolute_paths
 from aecli.resuming import check_config, check_images, is_done
-from aecli.run import Run
+from aecli.runs.baselines import fit_baselines
+from aecli.runs.config import Config
+from aecli.runs.provenance import data_fields, environment, identity, with_absolute_paths
+from aecli.runs.records import EpochRecord
+from aecli.runs.run import Run
 
 
 def train(

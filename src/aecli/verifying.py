@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aecli.config import Config
-from aecli.history import EpochRecord
 from aecli.progress import Progress
-from aecli.provenance import differences
-from aecli.run import Run
+from aecli.runs.config import Config
+from aecli.runs.provenance import differences
+from aecli.runs.records import EpochRecord
+from aecli.runs.run import Run
 from aecli.training import Repeated, Trainer
 
 QUICK = 3

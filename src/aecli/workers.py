@@ -20,13 +20,13 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Literal
 
-from aecli.config import Config
 from aecli.core.errors import AeError, LockedError, OtherImagesError, is_of_memory, is_of_the_disk, one_line
 from aecli.core.signals import Signals, Stopped
-from aecli.history import EpochRecord
 from aecli.progress import Progress, Silence
 from aecli.resuming import can_go_on
-from aecli.run import Run
+from aecli.runs.config import Config
+from aecli.runs.records import EpochRecord
+from aecli.runs.run import Run
 from aecli.training import Trainer
 
 ATTEMPTS = 2

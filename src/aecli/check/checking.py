@@ -12,13 +12,13 @@ from aecli.check.leaks import leaks, parts_of, twice
 from aecli.check.order import order_findings
 from aecli.check.survey import Survey, survey
 from aecli.check.values import value_findings
-from aecli.config import Config
 from aecli.core.errors import ConfigError, DataError, NotFiniteError, ReadError
 from aecli.data.dataset import ImageSource
 from aecli.data.split import Split
 from aecli.findings import Finding, before_training
 from aecli.prepare import Prepared, check_fit, open_data, require_files, split_of
 from aecli.progress import Progress, Silence
+from aecli.runs.config import Config
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from aecli.check.checking import Checked
 from aecli.check.duplicates import take
 from aecli.check.survey import spread_rows
 from aecli.check.values import robust_scores
-from aecli.config import Config
 from aecli.core.files import refuse_output
 from aecli.data.dataset import ImageSource
 from aecli.plots import check_suffix, plain, save
+from aecli.runs.config import Config
 from aecli.sheet import COLUMNS, INK, Sheet, image_pixels
 
 SPREAD = 30

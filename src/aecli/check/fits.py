@@ -2,13 +2,13 @@
 
 from math import isfinite, prod
 
-from aecli.config import Config
 from aecli.core.errors import AeError
 from aecli.core.schema import Choice
 from aecli.data.dataset import ImageSource
 from aecli.findings import Finding
 from aecli.models.activations import ACTIVATIONS
 from aecli.prepare import check_fit
+from aecli.runs.config import Config
 
 
 def reachable(config: Config, source: ImageSource) -> Finding:

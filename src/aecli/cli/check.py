@@ -17,7 +17,7 @@ from aecli.cli.options import (
 
 if TYPE_CHECKING:
     from aecli.check import Checked
-    from aecli.config import Config
+    from aecli.runs.config import Config
 
 
 @click.command("check")
@@ -44,7 +44,7 @@ def command(
       ae check images.npy
       ae check images.npy --config prelu --sheet sheet.png
     """
-    from aecli.config import load_config
+    from aecli.runs.config_file import load_config
 
     config = load_config(config_file, overrides).with_training_images(images).config
     if sheet is not None:

@@ -9,7 +9,7 @@ from aecli.cli.options import FILE, config_option, json_option, overwrite_option
 
 if TYPE_CHECKING:
     from aecli.comparing import Compared
-    from aecli.config import NamedConfig
+    from aecli.runs.config_file import NamedConfig
 
 STUDIES = Path("studies")
 
@@ -82,7 +82,7 @@ def _named_config(
 ) -> "NamedConfig":  # fmt: skip
     from dataclasses import replace
 
-    from aecli.config import load_config, parse_values, varied
+    from aecli.runs.config_file import load_config, parse_values, varied
 
     named = load_config(config_file, overrides).with_training_images(images)
     changes: dict[str, Any] = {}

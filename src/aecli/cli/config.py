@@ -18,7 +18,7 @@ def command() -> None:
 @json_option
 def show(config_file: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print the complete config, every default resolved."""
-    from aecli.config import load_config, to_yaml
+    from aecli.runs.config_file import load_config, to_yaml
 
     config = load_config(config_file, overrides).config
     click.echo(config.model_dump_json(indent=2) if as_json else to_yaml(config).rstrip())
@@ -29,8 +29,8 @@ def show(config_file: Path | None, overrides: tuple[str, ...], as_json: bool) ->
 @overwrite_option
 def init(output: Path | None, overwrite: bool) -> None:
     """Write a commented config to start from."""
-    from aecli.config import starter_yaml
     from aecli.core.files import refuse_output, write_text
+    from aecli.runs.config_file import starter_yaml
 
     if output is None:
         click.echo(starter_yaml().rstrip())
@@ -44,6 +44,6 @@ def init(output: Path | None, overwrite: bool) -> None:
 def schema() -> None:
     """Print the JSON schema of a config, for editors."""
     from aecli.cli.terminal import print_json
-    from aecli.config import json_schema
+    from aecli.runs.config_file import json_schema
 
     print_json(json_schema())

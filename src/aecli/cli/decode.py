@@ -19,8 +19,9 @@ def command(latents: Path, run_folder: Path | None, output: Path | None, overwri
     from aecli.cli.terminal import note
     from aecli.core.files import refuse_output
     from aecli.core.npy import NpyWriter
-    from aecli.infer import decode_chunks, load_model, open_latents
-    from aecli.run import find_run
+    from aecli.runs.model import load_model
+    from aecli.runs.run import find_run
+    from aecli.runs.uses.inputs import decode_chunks, open_latents
 
     run = find_run(run_folder)
     note(f"using the run {run.path}", quiet or run_folder is not None)

@@ -20,8 +20,9 @@ def command(images: Path, run_folder: Path | None, output: Path | None, overwrit
     from aecli.core.files import refuse_output
     from aecli.core.npy import NpyWriter
     from aecli.data.files.open import source_name
-    from aecli.infer import load_model, open_images_for
-    from aecli.run import find_run
+    from aecli.runs.model import load_model
+    from aecli.runs.run import find_run
+    from aecli.runs.uses.inputs import open_images_for
 
     run = find_run(run_folder)
     note(f"using the run {run.path}", quiet or run_folder is not None)

@@ -33,9 +33,11 @@ def command(
     """
     from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_json, print_table, reading
     from aecli.core.files import refuse_output, write_text
-    from aecli.infer import evaluate, load_model, open_images_for
-    from aecli.metrics import METRICS, ssim_window
-    from aecli.run import find_run
+    from aecli.runs.metrics import METRICS, ssim_window
+    from aecli.runs.model import load_model
+    from aecli.runs.run import find_run
+    from aecli.runs.uses.evaluate import evaluate
+    from aecli.runs.uses.inputs import open_images_for
 
     run = find_run(run_folder)
     note(f"using the run {run.path}", quiet or run_folder is not None)

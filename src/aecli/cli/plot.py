@@ -64,7 +64,7 @@ def command(
     from aecli.core.errors import RunError
     from aecli.core.files import refuse_output
     from aecli.data.files.open import source_name
-    from aecli.run import find_run
+    from aecli.runs.run import find_run
 
     run = find_run(run_folder)
     note(f"using the run {run.path}", quiet or run_folder is not None)

@@ -43,9 +43,11 @@ def command(
     from aecli.core.files import refuse_output
     from aecli.core.npy import NpyWriter
     from aecli.data.files.open import source_name
-    from aecli.infer import evaluate, load_model, open_images_for
-    from aecli.metrics import ssim_window
-    from aecli.run import find_run
+    from aecli.runs.metrics import ssim_window
+    from aecli.runs.model import load_model
+    from aecli.runs.run import find_run
+    from aecli.runs.uses.evaluate import evaluate
+    from aecli.runs.uses.inputs import open_images_for
 
     run = find_run(run_folder)
     note(f"using the run {run.path}", quiet or run_folder is not None)
@@ -76,7 +78,7 @@ def command(
 
 
 def _worst(subject: "Subject") -> list[dict[str, Any]]:
-    from aecli.metrics import per_image
+    from aecli.runs.metrics import per_image
 
     rows = subject.choose(worst=WORST)
     values = per_image(*subject.show(rows))

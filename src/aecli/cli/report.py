@@ -25,7 +25,7 @@ def command(folder: Path, output: Path | None, overwrite: bool) -> None:
     from aecli.core.errors import AeError
     from aecli.core.files import refuse_output
     from aecli.report import write_run_report, write_study_report
-    from aecli.run import Run
+    from aecli.runs.run import Run
     from aecli.study import Study
 
     if output is not None:

@@ -8,7 +8,7 @@ import click
 from aecli.cli.options import FILE, json_option
 
 if TYPE_CHECKING:
-    from aecli.run import Run
+    from aecli.runs.run import Run
 
 
 @click.command("runs")
@@ -18,7 +18,7 @@ def command(folder: Path, as_json: bool) -> None:
     """List the runs in FOLDER (default: runs/), newest first."""
     from aecli.cli.terminal import note, print_json, print_table
     from aecli.core.errors import RunError
-    from aecli.run import RUNS, list_runs
+    from aecli.runs.run import RUNS, list_runs
 
     if folder != RUNS and not folder.is_dir():
         raise RunError(f"{folder}: no such folder: check the path")
@@ -34,8 +34,8 @@ def command(folder: Path, as_json: bool) -> None:
 
 
 def _row(run: "Run") -> dict[str, Any]:
-    from aecli.config import load_config
     from aecli.core.errors import AeError
+    from aecli.runs.config_file import load_config
 
     row: dict[str, Any] = {"run": run.name, "state": "damaged", "activation": None, "latent_dim": None}
     row |= {"epochs": None, "mse": None, "psnr": None, "date": run.date.strftime("%Y-%m-%d %H:%M")}

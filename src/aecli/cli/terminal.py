@@ -13,10 +13,10 @@ from rich import progress as rich_progress
 from rich.console import Console
 from rich.table import Table
 
-from aecli.history import EpochRecord
-from aecli.metrics import SSIM_WINDOW, ssim_window
 from aecli.nn.quiet import native_stderr_silenced
 from aecli.progress import Progress, Silence, telling
+from aecli.runs.metrics import SSIM_WINDOW, ssim_window
+from aecli.runs.records import EpochRecord
 
 _WIDE = 1000
 

@@ -21,8 +21,9 @@ from aecli.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from aecli.config import Config, NamedConfig
-    from aecli.run import Run
+    from aecli.runs.config import Config
+    from aecli.runs.config_file import NamedConfig
+    from aecli.runs.run import Run
 
 
 @click.command("train")
@@ -70,10 +71,10 @@ def command(
     """
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other: give one of them")
-    from aecli.config import load_config
+    from aecli.runs.config_file import load_config
 
     if resume and config_file is None:
-        from aecli.run import run_to_resume
+        from aecli.runs.run import run_to_resume
 
         own = run_to_resume(run_folder)
         run_folder, named = own.path, replace(load_config(own.config_file, overrides), name=own.config_name)
@@ -81,7 +82,7 @@ def command(
         named = load_config(config_file, overrides)
     named = named.with_training_images(data)
 
-    from aecli.run import RUNS, Run
+    from aecli.runs.run import RUNS, Run
 
     folder = run_folder or RUNS / named.name
     Run(folder).refuse_existing(overwrite or resume)
@@ -109,7 +110,7 @@ def _train(
     from aecli.core.errors import AeError, ReadError, WriteError
     from aecli.core.signals import Signals, exit_code
     from aecli.nn.quiet import native_stderr_silenced
-    from aecli.run import Run
+    from aecli.runs.run import Run
     from aecli.training import train
 
     with Signals() as signals, native_stderr_silenced():

@@ -26,14 +26,14 @@ def command(run_folder: Path, quick: bool, data: Path | None, device: str, as_js
       ae verify runs/prelu
       ae verify runs/prelu --quick
     """
-    from aecli.run import Run
+    from aecli.runs.run import Run
 
     run = Run(run_folder)
     run.require_complete()
 
     from aecli.cli.terminal import note, print_json, training_progress
-    from aecli.config import load_config
     from aecli.nn.quiet import native_stderr_silenced
+    from aecli.runs.config_file import load_config
     from aecli.verifying import verify
 
     named = load_config(run.config_file).with_training_images(data)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from aecli.checkpoint import Best, Cursor, State
-from aecli.config import EarlyStopping, TrainingConfig
 from aecli.core.errors import TrainingError
 from aecli.data.loader import Feed
-from aecli.history import EpochRecord
 from aecli.nn.health import Health
 from aecli.nn.program import Program
+from aecli.runs.config import EarlyStopping, TrainingConfig
+from aecli.runs.records import EpochRecord
 
 
 @dataclass(frozen=True)

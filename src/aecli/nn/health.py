@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from aecli.data.format import Images
-from aecli.health import SATURATED_WITHIN, LayerHealth
 from aecli.models.backend import keras, tf
 from aecli.models.layers import Autoencoder, Unit
+from aecli.runs.health import SATURATED_WITHIN, LayerHealth
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from aecli.checkpoint import Cursor, Values
-from aecli.config import OPTIMIZERS, TrainingConfig
 from aecli.core.errors import TrainingError
 from aecli.core.rng import VALIDATION, draw_key
 from aecli.data.augmentation import Augmentation
@@ -25,6 +24,7 @@ from aecli.models.backend import keras, tf
 from aecli.models.layers import Autoencoder
 from aecli.nn.health import HealthProbe
 from aecli.nn.inputs import Inputs
+from aecli.runs.config import OPTIMIZERS, TrainingConfig
 
 SECONDS_PER_CALL = 0.25
 """How long the compiled loop runs before Python can show progress and hear Ctrl-C."""

@@ -6,7 +6,7 @@ Everything is read from the folder of the study or the run; the pictures need it
 from pathlib import Path
 
 from aecli.core.files import write_text
-from aecli.run import Run
+from aecli.runs.run import Run
 from aecli.study import Study
 
 

@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from aecli.health import LayerHealth
 from aecli.report.charts import Axes, Curve, mean_and_band, panel
 from aecli.report.drawing import Drawing
+from aecli.runs.health import LayerHealth
 from aecli.tables import number
 
 LAYER_STYLES = 6

@@ -14,9 +14,10 @@ from aecli.core.errors import RunError
 from aecli.data.dataset import ImageSource, Rows
 from aecli.data.files.manifest import shown
 from aecli.data.format import Images
-from aecli.infer import load_model, reopen_images
-from aecli.metrics import PerImage, mse
-from aecli.run import Run
+from aecli.runs.metrics import PerImage, mse
+from aecli.runs.model import load_model
+from aecli.runs.run import Run
+from aecli.runs.uses.inputs import reopen_images
 
 CASES = 3
 """Images shown of each kind: best, median, worst."""

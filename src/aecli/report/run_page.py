@@ -9,7 +9,7 @@ from aecli.report.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
 from aecli.report.page import Cell, Column, Figure, Page, Section, Table
 from aecli.report.pictures import Gallery, gallery_of
 from aecli.report.provenance import data_facts, environment_facts
-from aecli.run import Run
+from aecli.runs.run import Run
 
 METRICS = {
     "mse": ("mse", ".6f", "mean squared error, pixels in [0, 1]"),

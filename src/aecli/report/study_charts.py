@@ -6,7 +6,6 @@ from itertools import chain
 
 import numpy as np
 
-from aecli.health import LayerHealth
 from aecli.report.charts import (
     Axes,
     Curve,
@@ -23,6 +22,7 @@ from aecli.report.drawing import Dot, Drawing, Mark
 from aecli.report.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
 from aecli.report.page import Figure
 from aecli.report.study_data import StudyData
+from aecli.runs.health import LayerHealth
 from aecli.stats import Interval, mean_interval
 from aecli.study import Result
 from aecli.summary import HIGHER_IS_BETTER, SummaryRow

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from aecli.config import Config, load_config
 from aecli.core.errors import AeError, RunError
-from aecli.health import LayerHealth
-from aecli.history import EpochRecord
-from aecli.run import Run
-from aecli.run_content import checked_images, read_text
+from aecli.runs.config import Config
+from aecli.runs.config_file import load_config
+from aecli.runs.content import checked_images, read_text
+from aecli.runs.health import LayerHealth
+from aecli.runs.records import EpochRecord
+from aecli.runs.run import Run
 from aecli.study import Result, Study, read_results
 from aecli.summary import Summary, SummaryRow, summarise
 

@@ -12,7 +12,7 @@ from aecli.report.pictures import Gallery, gallery_of
 from aecli.report.provenance import data_facts, environment_facts
 from aecli.report.study_charts import figures, style_of
 from aecli.report.study_data import TRAINED, StudyData
-from aecli.run import Run
+from aecli.runs.run import Run
 from aecli.stats import Interval, mean_interval
 from aecli.study import Result
 from aecli.summary import HIGHER_IS_BETTER, SummaryRow

@@ -11,8 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from aecli import health
-from aecli.baselines import Baselines
 from aecli.core.errors import AeError, RunError, WriteError, did_you_mean, one_line, unreadable
 from aecli.core.files import whole_name, write_text
 from aecli.core.locks import locked, refuse_locked
@@ -20,9 +18,9 @@ from aecli.core.npy import read_arrays, write_arrays
 from aecli.data.files.options import Decoding
 from aecli.data.format import ImageFormat
 from aecli.data.split import Split
-from aecli.health import LayerHealth
-from aecli.history import EpochRecord, from_csv, to_csv
-from aecli.run_content import (
+from aecli.runs import health
+from aecli.runs.baselines import Baselines
+from aecli.runs.content import (
     baselines_from,
     checked_environment,
     checked_metrics,
@@ -31,6 +29,8 @@ from aecli.run_content import (
     read_text,
     split_from,
 )
+from aecli.runs.health import LayerHealth
+from aecli.runs.records import EpochRecord, from_csv, to_csv
 
 RUNS = Path("runs")
 FORMAT_VERSION = 1

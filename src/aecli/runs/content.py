@@ -8,10 +8,10 @@ from typing import Any, get_args
 
 import numpy as np
 
-from aecli.baselines import Baselines
 from aecli.data.files.options import Color, Decoding, Fit
 from aecli.data.format import ImageFormat
 from aecli.data.split import Split
+from aecli.runs.baselines import Baselines
 
 MOST_TEXT = 64 * 2**20
 """Bytes of a text file of a run: a history of half a million epochs."""

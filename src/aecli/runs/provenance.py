@@ -8,9 +8,9 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from aecli.config import Config
 from aecli.core.machine import cores, engine_variables
 from aecli.data.dataset import ImageSource
+from aecli.runs.config import Config
 
 _NOT_IN_IDENTITY = ("train", "test", "memory_budget", "size", "fit", "color")
 """Keys of `data` that change nothing, or nothing but the values of the images, which are in it by their hash."""

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aecli.config import TrainingConfig, load_config
 from aecli.core.errors import RunError
 from aecli.core.rng import VALIDATION, Draws, draw_key
 from aecli.data.corruption import Corruption
 from aecli.data.dataset import ImageSource, Rows
 from aecli.data.format import Images, Stored
-from aecli.metrics import Means, PerImage, mse, per_image
-from aecli.run import Run
+from aecli.runs.config import TrainingConfig
+from aecli.runs.config_file import load_config
+from aecli.runs.metrics import Means, PerImage, mse, per_image
+from aecli.runs.run import Run
 
 
 @dataclass(frozen=True)

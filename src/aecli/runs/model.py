@@ -1,0 +1,86 @@
+"""A run's model, computed by ONNX Runtime: encoder, decoder, and both one after the other."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecli.core.errors import RunError, one_line, unreadable
+from aecli.data.format import Images
+from aecli.runs.onnx_check import read_graph
+from aecli.runs.run import Run
+
+Latents = NDArray[np.float32]
+"""Codes, float32 (N, latent_dim)."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A run's encoder and decoder."""
+
+    encoder: Any
+    decoder: Any
+    image_shape: tuple[int, int, int]
+    latent_dim: int
+    where: str = "model"
+
+    def encode(self, images: Images) -> Latents:
+        """Return the latents (N, latent_dim) of images (N, H, W, C)."""
+        return self._run(self.encoder, {"images": images}, (len(images), self.latent_dim))
+
+    def decode(self, latents: Latents) -> Images:
+        """Return the images (N, H, W, C) of latents (N, latent_dim)."""
+        return self._run(self.decoder, {"latents": latents}, (len(latents), *self.image_shape))
+
+    def _run(self, session: Any, given: dict[str, NDArray[np.float32]], shape: tuple[int, ...]) -> NDArray[np.float32]:
+        try:
+            result = np.asarray(session.run(None, given)[0])
+        except Exception as error:  # ONNX Runtime's errors share no base class of their own
+            raise RunError(
+                f"{self.where}: cannot be computed ({one_line(error)[:120]}): free some memory, or train the run again"
+            ) from error
+        if result.shape != shape or result.dtype != np.float32:
+            raise RunError(f"{self.where}: gives other values than its file says: train the run again")
+        return result
+
+    def reconstruct(self, images: Images) -> Images:
+        """Return the reconstructions of images, both (N, H, W, C)."""
+        return self.decode(self.encode(images))
+
+
+def load_model(run: Run) -> Model:
+    """Load the encoder and the decoder of a run; RunError when a file is missing or damaged."""
+    encoder, decoder = _session(run.encoder_file, "images"), _session(run.decoder_file, "latents")
+    image_shape, latents = encoder.get_inputs()[0].shape[1:], decoder.get_inputs()[0].shape[1:]
+    outputs = [session.get_outputs()[0].shape[1:] for session in (encoder, decoder)]
+    fits = image_shape == list(run.image_format.image_shape) and outputs == [latents, image_shape]
+    if not fits or [type(axis) for axis in latents] != [int]:
+        raise RunError(f"{run.path}: encoder.onnx and decoder.onnx do not belong together: train the run again")
+    return Model(encoder, decoder, tuple(image_shape), latents[0], str(run.path))
+
+
+def _session(path: Path, input_name: str) -> Any:
+    # From 1.29 on it tells its makers of every session, and keeps a number for this user in ~/.cache.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    if not path.is_file():
+        raise RunError(f"{path}: is missing from the run: train it again with ae train --overwrite")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    # Chunks are worked on side by side: one thread for each.
+    options.intra_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(read_graph(path), options, providers=["CPUExecutionProvider"])
+    except MemoryError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except Exception as error:  # ONNX Runtime's errors share no base class of their own
+        raise RunError(f"{path}: is damaged ({one_line(error)[:120]}): train the run again") from error
+    if [i.name for i in session.get_inputs()] != [input_name] or len(session.get_outputs()) != 1:
+        raise RunError(f"{path}: is another program's model: train the run again")
+    return session
