@@ -51,7 +51,7 @@ def widths(hidden: list[int]) -> list[int]:
 
 def train_ae(path: Path, hidden: list[int], epochs: int) -> list[float]:
     from aecli.runs.config_file import load_config
-    from aecli.training import train
+    from aecli.training.trainer import train
 
     *outer, code = hidden
     keys = [f"data.train={path}", "data.validation_split=0.1", f"model.hidden={outer}", f"model.latent_dim={code}"]

@@ -24,7 +24,7 @@ from aecli.runs.baselines import Baselines, fit_baselines
 from aecli.runs.config_file import load_config
 from aecli.runs.uses.evaluate import evaluate
 from aecli.sheet import INK
-from aecli.training import train
+from aecli.training.trainer import train
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"

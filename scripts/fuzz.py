@@ -291,7 +291,7 @@ def fuzz(name: str, target: Target, tried: Counter[str], slowest: dict[str, floa
 def small_run(folder: Path) -> Path:
     """Train a tiny run to damage."""
     from aecli.runs.config_file import load_config
-    from aecli.training import train
+    from aecli.training.trainer import train
 
     sets = ["model.latent_dim=3", "model.hidden=[5]", "training.epochs=2"]
     return train(load_config(None, sets).config, folder).path

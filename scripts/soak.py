@@ -43,7 +43,12 @@ SEEDS = 5
 PICTURES = 600
 COMMON = ["aecli.cli.main", "matplotlib.backends.backend_agg"]
 PRELOADED = {
-    "train": ["aecli.cli.train", "aecli.training", "aecli.nn.fit", "aecli.nn.export"],
+    "train": [
+        "aecli.cli.train",
+        "aecli.training.trainer",
+        "aecli.training.loop",
+        "aecli.training.engines.tensorflow.export",
+    ],
     "compare": [],
     "import": ["aecli.cli.import", "aecli.data.files.convert", "aecli.cli.terminal"],
     "reconstruct": [

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from aecli.cli.main import cli
 from aecli.runs.config_file import load_config
 from aecli.runs.run import Run
-from aecli.training import train
+from aecli.training.trainer import train
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"

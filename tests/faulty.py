@@ -20,13 +20,13 @@ import numpy as np
 from click.testing import CliRunner
 from PIL import Image
 
-from aecli.checkpoint import read_checkpoint
 from aecli.cli.main import cli
 from aecli.core.errors import AeError
 from aecli.core.files import packaged
 from aecli.runs.config_file import load_config
 from aecli.runs.run import Run
-from aecli.training import Trainer
+from aecli.training.checkpoints import read_checkpoint
+from aecli.training.trainer import Trainer
 
 WRITES, READS = 1, 2
 FOREVER = 10**9

@@ -7,7 +7,7 @@ import pytest
 
 from aecli import plots
 from aecli.runs.config_file import load_config
-from aecli.training import Trainer
+from aecli.training.trainer import Trainer
 
 GREY = np.random.default_rng(0).random((30, 9, 7))
 CASES = {

@@ -9,10 +9,10 @@ import pytest
 from aecli.core.rng import Draws, draw_key
 from aecli.data.augmentation import Augmentation, Moves, draw_amounts, moved
 from aecli.models.backend import keras, tf
-from aecli.nn.arrays import TENSORFLOW
-from aecli.nn.inputs import Inputs
 from aecli.runs.config_file import load_config
-from aecli.training import train
+from aecli.training.engines.tensorflow.array_namespace import TENSORFLOW
+from aecli.training.engines.tensorflow.transforms import Inputs
+from aecli.training.trainer import train
 from tests.conftest import SMALL
 
 IMAGES = np.random.default_rng(0).random((6, 9, 7, 3), np.float32)

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.check import check
-from aecli.check.contact import draw_sheet
-from aecli.check.duplicates import ALIKE, find_duplicates
-from aecli.check.order import rank_correlation, von_neumann_ratio
-from aecli.check.survey import signatures, survey
 from aecli.data.dataset import open_images
 from aecli.data.loader import WINDOW_BYTES
 from aecli.data.split import split_indices
 from aecli.runs.config_file import load_config
+from aecli.training.check.checking import check
+from aecli.training.check.contact import draw_sheet
+from aecli.training.check.duplicates import ALIKE, find_duplicates
+from aecli.training.check.order import rank_correlation, von_neumann_ratio
+from aecli.training.check.survey import signatures, survey
 
 SETS = ("model.latent_dim=4",)
 
@@ -257,7 +257,7 @@ def test_what_training_refuses_is_an_error_in_the_same_words(images, sets, ae):
     ],
 )  # fmt: skip
 def test_what_will_go_wrong_is_a_warning_and_training_notes_it(name, images, sets):
-    from aecli.prepare import open_data, prepare
+    from aecli.training.prepare import open_data, prepare
 
     class Notes(list):
         note = list.append

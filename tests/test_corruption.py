@@ -10,10 +10,10 @@ from aecli.core.errors import RunError
 from aecli.core.rng import VALIDATION, Draws, draw_key
 from aecli.data.corruption import RULES, Corruption
 from aecli.models.backend import tf
-from aecli.nn.inputs import Inputs
 from aecli.runs.config_file import load_config
 from aecli.runs.uses.denoise import Corruptor, corruptor_of
-from aecli.training import train
+from aecli.training.engines.tensorflow.transforms import Inputs
+from aecli.training.trainer import train
 from tests.conftest import SMALL
 
 GREY = np.full((200, 14, 15, 1), 0.5, np.float32)
@@ -103,9 +103,9 @@ def test_the_validation_loss_is_that_of_restoring(denoising):
 def test_streamed_and_resident_images_are_corrupted_alike(monkeypatch):
     """Validation visits no order of its own: before any training the losses of both are those of the same images."""
     from aecli.data.loader import Feed
-    from aecli.nn.program import Program
-    from aecli.prepare import open_data, prepare
-    from aecli.progress import Silence
+    from aecli.training.engines.tensorflow.step import Program
+    from aecli.training.prepare import open_data, prepare
+    from aecli.training.progress import Silence
 
     config = load_config(None, (*SMALL, *DENOISING)).config
     prepared = prepare(config, *open_data(config), Silence())

@@ -6,7 +6,7 @@ from scipy import special, stats
 
 from aecli.core.rng import Draws, draw_key, erfinv, threefry
 from aecli.models.backend import tf
-from aecli.nn.arrays import TENSORFLOW
+from aecli.training.engines.tensorflow.array_namespace import TENSORFLOW
 
 ROWS = np.arange(400, dtype=np.uint32)
 

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from aecli.core.errors import WriteError
-from aecli.progress import Silence
 from aecli.runs.config_file import load_config
 from aecli.runs.run import Run
-from aecli.training import train
+from aecli.training.progress import Silence
+from aecli.training.trainer import train
 from tests.conftest import DIGITS, SMALL, python
 from tests.hostile import IMAGES, graph, header, idx_bytes, npy_bytes, png_bytes, shaped, zip_bomb, zipped
 

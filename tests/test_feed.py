@@ -9,7 +9,7 @@ from aecli.data import loader as feed_module
 from aecli.data.dataset import open_images
 from aecli.data.loader import Feed
 from aecli.runs.config_file import load_config
-from aecli.training import train
+from aecli.training.trainer import train
 
 COUNT, BATCH = 3000, 16
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.nn.health import HealthProbe
-from aecli.progress import Silence
 from aecli.runs.config_file import load_config
 from aecli.runs.health import LayerHealth, diagnosis, from_csv, to_csv
-from aecli.training import train
+from aecli.training.engines.tensorflow.health import HealthProbe
+from aecli.training.progress import Silence
+from aecli.training.trainer import train
 
 IMAGES = np.random.default_rng(0).random((50, 3, 4, 1), np.float32)
 

@@ -247,7 +247,7 @@ def test_latents_beyond_float32_are_refused():
 
 def test_an_encoder_of_another_run_is_noticed(run, digits):
     from aecli.runs.config_file import load_config
-    from aecli.training import train
+    from aecli.training.trainer import train
 
     other = train(load_config(None, ["model.latent_dim=3", "training.epochs=1"]).config, Path("other"))
     run.encoder_file.write_bytes(other.encoder_file.read_bytes())

@@ -6,9 +6,9 @@ import pytest
 from aecli.models.activations import ACTIVATIONS
 from aecli.models.backend import keras
 from aecli.models.families import FAMILIES
-from aecli.nn.export import OnnxExporter, predict
 from aecli.runs.config_file import load_config
 from aecli.runs.onnx_check import read_graph
+from aecli.training.engines.tensorflow.export import OnnxExporter, predict
 
 SHAPES = [(8, 8, 1), (5, 7, 3)]
 

@@ -12,7 +12,7 @@ from aecli.core.errors import AeError, RunError
 from aecli.runs.config_file import load_config
 from aecli.runs.metrics import psnr
 from aecli.sheet import Sheet
-from aecli.training import train
+from aecli.training.trainer import train
 
 
 def texts(figure):

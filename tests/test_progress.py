@@ -2,7 +2,7 @@
 
 import time
 
-from aecli.progress import Silence, Stages
+from aecli.training.progress import Silence, Stages
 
 
 def test_the_stages_share_all_the_time_from_the_start():

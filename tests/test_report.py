@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from aecli.comparing import compare
-from aecli.progress import Silence
 from aecli.report import write_run_report, write_study_report
 from aecli.report.charts import Row, Value, mean_and_band, row_chart
 from aecli.report.drawing import Text, broken, fitted, shortened, tick_texts
@@ -23,6 +22,7 @@ from aecli.report.svg import to_svg
 from aecli.runs.config_file import load_config
 from aecli.stats import Interval
 from aecli.study import Study, read_results
+from aecli.training.progress import Silence
 from tests.conftest import DIGITS
 
 VARIANTS = ("relu", "linear")

@@ -13,15 +13,15 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from aecli.checkpoint import read_checkpoint
 from aecli.core.errors import AeError, ReadError, RunError
 from aecli.core.signals import Signals, Stopped, exit_code
 from aecli.data import loader as feed_module
-from aecli.progress import Silence
-from aecli.resuming import can_go_on
 from aecli.runs.config_file import load_config
 from aecli.runs.run import Run
-from aecli.training import Trainer, train
+from aecli.training.checkpoints import read_checkpoint
+from aecli.training.progress import Silence
+from aecli.training.resume import can_go_on
+from aecli.training.trainer import Trainer, train
 from aecli.workers import Task, train_task
 from tests.conftest import DIGITS, python
 from tests.hostile import shaped, zipped
@@ -62,7 +62,7 @@ class Stopping(Silence):
 
 def stopped(folder, *overrides, after=30, progress=None, **options):
     """A run stopped after so many steps, and pauses between epochs: every step is a call of its own."""
-    from aecli.nn import program
+    from aecli.training.engines.tensorflow import step as program
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(program._Pace, "adapt", lambda pace, *_: setattr(pace, "steps", 1))

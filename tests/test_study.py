@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.checkpoint import read_checkpoint
 from aecli.comparing import Unseen, compare
 from aecli.core.errors import AeError, ConfigError
 from aecli.runs.config_file import load_config, varied
@@ -24,7 +23,8 @@ from aecli.runs.run import Run
 from aecli.study import Result, Study, plan, read_results, seeds
 from aecli.summary import summarise
 from aecli.tables import as_text, study_table
-from aecli.training import train
+from aecli.training.checkpoints import read_checkpoint
+from aecli.training.trainer import train
 from aecli.workers import Task, _when_free, train_all
 
 TINY = ("model.latent_dim=4", "training.epochs=2", "training.batch_size=256")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from aecli.core.errors import AeError, ConfigError, TrainingError
-from aecli.finishing import check_export
-from aecli.prepare import check_fit
-from aecli.progress import Silence
 from aecli.runs.config_file import load_config
 from aecli.runs.run import Run
-from aecli.training import train
+from aecli.training.artifacts import check_export
+from aecli.training.prepare import check_fit
+from aecli.training.progress import Silence
+from aecli.training.trainer import train
 from tests.conftest import SMALL
 
 
@@ -97,9 +97,9 @@ def test_mixed_precision_on_a_cpu_says_so_and_trains_in_float32():
 def test_a_network_of_mixed_precision_learns():
     from aecli.data.loader import Feed
     from aecli.models.layers import computing_in
-    from aecli.nn.fit import fit
-    from aecli.nn.program import Program
-    from aecli.prepare import open_data, prepare
+    from aecli.training.engines.tensorflow.step import Program
+    from aecli.training.loop import fit
+    from aecli.training.prepare import open_data, prepare
 
     config = load_config(None, (*SMALL, "model.activity_l1=1e-4")).config
     prepared = prepare(config, *open_data(config), Silence())

@@ -22,7 +22,7 @@ from aecli.data.files.open import source_name
 from aecli.report import write_study_report
 from aecli.runs.config_file import NamedConfig, load_config, varied
 from aecli.runs.run import RUNS, Run, find_run
-from aecli.training import train as train_config
+from aecli.training.trainer import train as train_config
 
 STUDIES = Path("studies")
 

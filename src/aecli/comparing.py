@@ -12,13 +12,13 @@ from aecli.core.errors import AeError
 from aecli.core.files import write_text
 from aecli.core.machine import cores
 from aecli.core.progress import Told, untold
-from aecli.prepare import check_fit, open_data
 from aecli.runs.config import Config
 from aecli.runs.config_file import to_yaml
 from aecli.runs.provenance import data_fields, identity, with_absolute_paths
 from aecli.runs.run import FORMAT_VERSION, Run
 from aecli.study import Result, Study, Variant, plan, seeds
 from aecli.summary import Summary, summarise
+from aecli.training.prepare import check_fit, open_data
 from aecli.workers import ATTEMPTS, Event, Task, train_all
 
 

@@ -22,12 +22,12 @@ from typing import Any, Literal
 
 from aecli.core.errors import AeError, LockedError, OtherImagesError, is_of_memory, is_of_the_disk, one_line
 from aecli.core.signals import Signals, Stopped
-from aecli.progress import Progress, Silence
-from aecli.resuming import can_go_on
 from aecli.runs.config import Config
 from aecli.runs.records import EpochRecord
 from aecli.runs.run import Run
-from aecli.training import Trainer
+from aecli.training.progress import Progress, Silence
+from aecli.training.resume import can_go_on
+from aecli.training.trainer import Trainer
 
 ATTEMPTS = 2
 SECONDS_TO_END = 60
@@ -238,7 +238,9 @@ def _outcome(trainer: Trainer, task: Task, progress: Progress, signals: Signals)
     try:
         _when_free(lambda: train_task(trainer, task, progress, signals))
     except Exception as error:
-        if is_of_memory(error) and "aecli.nn.fit" not in sys.modules:  # without TensorFlow nothing can be trained
+        if (
+            is_of_memory(error) and "aecli.training.loop" not in sys.modules
+        ):  # without TensorFlow nothing can be trained
             cure = "give fewer --workers, free some, or raise the limit (ulimit -v)"
             return "ended", f"memory: there is not enough for the workers: {cure}"
         reason = one_line(error) if isinstance(error, AeError) else f"{type(error).__name__}: {one_line(error)}"

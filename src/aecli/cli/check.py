@@ -16,8 +16,8 @@ from aecli.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from aecli.check import Checked
     from aecli.runs.config import Config
+    from aecli.training.check.checking import Checked
 
 
 @click.command("check")
@@ -48,12 +48,12 @@ def command(
 
     config = load_config(config_file, overrides).with_training_images(images).config
     if sheet is not None:
-        from aecli.check.contact import refuse_sheet
+        from aecli.training.check.contact import refuse_sheet
 
         refuse_sheet(sheet, overwrite, config)
     checked = _check(config, quiet)
     if sheet is not None and checked.surveys:
-        from aecli.check.contact import write_sheet
+        from aecli.training.check.contact import write_sheet
 
         write_sheet(checked, sheet)
     if as_json:
@@ -69,8 +69,8 @@ def command(
 
 
 def _check(config: "Config", quiet: bool) -> "Checked":
-    from aecli.check import check
     from aecli.cli.terminal import training_progress
+    from aecli.training.check.checking import check
 
     progress = training_progress(quiet)
     try:

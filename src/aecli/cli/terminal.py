@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from aecli.nn.quiet import native_stderr_silenced
-from aecli.progress import Progress, Silence, telling
 from aecli.runs.metrics import SSIM_WINDOW, ssim_window
 from aecli.runs.records import EpochRecord
+from aecli.training.progress import Progress, Silence, telling
 
 _WIDE = 1000
 

@@ -111,7 +111,7 @@ def _train(
     from aecli.core.signals import Signals, exit_code
     from aecli.nn.quiet import native_stderr_silenced
     from aecli.runs.run import Run
-    from aecli.training import train
+    from aecli.training.trainer import train
 
     with Signals() as signals, native_stderr_silenced():
         progress = training_progress(quiet)
@@ -147,7 +147,7 @@ def _train(
 def _cure(run: "Run", config: "Config", device: str) -> str | None:
     """Return how to go on with a run that did not reach its end, None where this training has none there."""
     from aecli.core.errors import AeError
-    from aecli.resuming import check_config
+    from aecli.training.resume import check_config
 
     try:
         if run.state == "complete" or not run.config_file.is_file():

@@ -34,7 +34,7 @@ def command(run_folder: Path, quick: bool, data: Path | None, device: str, as_js
     from aecli.cli.terminal import note, print_json, training_progress
     from aecli.nn.quiet import native_stderr_silenced
     from aecli.runs.config_file import load_config
-    from aecli.verifying import verify
+    from aecli.training.verify import verify
 
     named = load_config(run.config_file).with_training_images(data)
     with native_stderr_silenced():

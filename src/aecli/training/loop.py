@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from aecli.checkpoint import Best, Cursor, State
 from aecli.core.errors import TrainingError
 from aecli.data.loader import Feed
-from aecli.nn.health import Health
-from aecli.nn.program import Program
 from aecli.runs.config import EarlyStopping, TrainingConfig
 from aecli.runs.records import EpochRecord
+from aecli.training.checkpoints import Best, Cursor, State
+from aecli.training.engines.tensorflow.health import Health
+from aecli.training.engines.tensorflow.step import Program
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.check.survey import Survey, Values
 from aecli.core.errors import DataError, ReadError
 from aecli.data.files.open import open_source
-from aecli.findings import Finding, count_of
+from aecli.training.check.findings import Finding, count_of
+from aecli.training.check.survey import Survey, Values
 
 HARMLESS = (
     "harmless to ae, which splits and shuffles; a tool that holds out the last rows would validate on other images "

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from aecli.checkpoint import Cursor, Values
 from aecli.core.errors import TrainingError
 from aecli.core.rng import VALIDATION, draw_key
 from aecli.data.augmentation import Augmentation
@@ -22,9 +21,10 @@ from aecli.data.format import Stored
 from aecli.data.loader import ALIGNMENT, Block, Feed, kept_as_stored
 from aecli.models.backend import keras, tf
 from aecli.models.layers import Autoencoder
-from aecli.nn.health import HealthProbe
-from aecli.nn.inputs import Inputs
 from aecli.runs.config import OPTIMIZERS, TrainingConfig
+from aecli.training.checkpoints import Cursor, Values
+from aecli.training.engines.tensorflow.health import HealthProbe
+from aecli.training.engines.tensorflow.transforms import Inputs
 
 SECONDS_PER_CALL = 0.25
 """How long the compiled loop runs before Python can show progress and hear Ctrl-C."""

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aecli.progress import Progress
 from aecli.runs.config import Config
 from aecli.runs.provenance import differences
 from aecli.runs.records import EpochRecord
 from aecli.runs.run import Run
-from aecli.training import Repeated, Trainer
+from aecli.training.progress import Progress
+from aecli.training.trainer import Repeated, Trainer
 
 QUICK = 3
 """Epochs that a quick look trains."""

@@ -7,26 +7,26 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from aecli.checkpoint import Checkpoint, State
 from aecli.core.errors import AeError, TrainingError, is_of_the_disk, one_line
 from aecli.core.signals import Signals, Stopped
 from aecli.data.loader import Feed
-from aecli.prepare import Prepared, feeds
-from aecli.progress import Progress, Stages
-from aecli.resuming import Found, Keeper, check_images, find_checkpoint
 from aecli.runs.config import Config
 from aecli.runs.config_file import to_yaml
 from aecli.runs.health import LayerHealth, collapse
 from aecli.runs.provenance import course, differences
 from aecli.runs.records import EpochRecord
 from aecli.runs.run import Run
+from aecli.training.checkpoints import Checkpoint, State
+from aecli.training.prepare import Prepared, feeds
+from aecli.training.progress import Progress, Stages
+from aecli.training.resume import Found, Keeper, check_images, find_checkpoint
 
 if TYPE_CHECKING:
     from aecli.models.layers import Autoencoder
-    from aecli.nn.export import OnnxExporter
-    from aecli.nn.fit import Pause
-    from aecli.nn.health import Health
-    from aecli.nn.program import Program
+    from aecli.training.engines.tensorflow.export import OnnxExporter
+    from aecli.training.engines.tensorflow.health import Health
+    from aecli.training.engines.tensorflow.step import Program
+    from aecli.training.loop import Pause
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class Training:
 
     def build(self) -> Network:
         """Build the untrained network in the precision to train in, and its twin for the files."""
-        from aecli.nn.export import OnnxExporter
-        from aecli.nn.program import Program
+        from aecli.training.engines.tensorflow.export import OnnxExporter
+        from aecli.training.engines.tensorflow.step import Program
 
         training, twin = self.config.training, self.autoencoder()
         trained = self.autoencoder(self._precision())
@@ -149,7 +149,7 @@ class Training:
     ) -> int:
         """Train from the initial weights or from a state, all epochs or `until` one; return the one that was kept."""
         from aecli.models.backend import OUT_OF_MEMORY
-        from aecli.nn.fit import fit
+        from aecli.training.loop import fit
 
         epochs = self.config.training.epochs
 
@@ -194,7 +194,7 @@ class Training:
             raise
 
     def _precision(self) -> Literal["float32", "mixed"]:
-        from aecli.nn.devices import device_names
+        from aecli.training.engines.tensorflow.devices import device_names
 
         wanted = self.config.training.precision
         if wanted == "mixed" and device_names() == ["cpu"]:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from aecli.checkpoint import Checkpoint, State, read_checkpoint, write_checkpoint
 from aecli.core.errors import ConfigError, OtherImagesError, ReadError, RunError
 from aecli.runs.config import Config
 from aecli.runs.config_file import load_config
 from aecli.runs.provenance import with_absolute_paths
 from aecli.runs.run import Run
+from aecli.training.checkpoints import Checkpoint, State, read_checkpoint, write_checkpoint
 
 DEAREST = 0.01
 """The share of a training's time that its checkpoints may take."""

@@ -6,7 +6,7 @@ from aecli.core.rng import Draws
 from aecli.data.augmentation import AMOUNTS, Augmentation, draw_amounts
 from aecli.data.corruption import Corruption
 from aecli.models.backend import tf
-from aecli.nn.arrays import TENSORFLOW, computed_once
+from aecli.training.engines.tensorflow.array_namespace import TENSORFLOW, computed_once
 
 
 class Inputs:

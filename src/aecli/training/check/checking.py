@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from aecli.check.costs import cost_findings
-from aecli.check.duplicates import Duplicates, find_duplicates
-from aecli.check.fits import compression, reachable
-from aecli.check.leaks import leaks, parts_of, twice
-from aecli.check.order import order_findings
-from aecli.check.survey import Survey, survey
-from aecli.check.values import value_findings
 from aecli.core.errors import ConfigError, DataError, NotFiniteError, ReadError
 from aecli.data.dataset import ImageSource
 from aecli.data.split import Split
-from aecli.findings import Finding, before_training
-from aecli.prepare import Prepared, check_fit, open_data, require_files, split_of
-from aecli.progress import Progress, Silence
 from aecli.runs.config import Config
+from aecli.training.check.costs import cost_findings
+from aecli.training.check.duplicates import Duplicates, find_duplicates
+from aecli.training.check.findings import Finding, before_training
+from aecli.training.check.fits import compression, reachable
+from aecli.training.check.leaks import leaks, parts_of, twice
+from aecli.training.check.order import order_findings
+from aecli.training.check.survey import Survey, survey
+from aecli.training.check.values import value_findings
+from aecli.training.prepare import Prepared, check_fit, open_data, require_files, split_of
+from aecli.training.progress import Progress, Silence
 
 
 @dataclass(frozen=True)

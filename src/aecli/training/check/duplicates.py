@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from aecli.check.survey import Survey, Values, spread_rows
 from aecli.core.machine import cores
 from aecli.data.dataset import ImageSource, Rows
 from aecli.data.format import Images
+from aecli.training.check.survey import Survey, Values, spread_rows
 
 ALIKE = 0.995
 """Pixel correlation from which two images are near duplicates: a copy compressed anew or brightened, the next frame."""

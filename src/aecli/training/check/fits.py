@@ -5,10 +5,10 @@ from math import isfinite, prod
 from aecli.core.errors import AeError
 from aecli.core.schema import Choice
 from aecli.data.dataset import ImageSource
-from aecli.findings import Finding
 from aecli.models.activations import ACTIVATIONS
-from aecli.prepare import check_fit
 from aecli.runs.config import Config
+from aecli.training.check.findings import Finding
+from aecli.training.prepare import check_fit
 
 
 def reachable(config: Config, source: ImageSource) -> Finding:

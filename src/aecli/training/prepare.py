@@ -11,10 +11,10 @@ from aecli.data.dataset import ImageSource, Rows, open_images, open_images_like
 from aecli.data.files.open import PACKED, holds_pictures, open_source
 from aecli.data.loader import WINDOW_BYTES, Feed
 from aecli.data.split import Split, split_indices
-from aecli.findings import before_training, constant_images
 from aecli.models.activations import find_activation
-from aecli.progress import Progress
 from aecli.runs.config import Config
+from aecli.training.check.findings import before_training, constant_images
+from aecli.training.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from aecli.check.checking import Checked
-from aecli.check.duplicates import take
-from aecli.check.survey import spread_rows
-from aecli.check.values import robust_scores
 from aecli.core.files import refuse_output
 from aecli.data.dataset import ImageSource
 from aecli.plots import check_suffix, plain, save
 from aecli.runs.config import Config
 from aecli.sheet import COLUMNS, INK, Sheet, image_pixels
+from aecli.training.check.checking import Checked
+from aecli.training.check.duplicates import take
+from aecli.training.check.survey import spread_rows
+from aecli.training.check.values import robust_scores
 
 SPREAD = 30
 LARGEST = 256

@@ -9,9 +9,9 @@ import numpy as np
 
 from aecli.core.machine import cores, ordered_map
 from aecli.data.loader import WINDOW_BYTES, Feed
-from aecli.findings import BYTES_A_WEIGHT, Finding, count_of
-from aecli.prepare import Prepared, feeds
 from aecli.runs.config import Config
+from aecli.training.check.findings import BYTES_A_WEIGHT, Finding, count_of
+from aecli.training.prepare import Prepared, feeds
 
 LARGEST_TIMED = 2048
 """Rows and columns of the largest matrices that are timed; larger ones take their time in proportion."""

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.check.duplicates import Duplicates
 from aecli.data.dataset import ROWS_NAMED, ImageSource, Rows
 from aecli.data.split import Split
-from aecli.findings import Finding, count_of, row_name
+from aecli.training.check.duplicates import Duplicates
+from aecli.training.check.findings import Finding, count_of, row_name
 
 PARTS = ("train", "validation", "test")
 

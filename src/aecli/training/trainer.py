@@ -13,17 +13,17 @@ from aecli.core.progress import Told
 from aecli.core.signals import Signals
 from aecli.data.dataset import ImageSource
 from aecli.data.split import Split
-from aecli.finishing import SplitBaselines, export, measure
-from aecli.fitting import Network, Training
-from aecli.kept import Kept
-from aecli.prepare import Prepared, open_data, prepare, require_files
-from aecli.progress import Progress, Silence, Stages, telling
-from aecli.resuming import check_config, check_images, is_done
 from aecli.runs.baselines import fit_baselines
 from aecli.runs.config import Config
 from aecli.runs.provenance import data_fields, environment, identity, with_absolute_paths
 from aecli.runs.records import EpochRecord
 from aecli.runs.run import Run
+from aecli.training.artifacts import SplitBaselines, export, measure
+from aecli.training.kept import Kept
+from aecli.training.prepare import Prepared, open_data, prepare, require_files
+from aecli.training.progress import Progress, Silence, Stages, telling
+from aecli.training.resume import check_config, check_images, is_done
+from aecli.training.session import Network, Training
 
 
 def train(
@@ -93,7 +93,7 @@ class Trainer:
                 return run
         images, prepared = self._prepare(config, progress, stages)
 
-        from aecli.nn.devices import choose_devices, device_names
+        from aecli.training.engines.tensorflow.devices import choose_devices, device_names
 
         training = Training(config, name, prepared, run, progress, stages, self._brief, signals or Signals())
         devices = choose_devices(self._device)
@@ -130,8 +130,8 @@ class Trainer:
         images, prepared = self._prepare(config, progress, stages)
         check_images(run, images.fields)
 
-        from aecli.nn.devices import choose_devices, device_names
-        from aecli.nn.export import weights_hash
+        from aecli.training.engines.tensorflow.devices import choose_devices, device_names
+        from aecli.training.engines.tensorflow.export import weights_hash
 
         training = Training(config, run.config_name, prepared, run, progress, stages, self._brief, Signals())
         with choose_devices(self._device).scope():
@@ -206,4 +206,4 @@ class Repeated:
 def _load_tensorflow() -> None:
     # What goes wrong here is met again, and reported, by the import that needs it.
     with contextlib.suppress(Exception):
-        importlib.import_module("aecli.nn.fit")
+        importlib.import_module("aecli.training.loop")

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from aecli.check.survey import Survey, Values, sample_of
 from aecli.data.dataset import ROWS_NAMED, ImageSource
 from aecli.data.format import Images
-from aecli.findings import Finding, constant_images, count_of, guessed_range, name_rows, plain_rows
 from aecli.runs.config import Config
+from aecli.training.check.findings import Finding, constant_images, count_of, guessed_range, name_rows, plain_rows
+from aecli.training.check.survey import Survey, Values, sample_of
 
 FAINT = 0.01
 """Contrast, as a share of the value range, below which an image is all but flat."""

@@ -14,12 +14,12 @@ from aecli.core.files import written_whole
 from aecli.core.npy import NpyWriter
 from aecli.data.dataset import Rows
 from aecli.data.format import Images, Stored
-from aecli.fitting import Network, Training
 from aecli.runs.baselines import Baselines
 from aecli.runs.metrics import METRICS, PerImage, ssim_window
 from aecli.runs.model import Model, load_model
 from aecli.runs.uses.denoise import corruptor, evaluate_denoising
 from aecli.runs.uses.evaluate import evaluate
+from aecli.training.session import Network, Training
 
 EXPORT_TOLERANCE = 1e-5
 
@@ -34,7 +34,7 @@ class SplitBaselines:
 
 def export(training: Training, network: Network) -> str:
     """Write the Keras model and both ONNX models, and check that they reconstruct the same; return a hash of it."""
-    from aecli.nn.export import predict, weights_hash
+    from aecli.training.engines.tensorflow.export import predict, weights_hash
 
     training.stages.enter("exporting")
     network.twin.model.set_weights(network.program.autoencoder.model.get_weights())
