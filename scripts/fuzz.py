@@ -220,7 +220,8 @@ def use_config(text: str) -> object:
 
 
 def use_override(text: str) -> object:
-    from aecli.runs.config_file import load_config, parse_values
+    from aecli.runs.config_file import load_config
+    from aecli.studies.config import parse_values
 
     parse_values([text], "--vary")
     return load_config(None, [text])

@@ -9,7 +9,8 @@ import yaml
 from aecli.core.errors import ConfigError
 from aecli.core.strict_yaml import parse
 from aecli.runs.config import Config
-from aecli.runs.config_file import json_schema, load_config, parse_values, starter_yaml, to_yaml
+from aecli.runs.config_file import json_schema, load_config, starter_yaml, to_yaml
+from aecli.studies.config import parse_values
 from tests.conftest import ROOT
 
 OURS = sorted((ROOT / "configs").glob("*.yaml"))

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.comparing import compare
 from aecli.report import write_run_report, write_study_report
 from aecli.report.charts import Row, Value, mean_and_band, row_chart
 from aecli.report.drawing import Text, broken, fitted, shortened, tick_texts
@@ -20,8 +19,10 @@ from aecli.report.pictures import chosen, png
 from aecli.report.save import COLOURS
 from aecli.report.svg import to_svg
 from aecli.runs.config_file import load_config
-from aecli.stats import Interval
-from aecli.study import Study, read_results
+from aecli.studies.compare import compare
+from aecli.studies.results import read_results
+from aecli.studies.stats import Interval
+from aecli.studies.study import Study
 from aecli.training.progress import Silence
 from tests.conftest import DIGITS
 
@@ -116,7 +117,7 @@ def test_every_link_of_the_page_leads_somewhere(studied):
 
 
 def test_verdict_variants_seeds_and_numbers_are_text(studied):
-    from aecli.summary import summarise
+    from aecli.studies.summary import summarise
 
     page = Parsed((studied / "report.html").read_text())
     results = read_results(studied / "results.csv")
@@ -137,7 +138,7 @@ def test_the_page_says_how_to_do_it_again(studied):
 
 
 def test_the_config_on_the_page_is_the_study(studied):
-    from aecli.study import plan
+    from aecli.studies.plan import plan
 
     assert [variant.row for variant in plan(load_config(studied / "study.yaml").config)] == list(VARIANTS)
 

@@ -18,11 +18,12 @@ from aecli.core.signals import Signals, Stopped, exit_code
 from aecli.data import loader as feed_module
 from aecli.runs.config_file import load_config
 from aecli.runs.run import Run
+from aecli.studies.executors.executor import Task
+from aecli.studies.executors.processes import train_task
 from aecli.training.checkpoints import read_checkpoint
 from aecli.training.progress import Silence
 from aecli.training.resume import can_go_on
 from aecli.training.trainer import Trainer, train
-from aecli.workers import Task, train_task
 from tests.conftest import DIGITS, python
 from tests.hostile import shaped, zipped
 

@@ -12,7 +12,8 @@ import pytest
 
 from aecli.core.errors import RunError
 from aecli.runs.onnx_check import read_graph
-from aecli.study import Result, Study, read_results
+from aecli.studies.results import Result, read_results
+from aecli.studies.study import Study
 from tests.conftest import DIGITS, ROOT, python
 from tests.hostile import Evil, dense, external, npy_bytes
 

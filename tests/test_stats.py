@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from aecli.stats import (
+from aecli.studies.stats import (
     SEEDS_LIMIT,
     compare,
     holm,

@@ -15,17 +15,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.comparing import Unseen, compare
 from aecli.core.errors import AeError, ConfigError
 from aecli.runs.config_file import load_config, varied
 from aecli.runs.provenance import identity
 from aecli.runs.run import Run
-from aecli.study import Result, Study, plan, read_results, seeds
-from aecli.summary import summarise
-from aecli.tables import as_text, study_table
+from aecli.studies.compare import Unseen, compare
+from aecli.studies.executors.executor import Task
+from aecli.studies.executors.processes import _when_free, train_all
+from aecli.studies.plan import plan, seeds
+from aecli.studies.results import Result, read_results
+from aecli.studies.study import Study
+from aecli.studies.summary import summarise
+from aecli.studies.tables import as_text, study_table
 from aecli.training.checkpoints import read_checkpoint
 from aecli.training.trainer import train
-from aecli.workers import Task, _when_free, train_all
 
 TINY = ("model.latent_dim=4", "training.epochs=2", "training.batch_size=256")
 VARY = "study.vary={model.activation: [relu, linear]}"

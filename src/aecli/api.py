@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.comparing import Compared, Unseen
-from aecli.comparing import compare as compare_config
 from aecli.core.files import written_whole
 from aecli.data.files.open import source_name
 from aecli.report import write_study_report
 from aecli.runs.config_file import NamedConfig, load_config, varied
 from aecli.runs.run import RUNS, Run, find_run
+from aecli.studies.compare import Compared, Unseen
+from aecli.studies.compare import compare as compare_config
 from aecli.training.trainer import train as train_config
 
 STUDIES = Path("studies")

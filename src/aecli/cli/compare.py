@@ -8,8 +8,8 @@ import click
 from aecli.cli.options import FILE, config_option, json_option, overwrite_option, quiet_option, set_option
 
 if TYPE_CHECKING:
-    from aecli.comparing import Compared
     from aecli.runs.config_file import NamedConfig
+    from aecli.studies.compare import Compared
 
 STUDIES = Path("studies")
 
@@ -54,9 +54,9 @@ def command(
 
     from aecli.cli.study_progress import study_progress
     from aecli.cli.terminal import note, reading
-    from aecli.comparing import compare
     from aecli.core.signals import Signals, exit_code
     from aecli.data.files.open import source_name
+    from aecli.studies.compare import compare
 
     folder = output or STUDIES / (source_name(named.config.data.train) if named.config.data.train else "digits")
     progress = study_progress(quiet)
@@ -82,7 +82,8 @@ def _named_config(
 ) -> "NamedConfig":  # fmt: skip
     from dataclasses import replace
 
-    from aecli.runs.config_file import load_config, parse_values, varied
+    from aecli.runs.config_file import load_config, varied
+    from aecli.studies.config import parse_values
 
     named = load_config(config_file, overrides).with_training_images(images)
     changes: dict[str, Any] = {}
@@ -101,7 +102,7 @@ def _named_config(
 
 def _print(compared: "Compared", table_format: str | None, as_json: bool, quiet: bool) -> None:
     from aecli.cli.terminal import note, print_json, print_table
-    from aecli.tables import NARROW, as_text, study_table
+    from aecli.studies.tables import NARROW, as_text, study_table
 
     summary = compared.summary
     if as_json:

@@ -10,12 +10,13 @@ from rich.live import Live
 from rich.table import Table
 
 from aecli.cli.terminal import MESSAGES, collapse_note, note
-from aecli.comparing import Unseen
+from aecli.studies.compare import Unseen
 
 if TYPE_CHECKING:
-    from aecli.comparing import StudyProgress
-    from aecli.study import Result, Variant
-    from aecli.workers import Event
+    from aecli.studies.compare import StudyProgress
+    from aecli.studies.executors.executor import Event
+    from aecli.studies.plan import Variant
+    from aecli.studies.results import Result
 
 
 def study_progress(quiet: bool) -> "StudyProgress":

@@ -1,7 +1,7 @@
 """Random numbers as a function of (seed, epoch, image): no state, so any of them can be drawn at any time.
 
 The rules here and those that draw from here are written once over an array namespace, with the names of the
-Python array API standard. NumPy is one; `aecli.training.engines.tensorflow.array_namespace` has TensorFlow's, for the compiled loop.
+Python array API standard. NumPy is one; an engine brings its own, for the compiled loop.
 """
 
 import hashlib

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aecli.core.files import write_text
 from aecli.runs.run import Run
-from aecli.study import Study
+from aecli.studies.study import Study
 
 
 def write_study_report(study: Study, output: Path | None = None) -> Path:

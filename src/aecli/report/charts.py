@@ -21,7 +21,7 @@ from aecli.report.drawing import (
     text_width,
     tick_texts,
 )
-from aecli.stats import Interval
+from aecli.studies.stats import Interval
 
 WIDTH = 420.0
 PANEL = (200.0, 160.0)

@@ -7,7 +7,7 @@ from typing import Literal
 from aecli.report.charts import Axes, Curve, mean_and_band, panel
 from aecli.report.drawing import Drawing
 from aecli.runs.health import LayerHealth
-from aecli.tables import number
+from aecli.studies.tables import number
 
 LAYER_STYLES = 6
 """Looks of layers that the style sheet tells apart; deeper networks begin again."""

@@ -11,8 +11,8 @@ from aecli import __version__
 from aecli.report.drawing import Drawing, side_by_side
 from aecli.report.pictures import Gallery, error_uri, image_uri
 from aecli.report.svg import to_svg
-from aecli.stats import Interval
-from aecli.tables import interval, number
+from aecli.studies.stats import Interval
+from aecli.studies.tables import interval, number
 
 PANELS_IN_A_ROW = 4
 

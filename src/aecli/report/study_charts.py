@@ -23,10 +23,10 @@ from aecli.report.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
 from aecli.report.page import Figure
 from aecli.report.study_data import StudyData
 from aecli.runs.health import LayerHealth
-from aecli.stats import Interval, mean_interval
-from aecli.study import Result
-from aecli.summary import HIGHER_IS_BETTER, SummaryRow
-from aecli.tables import interval, number
+from aecli.studies.results import HIGHER_IS_BETTER, Result
+from aecli.studies.stats import Interval, mean_interval
+from aecli.studies.summary import SummaryRow
+from aecli.studies.tables import interval, number
 
 
 def figures(data: StudyData) -> dict[str, Figure]:

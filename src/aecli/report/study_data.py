@@ -12,8 +12,9 @@ from aecli.runs.content import checked_images, read_text
 from aecli.runs.health import LayerHealth
 from aecli.runs.records import EpochRecord
 from aecli.runs.run import Run
-from aecli.study import Result, Study, read_results
-from aecli.summary import Summary, SummaryRow, summarise
+from aecli.studies.results import Result, read_results
+from aecli.studies.study import Study
+from aecli.studies.summary import Summary, SummaryRow, summarise
 
 TRAINED = ("complete", "collapsed")
 """The states of a run that has a model and a history."""

@@ -13,10 +13,10 @@ from aecli.report.provenance import data_facts, environment_facts
 from aecli.report.study_charts import figures, style_of
 from aecli.report.study_data import TRAINED, StudyData
 from aecli.runs.run import Run
-from aecli.stats import Interval, mean_interval
-from aecli.study import Result
-from aecli.summary import HIGHER_IS_BETTER, SummaryRow
-from aecli.tables import number
+from aecli.studies.results import HIGHER_IS_BETTER, Result
+from aecli.studies.stats import Interval, mean_interval
+from aecli.studies.summary import SummaryRow
+from aecli.studies.tables import number
 
 OTHER_METRICS = ("mse", "psnr", "ssim")
 

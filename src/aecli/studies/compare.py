@@ -16,10 +16,13 @@ from aecli.runs.config import Config
 from aecli.runs.config_file import to_yaml
 from aecli.runs.provenance import data_fields, identity, with_absolute_paths
 from aecli.runs.run import FORMAT_VERSION, Run
-from aecli.study import Result, Study, Variant, plan, seeds
-from aecli.summary import Summary, summarise
+from aecli.studies.executors.executor import Event, Task
+from aecli.studies.executors.processes import ATTEMPTS, train_all
+from aecli.studies.plan import Variant, plan, seeds
+from aecli.studies.results import Result
+from aecli.studies.study import Study
+from aecli.studies.summary import Summary, summarise
 from aecli.training.prepare import check_fit, open_data
-from aecli.workers import ATTEMPTS, Event, Task, train_all
 
 
 class StudyProgress(Protocol):

@@ -18,13 +18,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from aecli.core.errors import AeError, LockedError, OtherImagesError, is_of_memory, is_of_the_disk, one_line
 from aecli.core.signals import Signals, Stopped
-from aecli.runs.config import Config
 from aecli.runs.records import EpochRecord
 from aecli.runs.run import Run
+from aecli.studies.executors.executor import Event, Task
 from aecli.training.progress import Progress, Silence
 from aecli.training.resume import can_go_on
 from aecli.training.trainer import Trainer
@@ -35,26 +35,6 @@ SECONDS_TO_END = 60
 
 RUNS_PER_WORKER = 200
 """Runs after which a worker is replaced: TensorFlow keeps some megabytes of every network it has built."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """One run to train. The tasks of a `group` differ in their seeds alone and share what is compiled."""
-
-    group: str
-    config: Config
-    folder: Path
-    name: str
-
-
-@dataclass(frozen=True)
-class Event:
-    """What happened to a task: "epoch" has a `record`, "retried" and "failed" a `reason`, "collapsed" has both."""
-
-    kind: Literal["started", "epoch", "collapsed", "done", "retried", "failed"]
-    task: Task
-    record: EpochRecord | None = None
-    reason: str | None = None
 
 
 def train_all(tasks: Iterable[Task], workers: int, threads: int) -> Iterator[Event]:

@@ -4,8 +4,8 @@ import csv
 import io
 import math
 
-from aecli.stats import Interval
-from aecli.summary import Summary, SummaryRow
+from aecli.studies.stats import Interval
+from aecli.studies.summary import Summary, SummaryRow
 
 Table = list[list[str]]
 

@@ -1,0 +1,93 @@
+"""What a study trains: the grid of its variants, and their seeds."""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aecli.core.errors import AeError
+from aecli.runs.config import Config
+from aecli.runs.config_file import varied
+
+ACTIVATIONS = ("relu", "leaky_relu", "prelu", "sigmoid", "tanh", "elu", "gelu", "linear")
+"""What is compared where the config varies nothing."""
+
+
+TEST_SPLIT = 0.1
+"""Share of the images kept for the test where there is no file of test images and the config says nothing."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One cell of the grid: what was changed in the config, and the config that came of it.
+
+    `tuned` are the changes of which each variant keeps its own best; `row` is the variant without them.
+    """
+
+    changes: tuple[tuple[str, Any], ...]
+    tuned: tuple[tuple[str, Any], ...]
+    config: Config
+
+    @property
+    def row(self) -> str:
+        """The name of the table's row: the values that vary."""
+        return _name(self.changes) or "config"
+
+    @property
+    def name(self) -> str:
+        """The name of the variant: its row, and the tuned values."""
+        return ", ".join(part for part in (_name(self.changes), _name(self.tuned)) if part) or "config"
+
+    def at(self, seed: int) -> Config:
+        """Return the config of the run with this seed."""
+        keys: dict[str, Any] = {"training.seed": seed}
+        if self.config.study.split == "fixed":
+            keys["data.split_seed"] = self.config.split_seed
+        return varied(self.config, keys, self.name).alone()
+
+
+def plan(config: Config) -> tuple[Variant, ...]:
+    """Return the variants of a config's study; raises ConfigError for a value that its key cannot have."""
+    study = config.study
+    grid = study.vary or {"model.activation": ACTIVATIONS}
+    if not (config.data.test or config.data.test_split):
+        config = varied(config, {"data.test_split": TEST_SPLIT}, "study")
+    variants = []
+    for changes in _combinations(grid):
+        for tuned in _combinations(study.tune):
+            merged = dict([*changes, *tuned])
+            variants.append(Variant(changes, tuned, varied(config, merged, "study")))
+    names = [variant.name for variant in variants]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise AeError(f"study: the variant {twice} is there twice: name every value once")
+    return tuple(variants)
+
+
+def seeds(config: Config) -> range:
+    """Return the seeds of a config's study."""
+    return range(config.training.seed, config.training.seed + config.study.seeds)
+
+
+def _combinations(values: Mapping[str, Iterable[Any]]) -> list[tuple[tuple[str, Any], ...]]:
+    return [tuple(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
+
+
+def _name(changes: Iterable[tuple[str, Any]]) -> str:
+    return ", ".join(
+        _text(value) if key == "model.activation" else f"{key.partition('.')[2]}={_text(value)}"
+        for key, value in changes
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict) and "name" in value:
+        parameters = ", ".join(f"{k}={_text(v)}" for k, v in value.items() if k != "name")
+        return f"{value['name']}({parameters})" if parameters else str(value["name"])
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}: {_text(v)}" for k, v in value.items()) + "}"
+    if value is None:
+        return "null"
+    if isinstance(value, list):
+        return "-".join(map(_text, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)

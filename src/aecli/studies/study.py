@@ -1,0 +1,96 @@
+"""A study: variants x seeds of runs in a folder, and the table of their results."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from aecli.core.errors import AeError, WriteError, unreadable
+from aecli.core.files import whole_name, write_text
+from aecli.core.locks import locked
+from aecli.runs.config import Config
+from aecli.runs.config_file import to_yaml
+from aecli.runs.run import Run
+from aecli.studies.plan import Variant
+from aecli.studies.results import Result, _measured
+
+
+class Study:
+    """The folder of a study; the only place that knows the names inside it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "study.yaml"
+        self.results_file = path / "results.csv"
+        self.summary_file = path / "summary.json"
+        self.report_file = path / "report.html"
+        self.lock_file = path / ".lock"
+        self.plots_folder = path / "plots"
+
+    @contextmanager
+    def locked(self, config: Config) -> Iterator[None]:
+        """Make the folder, write the study's config, and hold the folder's lock while the block runs.
+
+        Raises AeError where something else is there, or another process works on the study.
+        """
+        if self.path.is_file():
+            raise AeError(f"{self.path}: is a file, expected a folder for the study: give another --output")
+        there = self.path.is_dir() and not self.config_file.is_file()
+        if there and not all(map(self._left_behind, self.path.iterdir())):
+            raise AeError(f"{self.path}: is a folder of other files, not a study: give another --output")
+        try:
+            self.plots_folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WriteError(f"{self.path}: cannot be written ({error.strerror}): give another --output") from error
+        with locked(self.lock_file, "--output"):
+            write_text(self.config_file, to_yaml(config))
+            yield
+
+    def _left_behind(self, path: Path) -> bool:
+        """Whether this may be of a process that was killed before it wrote the study's config."""
+        return path in (self.lock_file, self.plots_folder) or whole_name(path.name) == self.config_file.name
+
+    @property
+    def config_text(self) -> str:
+        """The study's config as it was written; ReadError where it cannot be read."""
+        try:
+            return self.config_file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise unreadable(self.config_file, error) from error
+
+    def run(self, variant: Variant, seed: int) -> Run:
+        """Return the run of a variant with a seed."""
+        return Run(self.path / "runs" / _slug(variant.name) / str(seed))
+
+    def result(self, variant: Variant, seed: int) -> Result:
+        """Read the result of a run from its folder."""
+        run = self.run(variant, seed)
+        base: dict[str, Any] = {
+            "row": variant.row,
+            "variant": variant.name,
+            "seed": seed,
+            "run": str(run.path.relative_to(self.path)),
+        }
+        base |= {"latent_dim": variant.config.model.latent_dim}
+        if run.state == "complete":
+            return _measured(run, base)
+        if run.state in ("incomplete", "interrupted"):
+            return Result(**base, state="missing")
+        return Result(**base, state="failed", reason=run.failure[0])
+
+    def write_results(self, results: Sequence[Result]) -> None:
+        """Write one row a run, everything that is known of it."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, [f.name for f in fields(Result)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(result) for result in results)
+        write_text(self.results_file, text.getvalue())
+
+
+def _slug(name: str) -> str:
+    """Return a folder's name for a variant: letters, digits and what reads well."""
+    return re.sub(r"[^\w.=+-]+", "_", name).strip("_")

@@ -1,0 +1,83 @@
+"""What a study found, in two sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from aecli.studies.results import BASELINES, HIGHER_IS_BETTER
+from aecli.studies.stats import Comparison, Interval
+
+if TYPE_CHECKING:
+    from aecli.studies.summary import Baseline, Point, SummaryRow
+
+MOST_NAMED = 8
+"""Variants that the verdict names, fewer of a grid; of more it says how many, the table has them."""
+
+
+def _verdict(
+    comparison: Comparison, rows: Sequence[SummaryRow], baselines: Sequence[Baseline], metric: str, seeds: int,
+    knee: Point | None,
+) -> str:  # fmt: skip
+    if comparison.best is None:
+        reasons = "; ".join(dict.fromkeys(reason for row in rows for reason in row.reasons))
+        return f"No variant has a complete run{': ' + reasons if reasons else ''}."
+    first = _first_sentence(comparison, rows, metric, seeds)
+    worse = [row for row in rows if row.against_best and row.against_best.distinguishable]
+    ends = []
+    if worse:
+        last = worse[-1]
+        assert last.against_best is not None
+        verb = "is worse" if len(worse) == 1 else "is worst,"
+        ends.append(f"{last.name} {verb} by {_with_interval(last.against_best.worse_by)} {metric}")
+    pca = [baseline for baseline in baselines if baseline.name.startswith(BASELINES["pca"])]
+    if len(pca) == 1:
+        known = pca[0].mean.estimate
+        ahead = known > rows[0].mean.estimate if metric in HIGHER_IS_BETTER else known < rows[0].mean.estimate
+        ends.append(f"PCA with the same code length{' does better' if ahead else ''}: {_number(known)}")
+    if knee is not None:
+        means = f"{metric} {_number(knee.mean)}, PCA {_number(knee.pca)}"
+        ends.append(f"code lengths beyond {knee.latent_dim} ({means}) gain less and less")
+    lost = [row for row in rows if row.counts.get("collapsed", 0) + row.counts.get("failed", 0)]
+    if lost:
+        ends.append("collapsed or failed runs: " + _listed([row.name for row in lost]))
+    return f"{first} {_capital('; '.join(ends))}." if ends else first
+
+
+def _first_sentence(comparison: Comparison, rows: Sequence[SummaryRow], metric: str, seeds: int) -> str:
+    tied, best = comparison.tied, rows[0]
+    if len(rows) == 1:
+        return f"{best.name} reconstructs these images with {metric} {_with_interval(best.mean)}."
+    these = "this seed" if seeds == 1 else f"these {seeds} seeds"
+    if len(tied) == 1:
+        return f"{best.name} reconstructs these images best, with {metric} {_with_interval(best.mean)}."
+    more = f" (about {comparison.seeds_needed} would)" if comparison.seeds_needed else ""
+    if len(tied) == len(rows):
+        cannot = "cannot" if seeds > 1 else "can not"
+        return f"{_capital(these)} {cannot} tell {_listed(tied)} apart{more}; {best.name} has the best mean."
+    return f"{_listed(tied)} reconstruct these images best; {these} cannot tell them apart{more}."
+
+
+def _with_interval(interval: Interval) -> str:
+    if math.isnan(interval.low):
+        return _number(interval.estimate)
+    return f"{_number(interval.estimate)} [{_number(interval.low)}, {_number(interval.high)}]"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:.4g}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    # The variants of a grid have commas in their names.
+    comma, last = ("; ", "; and ") if any("," in name for name in names) else (", ", " and ")
+    most = 3 if comma == "; " else MOST_NAMED
+    if len(names) > most + 1:
+        names = [*names[:most], f"{len(names) - most} more"]
+    return names[0] if len(names) == 1 else f"{comma.join(names[:-1])}{last}{names[-1]}"
+
+
+def _capital(text: str) -> str:
+    # A variant keeps the name it has in the config.
+    return text[0].upper() + text[1:] if text.startswith(("these", "this", "collapsed", "code lengths")) else text
