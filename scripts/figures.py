@@ -16,15 +16,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from aecli import plots
 from aecli.data.dataset import open_images
 from aecli.data.files.options import Decoding
 from aecli.nn.quiet import native_stderr_silenced
 from aecli.runs.baselines import Baselines, fit_baselines
 from aecli.runs.config_file import load_config
 from aecli.runs.uses.evaluate import evaluate
-from aecli.sheet import INK
 from aecli.training.trainer import train
+from aecli.views import plots
+from aecli.views.mosaic import INK
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"

@@ -188,10 +188,10 @@ def use_images(name: str) -> Callable[[bytes], object]:
 
 
 def use_run(file: str, folder: Path) -> Callable[[bytes], object]:
-    from aecli.report.page import render
-    from aecli.report.run_page import run_page
     from aecli.runs.model import load_model
     from aecli.runs.run import Run
+    from aecli.views.report.page import render
+    from aecli.views.report.run_page import run_page
 
     original = (folder / file).read_bytes()
 

@@ -54,7 +54,7 @@ PRELOADED = {
     "reconstruct": [
         "aecli.cli.reconstruct",
         "aecli.runs.uses.evaluate",
-        "aecli.plots",
+        "aecli.views.plots",
         "aecli.data.files.open",
         "aecli.cli.terminal",
     ],

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli import plots
 from aecli.runs.config_file import load_config
 from aecli.training.trainer import Trainer
+from aecli.views import plots
 
 GREY = np.random.default_rng(0).random((30, 9, 7))
 CASES = {
@@ -53,7 +53,7 @@ def test_what_goes_in_comes_back_in_its_own_shape_type_and_units(name, trainer, 
 
 @pytest.mark.parametrize(("channels", "drawn"), [(1, (4, 5)), (2, (4, 5)), (3, (4, 5, 3)), (4, (4, 5, 3))])
 def test_three_channels_are_drawn_as_colour_and_fewer_as_grey(channels, drawn):
-    from aecli.sheet import image_pixels
+    from aecli.views.mosaic import image_pixels
 
     image = np.random.default_rng(0).random((4, 5, channels), np.float32)
     assert image_pixels(image)["X"].shape == drawn

@@ -11,10 +11,10 @@ from aecli.data.loader import WINDOW_BYTES
 from aecli.data.split import split_indices
 from aecli.runs.config_file import load_config
 from aecli.training.check.checking import check
-from aecli.training.check.contact import draw_sheet
 from aecli.training.check.duplicates import ALIKE, find_duplicates
 from aecli.training.check.order import rank_correlation, von_neumann_ratio
 from aecli.training.check.survey import signatures, survey
+from aecli.views.contact_sheet import draw_sheet
 
 SETS = ("model.latent_dim=4",)
 

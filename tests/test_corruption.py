@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli import plots
 from aecli.core.errors import RunError
 from aecli.core.rng import VALIDATION, Draws, draw_key
 from aecli.data.corruption import RULES, Corruption
@@ -14,6 +13,7 @@ from aecli.runs.config_file import load_config
 from aecli.runs.uses.denoise import Corruptor, corruptor_of
 from aecli.training.engines.tensorflow.transforms import Inputs
 from aecli.training.trainer import train
+from aecli.views import plots
 from tests.conftest import SMALL
 
 GREY = np.full((200, 14, 15, 1), 0.5, np.float32)

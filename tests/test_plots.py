@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from aecli import plots
 from aecli.core.errors import AeError, RunError
 from aecli.runs.config_file import load_config
 from aecli.runs.metrics import psnr
-from aecli.sheet import Sheet
 from aecli.training.trainer import train
+from aecli.views import plots
+from aecli.views.mosaic import Sheet
 
 
 def texts(figure):

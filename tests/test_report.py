@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.report import write_run_report, write_study_report
-from aecli.report.charts import Row, Value, mean_and_band, row_chart
-from aecli.report.drawing import Text, broken, fitted, shortened, tick_texts
-from aecli.report.page import decimals_for, fixed
-from aecli.report.pictures import chosen, png
-from aecli.report.save import COLOURS
-from aecli.report.svg import to_svg
 from aecli.runs.config_file import load_config
 from aecli.studies.compare import compare
 from aecli.studies.results import read_results
 from aecli.studies.stats import Interval
 from aecli.studies.study import Study
 from aecli.training.progress import Silence
+from aecli.views.report.charts.charts import Row, Value, mean_and_band, row_chart
+from aecli.views.report.charts.drawing import Text, broken, fitted, shortened, tick_texts
+from aecli.views.report.charts.save import COLOURS
+from aecli.views.report.charts.svg import to_svg
+from aecli.views.report.page import decimals_for, fixed
+from aecli.views.report.pictures import chosen, png
+from aecli.views.report.report import write_run_report, write_study_report
 from tests.conftest import DIGITS
 
 VARIANTS = ("relu", "linear")
@@ -350,7 +350,7 @@ def test_an_svg_escapes_what_it_is_given():
 
 
 def test_every_style_of_the_plots_is_in_the_style_sheet():
-    import aecli.report
+    import aecli.views.report.report
 
     css = (Path(aecli.report.__file__).parent / "style.css").read_text()
     assert all(f".{style}" in css for style in COLOURS if style not in ("label", "mean"))

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from aecli.core.files import written_whole
 from aecli.data.files.open import source_name
-from aecli.report import write_study_report
 from aecli.runs.config_file import NamedConfig, load_config, varied
 from aecli.runs.run import RUNS, Run, find_run
 from aecli.studies.compare import Compared, Unseen
 from aecli.studies.compare import compare as compare_config
 from aecli.training.trainer import train as train_config
+from aecli.views.report.report import write_study_report
 
 STUDIES = Path("studies")
 

@@ -48,12 +48,12 @@ def command(
 
     config = load_config(config_file, overrides).with_training_images(images).config
     if sheet is not None:
-        from aecli.training.check.contact import refuse_sheet
+        from aecli.views.contact_sheet import refuse_sheet
 
         refuse_sheet(sheet, overwrite, config)
     checked = _check(config, quiet)
     if sheet is not None and checked.surveys:
-        from aecli.training.check.contact import write_sheet
+        from aecli.views.contact_sheet import write_sheet
 
         write_sheet(checked, sheet)
     if as_json:

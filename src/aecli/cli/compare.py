@@ -69,7 +69,7 @@ def command(
         kept = f"{folder} keeps what was trained; the same command goes on from there"
         progress.note(f"stopped: {kept if (folder / 'runs').is_dir() else 'nothing was trained yet'}")
         raise SystemExit(exit_code(stopped)) from None
-    from aecli.report import write_study_report
+    from aecli.views.report.report import write_study_report
 
     report = write_study_report(compared.study)
     _print(compared, table_format, as_json, quiet)

@@ -59,12 +59,12 @@ def command(
     if given and given[0] not in allowed:
         raise click.UsageError(f"{given[0]} belongs to the kind reconstructions")
 
-    from aecli import plots
     from aecli.cli.terminal import note, reading
     from aecli.core.errors import RunError
     from aecli.core.files import refuse_output
     from aecli.data.files.open import source_name
     from aecli.runs.run import find_run
+    from aecli.views import plots
 
     run = find_run(run_folder)
     note(f"using the run {run.path}", quiet or run_folder is not None)

@@ -17,7 +17,7 @@ from aecli.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from aecli.plots import Subject
+    from aecli.views.plots import Subject
 
 WORST = 5
 
@@ -38,7 +38,6 @@ def command(
     Writes the reconstructions as .npy in the shape, dtype and value range of IMAGES, and beside
     them a PNG of originals and reconstructions. Prints the means of the metrics and the worst images.
     """
-    from aecli import plots
     from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_json, print_table, reading
     from aecli.core.files import refuse_output
     from aecli.core.npy import NpyWriter
@@ -48,6 +47,7 @@ def command(
     from aecli.runs.run import find_run
     from aecli.runs.uses.evaluate import evaluate
     from aecli.runs.uses.inputs import open_images_for
+    from aecli.views import plots
 
     run = find_run(run_folder)
     note(f"using the run {run.path}", quiet or run_folder is not None)

@@ -24,9 +24,9 @@ def command(folder: Path, output: Path | None, overwrite: bool) -> None:
     """
     from aecli.core.errors import AeError
     from aecli.core.files import refuse_output
-    from aecli.report import write_run_report, write_study_report
     from aecli.runs.run import Run
     from aecli.studies.study import Study
+    from aecli.views.report.report import write_run_report, write_study_report
 
     if output is not None:
         refuse_output(output, overwrite, suffix=".html")

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from aecli import plots
 from aecli.core.errors import TrainingError, WriteError
 from aecli.core.files import written_whole
 from aecli.core.npy import NpyWriter
@@ -20,6 +19,7 @@ from aecli.runs.model import Model, load_model
 from aecli.runs.uses.denoise import corruptor, evaluate_denoising
 from aecli.runs.uses.evaluate import evaluate
 from aecli.training.session import Network, Training
+from aecli.views import plots
 
 EXPORT_TOLERANCE = 1e-5
 

@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from aecli.report.charts import Axes, Curve, mean_and_band, panel
-from aecli.report.drawing import Drawing
 from aecli.runs.health import LayerHealth
 from aecli.studies.tables import number
+from aecli.views.report.charts.charts import Axes, Curve, mean_and_band, panel
+from aecli.views.report.charts.drawing import Drawing
 
 LAYER_STYLES = 6
 """Looks of layers that the style sheet tells apart; deeper networks begin again."""

@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure as Sheet
 from matplotlib.patches import Polygon
 
-from aecli import plots
-from aecli.report.drawing import TEXT_SIZE, Area, Dot, Drawing, Line, Text
-from aecli.report.page import Figure
-from aecli.report.pictures import Gallery
+from aecli.views import plots
+from aecli.views.report.charts.drawing import TEXT_SIZE, Area, Dot, Drawing, Line, Text
+from aecli.views.report.page import Figure
+from aecli.views.report.pictures import Gallery
 
 INK, MUTED, GRID, BLUE, ORANGE = "#1f2328", "#656d76", "#e3e7ec", "#1f6fb5", "#c2500f"
 COLOURS = {

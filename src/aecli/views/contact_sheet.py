@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 
 from aecli.core.files import refuse_output
 from aecli.data.dataset import ImageSource
-from aecli.plots import check_suffix, plain, save
 from aecli.runs.config import Config
-from aecli.sheet import COLUMNS, INK, Sheet, image_pixels
 from aecli.training.check.checking import Checked
 from aecli.training.check.duplicates import take
 from aecli.training.check.survey import spread_rows
 from aecli.training.check.values import robust_scores
+from aecli.views.mosaic import COLUMNS, INK, Sheet, image_pixels
+from aecli.views.plots import check_suffix, plain, save
 
 SPREAD = 30
 LARGEST = 256

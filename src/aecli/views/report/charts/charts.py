@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aecli.report.drawing import (
+from aecli.studies.stats import Interval
+from aecli.views.report.charts.drawing import (
     Anchor,
     Area,
     Dot,
@@ -21,7 +22,6 @@ from aecli.report.drawing import (
     text_width,
     tick_texts,
 )
-from aecli.studies.stats import Interval
 
 WIDTH = 420.0
 PANEL = (200.0, 160.0)

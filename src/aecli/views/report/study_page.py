@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from aecli.core.errors import AeError
-from aecli.report.page import Cell, Column, Facts, Page, Section, Table, counted, decimals_for, measured
-from aecli.report.pictures import Gallery, gallery_of
-from aecli.report.provenance import data_facts, environment_facts
-from aecli.report.study_charts import figures, style_of
-from aecli.report.study_data import TRAINED, StudyData
 from aecli.runs.run import Run
 from aecli.studies.results import HIGHER_IS_BETTER, Result
 from aecli.studies.stats import Interval, mean_interval
 from aecli.studies.summary import SummaryRow
 from aecli.studies.tables import number
+from aecli.views.report.charts.study_charts import figures, style_of
+from aecli.views.report.page import Cell, Column, Facts, Page, Section, Table, counted, decimals_for, measured
+from aecli.views.report.pictures import Gallery, gallery_of
+from aecli.views.report.provenance import data_facts, environment_facts
+from aecli.views.report.study_data import TRAINED, StudyData
 
 OTHER_METRICS = ("mse", "psnr", "ssim")
 

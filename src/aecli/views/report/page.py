@@ -8,11 +8,11 @@ from itertools import accumulate
 from typing import Any
 
 from aecli import __version__
-from aecli.report.drawing import Drawing, side_by_side
-from aecli.report.pictures import Gallery, error_uri, image_uri
-from aecli.report.svg import to_svg
 from aecli.studies.stats import Interval
 from aecli.studies.tables import interval, number
+from aecli.views.report.charts.drawing import Drawing, side_by_side
+from aecli.views.report.charts.svg import to_svg
+from aecli.views.report.pictures import Gallery, error_uri, image_uri
 
 PANELS_IN_A_ROW = 4
 

@@ -25,7 +25,7 @@ from aecli.runs.model import Model, load_model
 from aecli.runs.run import Run
 from aecli.runs.uses.denoise import corruptor_of
 from aecli.runs.uses.inputs import open_images_for, reopen_images
-from aecli.sheet import COLUMNS, FRAME, INK, Sheet, draw_weights, image_pixels
+from aecli.views.mosaic import COLUMNS, FRAME, INK, Sheet, draw_weights, image_pixels
 
 SUFFIXES = (".png", ".svg", ".pdf")
 FILTERS = 64

@@ -16,15 +16,15 @@ def write_study_report(study: Study, output: Path | None = None) -> Path:
     Raises RunError where the folder holds no results. Pictures of reconstructions are left out, with a word,
     where the images have changed or are gone.
     """
-    from aecli.report.page import render
-    from aecli.report.study_data import load_study
-    from aecli.report.study_page import study_page
+    from aecli.views.report.page import render
+    from aecli.views.report.study_data import load_study
+    from aecli.views.report.study_page import study_page
 
     page = study_page(load_study(study))
     path = study.report_file if output is None else output
     write_text(path, render(page))
     if output is None:
-        from aecli.report.save import save_figure, save_gallery
+        from aecli.views.report.charts.save import save_figure, save_gallery
 
         study.plots_folder.mkdir(exist_ok=True)
         for figure in page.plots:
@@ -37,8 +37,8 @@ def write_study_report(study: Study, output: Path | None = None) -> Path:
 
 def write_run_report(run: Run, output: Path | None = None) -> Path:
     """Write the page of a complete run, by default into its folder; return the page's path."""
-    from aecli.report.page import render
-    from aecli.report.run_page import run_page
+    from aecli.views.report.page import render
+    from aecli.views.report.run_page import run_page
 
     path = run.report_file if output is None else output
     write_text(path, render(run_page(run)))

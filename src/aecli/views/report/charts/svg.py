@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-from aecli.report.drawing import Area, Dot, Drawing, Line, Point, Shape, Text
+from aecli.views.report.charts.drawing import Area, Dot, Drawing, Line, Point, Shape, Text
 
 
 def to_svg(drawing: Drawing) -> Markup:

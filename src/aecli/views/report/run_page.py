@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from aecli.core.errors import AeError, RunError
-from aecli.report.charts import Axes, Curve, panel
-from aecli.report.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
-from aecli.report.page import Cell, Column, Figure, Page, Section, Table
-from aecli.report.pictures import Gallery, gallery_of
-from aecli.report.provenance import data_facts, environment_facts
 from aecli.runs.run import Run
+from aecli.views.report.charts.charts import Axes, Curve, panel
+from aecli.views.report.charts.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
+from aecli.views.report.page import Cell, Column, Figure, Page, Section, Table
+from aecli.views.report.pictures import Gallery, gallery_of
+from aecli.views.report.provenance import data_facts, environment_facts
 
 METRICS = {
     "mse": ("mse", ".6f", "mean squared error, pixels in [0, 1]"),

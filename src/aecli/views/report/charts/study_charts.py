@@ -6,7 +6,12 @@ from itertools import chain
 
 import numpy as np
 
-from aecli.report.charts import (
+from aecli.runs.health import LayerHealth
+from aecli.studies.results import HIGHER_IS_BETTER, Result
+from aecli.studies.stats import Interval, mean_interval
+from aecli.studies.summary import SummaryRow
+from aecli.studies.tables import interval, number
+from aecli.views.report.charts.charts import (
     Axes,
     Curve,
     Place,
@@ -18,15 +23,10 @@ from aecli.report.charts import (
     places_chart,
     row_chart,
 )
-from aecli.report.drawing import Dot, Drawing, Mark
-from aecli.report.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
-from aecli.report.page import Figure
-from aecli.report.study_data import StudyData
-from aecli.runs.health import LayerHealth
-from aecli.studies.results import HIGHER_IS_BETTER, Result
-from aecli.studies.stats import Interval, mean_interval
-from aecli.studies.summary import SummaryRow
-from aecli.studies.tables import interval, number
+from aecli.views.report.charts.drawing import Dot, Drawing, Mark
+from aecli.views.report.charts.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
+from aecli.views.report.page import Figure
+from aecli.views.report.study_data import StudyData
 
 
 def figures(data: StudyData) -> dict[str, Figure]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from aecli.report.page import Facts
+from aecli.views.report.page import Facts
 
 
 def data_facts(title: str, fields: Mapping[str, Any]) -> Facts:
