@@ -16,9 +16,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from aecli.cli.stderr import native_stderr_silenced
 from aecli.data.dataset import open_images
 from aecli.data.files.options import Decoding
-from aecli.nn.quiet import native_stderr_silenced
 from aecli.runs.baselines import Baselines, fit_baselines
 from aecli.runs.config_file import load_config
 from aecli.runs.uses.evaluate import evaluate

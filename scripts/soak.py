@@ -44,15 +44,15 @@ PICTURES = 600
 COMMON = ["aecli.cli.main", "matplotlib.backends.backend_agg"]
 PRELOADED = {
     "train": [
-        "aecli.cli.train",
+        "aecli.cli.commands.train",
         "aecli.training.trainer",
         "aecli.training.loop",
         "aecli.training.engines.tensorflow.export",
     ],
     "compare": [],
-    "import": ["aecli.cli.import", "aecli.data.files.convert", "aecli.cli.terminal"],
+    "import": ["aecli.cli.commands.import", "aecli.data.files.convert", "aecli.cli.terminal"],
     "reconstruct": [
-        "aecli.cli.reconstruct",
+        "aecli.cli.commands.reconstruct",
         "aecli.runs.uses.evaluate",
         "aecli.views.plots",
         "aecli.data.files.open",

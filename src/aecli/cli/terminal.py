@@ -13,7 +13,7 @@ from rich import progress as rich_progress
 from rich.console import Console
 from rich.table import Table
 
-from aecli.nn.quiet import native_stderr_silenced
+from aecli.cli.stderr import native_stderr_silenced
 from aecli.runs.metrics import SSIM_WINDOW, ssim_window
 from aecli.runs.records import EpochRecord
 from aecli.training.progress import Progress, Silence, telling

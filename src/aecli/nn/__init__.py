@@ -1,1 +1,0 @@
-"""Everything that needs Keras or TensorFlow; nothing outside this folder imports them."""

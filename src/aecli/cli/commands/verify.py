@@ -31,8 +31,8 @@ def command(run_folder: Path, quick: bool, data: Path | None, device: str, as_js
     run = Run(run_folder)
     run.require_complete()
 
+    from aecli.cli.stderr import native_stderr_silenced
     from aecli.cli.terminal import note, print_json, training_progress
-    from aecli.nn.quiet import native_stderr_silenced
     from aecli.runs.config_file import load_config
     from aecli.training.verify import verify
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aecli.cli import STARTED
 from aecli.cli.options import (
     FILE,
     config_option,
@@ -19,6 +18,7 @@ from aecli.cli.options import (
     set_option,
     threads_option,
 )
+from aecli.cli.start import STARTED
 
 if TYPE_CHECKING:
     from aecli.runs.config import Config
@@ -106,10 +106,10 @@ def _train(
     device: str,
     quiet: bool,
 ) -> "Run":
+    from aecli.cli.stderr import native_stderr_silenced
     from aecli.cli.terminal import training_progress
     from aecli.core.errors import AeError, ReadError, WriteError
     from aecli.core.signals import Signals, exit_code
-    from aecli.nn.quiet import native_stderr_silenced
     from aecli.runs.run import Run
     from aecli.training.trainer import train
 
