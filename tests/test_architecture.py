@@ -1,4 +1,4 @@
-"""The floors of the design: who may import what, and what a command loads."""
+"""The rooms of the house: who may import what, and what a command loads."""
 
 import ast
 from pathlib import Path
@@ -10,38 +10,22 @@ from tests.conftest import DIGITS, ROOT, python
 
 SOURCE = ROOT / "src" / "aecli"
 MODULES = sorted(SOURCE.rglob("*.py"))
-FLOORS = [
-    ("errors",),
-    ("seeds", "activations", "images", "history", "health", "package_files", "strict_yaml", "files", "machine", "kept"),
-    ("onnx_file",),
-    ("decoding", "cache"),
-    ("progress", "parallel", "sheet", "draws", "arrays", "lock", "npz", "stopping"),
-    ("checkpoint",),
-    ("manifest",),
-    ("pictures", "packed"),
-    ("decoded",),
-    ("sources",),
-    ("metrics", "baselines", "stats", "data", "fields", "labels"),
-    ("feed", "corruption", "importing", "run_content"),
-    ("augmentation",),
-    ("models", "config_problems"),
-    ("config",),
-    ("nn",),
-    ("run", "findings"),
-    ("infer", "denoising"),
-    ("plots", "prepare", "provenance"),
-    ("resuming",),
-    ("fitting",),
-    ("finishing",),
-    ("training", "check"),
-    ("workers", "study", "verifying"),
-    ("summary",),
-    ("tables",),
-    ("comparing",),
-    ("report",),
-    ("api",),
-    ("cli",),
-]
+NAMED = {str(path.relative_to(SOURCE)): path for path in MODULES}
+ROOMS = ("core", "data", "models", "runs", "training", "studies", "views", "cli")
+"""A room imports itself and the rooms to its left."""
+
+BESIDE = ("__init__.py", "__main__.py", "api.py", "nn")
+"""What stands beside the rooms: the Python door, and where old models look for their layers."""
+
+ONLY_IN = {
+    "yaml": "core runs", "fcntl": "core data/files", "resource": "core", "PIL": "data", "keras": "models training",
+    "tensorflow": "training/engines/tensorflow", "onnx": "training views", "onnxruntime": "runs",
+    "scipy": "training/check studies", "multiprocessing": "studies", "matplotlib": "views", "jinja2": "views", "markupsafe": "views",
+    "click": "cli", "rich": "cli",
+}  # fmt: skip
+"""Package -> the folders that may import it; a package that stands here nowhere is imported anywhere."""
+
+MOST_FILES = 12
 
 
 def imported(path: Path) -> list[str]:
@@ -54,40 +38,52 @@ def imported(path: Path) -> list[str]:
     return names
 
 
-def piece(module: str) -> str:
-    return module.split(".")[1] if "." in module else ""
+def room(parts: tuple[str, ...]) -> str:
+    return parts[0]
 
 
-def floor(name: str) -> int:
-    return next(i for i, names in enumerate(FLOORS) if name in names)
+def test_every_module_is_in_a_room():
+    assert {Path(name).parts[0] for name in NAMED} <= {*ROOMS, *BESIDE}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
-def test_only_nn_imports_keras_and_tensorflow(path):
-    found = {name.split(".")[0] for name in imported(path)} & {"keras", "tensorflow", "tf2onnx"}
-    assert not found or path.parent.name == "nn"
+@pytest.mark.parametrize("name", [n for n in NAMED if n.split("/")[0] in ROOMS])
+def test_a_room_imports_only_rooms_to_its_left(name):
+    own = ROOMS.index(name.split("/")[0])
+    for module in imported(NAMED[name]):
+        parts = module.split(".")
+        if parts[0] == "aecli" and parts[1:] and parts[1] != "__version__":
+            assert parts[1] in ROOMS[: own + 1], f"{name} imports {module}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
-def test_only_cli_imports_click_or_rich_or_prints(path):
-    if path.parent.name == "cli":
-        return
-    assert not {name.split(".")[0] for name in imported(path)} & {"click", "rich"}
-    calls = [n.func for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
-    assert not any(isinstance(f, ast.Name) and f.id == "print" for f in calls)
+@pytest.mark.parametrize("name", NAMED)
+def test_a_package_is_imported_where_it_belongs(name):
+    for package in {module.split(".")[0] for module in imported(NAMED[name])} & set(ONLY_IN):
+        assert any(name.startswith(f"{folder}/") for folder in ONLY_IN[package].split()), package
 
 
-@pytest.mark.parametrize(
-    "path",
-    [p for p in MODULES if p.parent != SOURCE or p.stem != "__init__"],
-    ids=lambda p: str(p.relative_to(SOURCE)),
-)
-def test_imports_go_down(path):
-    own = path.relative_to(SOURCE).parts[0].removesuffix(".py")
-    for name in imported(path):
-        if name.startswith("aecli.") and piece(name) in {n for names in FLOORS for n in names}:
-            # A family's `build` is the one place where a lower floor calls up, into nn, when it runs.
-            assert piece(name) == own or floor(piece(name)) < floor(own) or (own, piece(name)) == ("models", "nn"), name
+@pytest.mark.parametrize("name", [n for n in NAMED if n.endswith("__init__.py") and n != "__init__.py"])
+def test_the_file_that_makes_a_folder_a_package_is_empty(name):
+    assert not NAMED[name].read_text()
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in MODULES}), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_a_folder_has_few_files(folder):
+    count = len([path for path in folder.glob("*.py") if path.name != "__init__.py"])
+    # One file a command is the order there.
+    assert count <= MOST_FILES or folder.name == "commands"
+
+
+def test_the_tests_mirror_the_rooms():
+    tests = ROOT / "tests"
+    folders = {str(path.parent.relative_to(tests)) for path in tests.rglob("test_*.py")} - {"."}
+    assert {folder.split("/")[0] for folder in folders} == set(ROOMS)
+    assert all((SOURCE / folder).is_dir() for folder in folders)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMED if not n.startswith("cli/")])
+def test_only_cli_prints(name):
+    calls = [node.func for node in ast.walk(ast.parse(NAMED[name].read_text())) if isinstance(node, ast.Call)]
+    assert not any(isinstance(function, ast.Name) and function.id == "print" for function in calls)
 
 
 def loaded_by(*arguments: str) -> set[str]:
@@ -103,6 +99,12 @@ def loaded_by(*arguments: str) -> set[str]:
     return set(done.stdout.split("LOADED")[1].split())
 
 
+def modules_after(code: str) -> set[str]:
+    done = python(f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})")
+    assert not done.returncode, done.stderr
+    return set(done.stdout.split())
+
+
 @pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)], ids=" ".join)
 def test_help_loads_neither_numpy_nor_tensorflow(arguments):
     assert not loaded_by(*arguments) & {"numpy", "tensorflow", "keras", "pydantic", "matplotlib", "rich"}
@@ -115,6 +117,13 @@ def test_a_config_error_loads_neither_numpy_nor_tensorflow():
         "keras",
         "matplotlib",
     }
+
+
+def test_the_training_room_loads_no_pictures_and_no_pages():
+    everything = "import pkgutil, importlib, aecli.training as room\nfor m in pkgutil.walk_packages(room.__path__, 'aecli.training.'): importlib.import_module(m.name)"
+    loaded = modules_after(everything)
+    assert "keras" in loaded
+    assert not loaded & {"matplotlib", "jinja2", "click", "rich"}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from PIL import Image
 
 from aecli.data.dataset import open_images
 from tests.conftest import python
-from tests.test_sources import IMAGES, idx, save_pictures
+from tests.data.files.test_open import IMAGES, idx, save_pictures
 
 
 def classes(**counts: int) -> None:

@@ -352,7 +352,7 @@ def test_an_svg_escapes_what_it_is_given():
 def test_every_style_of_the_plots_is_in_the_style_sheet():
     import aecli.views.report.report
 
-    css = (Path(aecli.report.__file__).parent / "style.css").read_text()
+    css = (Path(aecli.views.report.__file__).parent / "style.css").read_text()
     assert all(f".{style}" in css for style in COLOURS if style not in ("label", "mean"))
 
 
