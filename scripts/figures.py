@@ -18,7 +18,7 @@ from PIL import Image
 
 from aecli.cli.stderr import native_stderr_silenced
 from aecli.data.dataset import open_images
-from aecli.data.files.options import Decoding
+from aecli.data.files.options import DecodeOptions
 from aecli.runs.baselines import Baselines, fit_baselines
 from aecli.runs.config_file import load_config
 from aecli.runs.uses.evaluate import evaluate
@@ -78,7 +78,7 @@ def recipe_row(name: str, config: str, data: str, overrides: tuple[str, ...], ex
 
 def draw_fits(names: list[str]) -> None:
     """Draw photos as they are, and what each `fit` makes of them."""
-    fits = {fit: open_images(PHOTOS, decoding=Decoding((64, 64), fit)) for fit in ("crop", "pad", "stretch")}
+    fits = {fit: open_images(PHOTOS, decoding=DecodeOptions((64, 64), fit)) for fit in ("crop", "pad", "stretch")}
     figure = Figure(figsize=(6.4, 1.45 * len(names)), layout="constrained")
     axes = figure.subplots(len(names), 1 + len(fits), width_ratios=(1.5, 1, 1, 1))
     for row, name in zip(axes, names, strict=True):
@@ -99,7 +99,7 @@ def photo_figures() -> None:
     with tempfile.TemporaryDirectory() as folder:
         with native_stderr_silenced():
             run = train(load_config(None, PHOTO_KEYS).config, Path(folder) / "photos", name="photos")
-        subject = plots.subject_of(run, None)
+        subject = plots.open_context(run, None)
         positions = subject.choose(count=8)
         plots.save(plots.reconstructions(subject, positions), DOCS / "photos_reconstructed.png")
         shown = [str(subject.source.name(int(row))) for row in subject.row_numbers(positions)]

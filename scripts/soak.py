@@ -45,8 +45,8 @@ COMMON = ["aecli.cli.main", "matplotlib.backends.backend_agg"]
 PRELOADED = {
     "train": [
         "aecli.cli.commands.train",
-        "aecli.training.trainer",
-        "aecli.training.loop",
+        "aecli.training.trainer.trainer",
+        "aecli.training.trainer.loop",
         "aecli.training.engines.tensorflow.export",
     ],
     "compare": [],

@@ -14,7 +14,9 @@ from click.testing import CliRunner, Result
 from aecli.cli.main import cli
 from aecli.runs.config_file import load_config
 from aecli.runs.run import Run
+from aecli.training.artifacts import FULL
 from aecli.training.trainer import train
+from aecli.views.plots import draw_plots
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -38,7 +40,8 @@ def digits() -> np.ndarray:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A complete run on the digits; read it, never write to it."""
-    return train(load_config(None, SMALL).config, tmp_path_factory.mktemp("trained") / "runs" / "small", name="small")
+    folder = tmp_path_factory.mktemp("trained") / "runs" / "small"
+    return train(load_config(None, SMALL).config, folder, name="small", artifacts=(*FULL, draw_plots))
 
 
 @pytest.fixture

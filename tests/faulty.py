@@ -25,6 +25,7 @@ from aecli.core.errors import AeError
 from aecli.core.files import packaged
 from aecli.runs.config_file import load_config
 from aecli.runs.run import Run
+from aecli.studies.executors.executor import study_trainer
 from aecli.training.checkpoints import read_checkpoint
 from aecli.training.trainer import Trainer
 
@@ -65,7 +66,7 @@ def in_turn(work: Callable[[], Any], before: Callable[[], None], **how: Any) -> 
 
 KEYS = ("model.latent_dim=4", "training.epochs=1", "training.batch_size=512", "training.optimizer=sgd")
 CONFIG = load_config(None, (*KEYS, "model.dropout=0.2", "training.checkpoint_seconds=0")).config
-TRAINER = Trainer(brief=True)
+TRAINER = study_trainer()
 RUN = Path("run")
 
 

@@ -48,7 +48,7 @@ def test_what_goes_in_comes_back_in_its_own_shape_type_and_units(name, trainer, 
     if images.dtype != bool:
         assert error[run.split.validation].mean() == pytest.approx(measured["mse"], rel=0.02)
     assert measured["fvu"] < 3  # in the units of the contract: no range that turns them into one grey
-    assert plots.reconstructions(plots.subject_of(run, None)).axes
+    assert plots.reconstructions(plots.open_context(run, None)).axes
 
 
 @pytest.mark.parametrize(("channels", "drawn"), [(1, (4, 5)), (2, (4, 5)), (3, (4, 5, 3)), (4, (4, 5, 3))])

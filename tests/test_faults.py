@@ -19,7 +19,7 @@ import pytest
 from aecli.core.errors import WriteError
 from aecli.runs.config_file import load_config
 from aecli.runs.run import Run
-from aecli.training.progress import Silence
+from aecli.training.progress import NullProgress
 from aecli.training.trainer import train
 from tests.conftest import DIGITS, SMALL, python
 from tests.hostile import IMAGES, graph, header, idx_bytes, npy_bytes, png_bytes, shaped, zip_bomb, zipped
@@ -246,7 +246,7 @@ def test_a_training_on_a_full_disk_is_no_complete_run(ae, disk):
     assert ae("encode", DIGITS, "--run", "disk/run", "--output", "a.npy").exit_code == 0
 
 
-class Removing(Silence):
+class Removing(NullProgress):
     """Removes the folder of a training in the middle of it."""
 
     def epoch(self, record, epochs):
@@ -405,7 +405,7 @@ def test_a_reader_that_leaves_is_no_error():
 WRITES = """
 import sys, time
 from pathlib import Path
-from aecli.files import written_whole
+from aecli.core.files import written_whole
 with written_whole(Path("a.npy")) as temporary:
     temporary.write_bytes(b"half")
     print("half", flush=True)

@@ -1,9 +1,9 @@
-"""The Python door: the commands as functions, with the same results.
+"""The Python interface: the commands as functions, with the same results.
 
 import aecli
 run = aecli.train("images.npy", set={"training.epochs": 20})
-compared = aecli.compare(images, activations=["relu", "prelu"], seeds=5)
-print(compared.summary.verdict)
+study = aecli.compare(images, activations=["relu", "prelu"], seeds=5)
+print(study.summary.verdict)
 """
 
 import hashlib
@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 
 from aecli.core.files import written_whole
 from aecli.data.files.open import source_name
-from aecli.runs.config_file import NamedConfig, load_config, varied
+from aecli.runs.config_file import NamedConfig, change_config, load_config
 from aecli.runs.run import RUNS, Run, find_run
-from aecli.studies.compare import Compared, Unseen
+from aecli.studies.compare import NullStudyProgress, StudyResult
 from aecli.studies.compare import compare as compare_config
+from aecli.studies.config import StudyFile
+from aecli.training.artifacts import FULL
 from aecli.training.trainer import train as train_config
+from aecli.views.plots import draw_plots
 from aecli.views.report.report import write_study_report
 
 STUDIES = Path("studies")
@@ -47,10 +50,13 @@ def train(
     epochs, with the same config otherwise. The run goes into `folder`, by default runs/ and the config's name. An
     array is kept beside it as .npy. Raises aecli.errors.AeError with the place and the cure.
     """
-    named = _named(config, set or {})
+    named = _load(config, set or {})
     path = Path(folder) if folder else RUNS / named.name
     named = named.with_training_images(_file_of(images, path))
-    return train_config(named.config, path, name=named.name, resume=resume, overwrite=overwrite, device=device)
+    return train_config(
+        named.config.run_config, path, name=named.name, resume=resume, overwrite=overwrite, device=device,
+        artifacts=(*FULL, draw_plots),
+    )  # fmt: skip
 
 
 def compare(
@@ -65,7 +71,7 @@ def compare(
     folder: str | Path | None = None,
     workers: int | None = None,
     overwrite: bool = False,
-) -> Compared:
+) -> StudyResult:
     """Compare variants of a config on images, as `ae compare` does; return the study with its results and summary.
 
     `vary` maps config keys to the values to compare, `activations` is short for its "model.activation"; with
@@ -73,7 +79,7 @@ def compare(
     again continues the study in `folder`, by default studies/ and the images' name. Called from a script, it
     belongs under `if __name__ == "__main__":`, since its workers are processes. Raises aecli.errors.AeError.
     """
-    named = _named(config, set or {})
+    named = _load(config, set or {})
     name = source_name(Path(images)) if isinstance(images, str | Path) else "images"
     path = Path(folder) if folder else STUDIES / name
     grid = {"model.activation": list(activations)} if activations else {}
@@ -81,9 +87,11 @@ def compare(
     tuned = {key: list(values) for key, values in (tune or {}).items()}
     study: dict[str, Any] = {"study.vary": grid, "study.tune": tuned, "study.seeds": seeds}
     named = named.with_training_images(_file_of(images, path))
-    compared = compare_config(varied(named.config, study, "compare"), path, Unseen(), workers, overwrite)
-    write_study_report(compared.study)
-    return compared
+    result = compare_config(
+        change_config(named.config, study, "compare"), path, NullStudyProgress(), workers, overwrite
+    )
+    write_study_report(result.study)
+    return result
 
 
 def load_run(folder: str | Path | None = None) -> Run:
@@ -95,9 +103,9 @@ def load_run(folder: str | Path | None = None) -> Run:
     return find_run(Path(folder) if folder else None)
 
 
-def _named(config: str | Path | None, keys: Mapping[str, Any]) -> NamedConfig:
-    named = load_config(Path(config) if config else None)
-    return replace(named, config=varied(named.config, keys, "set"))
+def _load(config: str | Path | None, keys: Mapping[str, Any]) -> NamedConfig[StudyFile]:
+    named = load_config(Path(config) if config else None, (), StudyFile)
+    return replace(named, config=change_config(named.config, keys, "set"))
 
 
 def _file_of(images: ImagesOrFile, folder: Path) -> Path:

@@ -243,7 +243,7 @@ def test_config_init_writes_a_config_that_loads(ae):
 
 def test_config_schema_describes_every_key(ae):
     schema = json.loads(ae("config", "schema").stdout)
-    assert set(schema["properties"]) == set(Config.model_fields)
+    assert set(schema["properties"]) == {*Config.model_fields, "study"}
 
 
 def test_runs_lists_every_state(ae, run):

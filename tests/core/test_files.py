@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.core import files
+from aecli.core import npy
 from aecli.core.errors import AeError
 from aecli.core.files import refuse_output, write_text, written_whole
 from aecli.core.npy import NpyWriter
@@ -31,9 +31,9 @@ def test_a_written_file_replaces_the_old_one():
     assert Path("a.txt").read_text() == "new"
 
 
-@pytest.mark.parametrize("written_back", [1, 50, files.WRITTEN_BACK])
+@pytest.mark.parametrize("written_back", [1, 50, npy.WRITTEN_BACK])
 def test_npy_in_pieces_is_npy(written_back, monkeypatch):
-    monkeypatch.setattr(files, "WRITTEN_BACK", written_back)
+    monkeypatch.setattr(npy, "WRITTEN_BACK", written_back)
     array = np.arange(60, dtype=">u2").reshape(10, 3, 2)
     with NpyWriter(Path("a.npy"), array.shape, array.dtype.str) as writer:
         writer.write(array[:7])

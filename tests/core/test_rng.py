@@ -5,8 +5,8 @@ import pytest
 from scipy import special, stats
 
 from aecli.core.rng import Draws, draw_key, erfinv, threefry
-from aecli.models.backend import tf
 from aecli.training.engines.tensorflow.array_namespace import TENSORFLOW
+from aecli.training.engines.tensorflow.backend import tf
 
 ROWS = np.arange(400, dtype=np.uint32)
 

@@ -8,10 +8,10 @@ import pytest
 
 from aecli.core.rng import Draws, draw_key
 from aecli.data.augmentation import Augmentation, Moves, draw_amounts, moved
-from aecli.models.backend import keras, tf
 from aecli.runs.config_file import load_config
 from aecli.training.engines.tensorflow.array_namespace import TENSORFLOW
-from aecli.training.engines.tensorflow.transforms import Inputs
+from aecli.training.engines.tensorflow.backend import keras, tf
+from aecli.training.engines.tensorflow.transforms import Transforms
 from aecli.training.trainer import train
 from tests.conftest import SMALL
 
@@ -57,7 +57,7 @@ def test_pixels_between_pixels_are_bilinear():
 def augmented(augmentation, images=IMAGES, epoch=1, rows=None):
     """Images as training makes them, through the compiled function of the training loop."""
     rows = np.arange(len(images)) if rows is None else rows
-    inputs = Inputs(Augmentation(**augmentation), None)
+    inputs = Transforms(Augmentation(**augmentation), None)
     return [t.numpy() for t in inputs.training(tf.constant(images), tf.constant(rows, tf.uint32), key(epoch))]
 
 

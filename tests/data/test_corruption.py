@@ -8,10 +8,11 @@ import pytest
 from aecli.core.errors import RunError
 from aecli.core.rng import VALIDATION, Draws, draw_key
 from aecli.data.corruption import RULES, Corruption
-from aecli.models.backend import tf
 from aecli.runs.config_file import load_config
-from aecli.runs.uses.denoise import Corruptor, corruptor_of
-from aecli.training.engines.tensorflow.transforms import Inputs
+from aecli.runs.uses.denoise import ValidationCorruption
+from aecli.training.artifacts import FULL
+from aecli.training.engines.tensorflow.backend import tf
+from aecli.training.engines.tensorflow.transforms import Transforms
 from aecli.training.trainer import train
 from aecli.views import plots
 from tests.conftest import SMALL
@@ -21,7 +22,7 @@ ROWS = np.arange(200)
 
 
 def corrupted(images=GREY, rows=ROWS, seed=0, **amounts):
-    return Corruptor(Corruption(**amounts), seed)(images, rows)
+    return ValidationCorruption(Corruption(**amounts), seed)(images, rows)
 
 
 def test_gaussian_noise_has_its_standard_deviation_and_is_clipped():
@@ -67,7 +68,7 @@ def test_an_image_is_corrupted_by_its_row_and_the_seed():
 @pytest.mark.parametrize("amounts", [{"gaussian": 0.2}, {"masking": 0.3}, {"salt_and_pepper": 0.1}], ids=str)
 def test_training_and_validation_corrupt_as_the_definition_in_numpy_says(amounts):
     rule = Corruption(**amounts)
-    inputs, rows = Inputs(None, rule), tf.constant(ROWS, tf.uint32)
+    inputs, rows = Transforms(None, rule), tf.constant(ROWS, tf.uint32)
     for epoch in (VALIDATION, 1):
         key = draw_key(0, epoch)
         expected = rule.apply(GREY, Draws(np, np.array(key, np.uint32), ROWS.astype(np.uint32)))
@@ -84,7 +85,8 @@ DENOISING = ("training.corruption={gaussian: 0.3}", "model.hidden=[]", "model.la
 @pytest.fixture(scope="module")
 def denoising(tmp_path_factory):
     keys = (*SMALL, *DENOISING, "data.test_split=0.1")
-    return train(load_config(None, keys).config, tmp_path_factory.mktemp("denoising") / "small")
+    folder = tmp_path_factory.mktemp("denoising") / "small"
+    return train(load_config(None, keys).config, folder, artifacts=(*FULL, plots.draw_plots))
 
 
 def test_a_run_learns_to_restore_noisy_images(denoising):
@@ -102,38 +104,38 @@ def test_the_validation_loss_is_that_of_restoring(denoising):
 
 def test_streamed_and_resident_images_are_corrupted_alike(monkeypatch):
     """Validation visits no order of its own: before any training the losses of both are those of the same images."""
-    from aecli.data.loader import Feed
-    from aecli.training.engines.tensorflow.step import Program
+    from aecli.data.loader import Loader
+    from aecli.training.engines.tensorflow.step import TensorFlowStep
     from aecli.training.prepare import open_data, prepare
-    from aecli.training.progress import Silence
+    from aecli.training.progress import NullProgress
 
     config = load_config(None, (*SMALL, *DENOISING)).config
-    prepared = prepare(config, *open_data(config), Silence())
-    monkeypatch.setattr("aecli.feed.WINDOW_BYTES", 64 * 64)
+    prepared = prepare(config, *open_data(config), NullProgress())
+    monkeypatch.setattr("aecli.data.loader.WINDOW_BYTES", 64 * 64)
     losses = []
     for budget, batch_size in ((10**9, 128), (1, 128), (10**9, 7)):
         training = config.training.model_copy(update={"batch_size": batch_size})
-        feed = Feed(prepared.train, prepared.split.validation, batch_size, budget)
-        program = Program(config.model.build((8, 8, 1), 0), training, 0.0, feed)
-        losses.append([seen.total for seen in program.validate(feed, 0)][-1])
+        loader = Loader(prepared.train, prepared.split.validation, batch_size, budget)
+        step = TensorFlowStep(config.model.build((8, 8, 1), 0), config.model.objective("mse"), training, loader)
+        losses.append([seen.totals[0] for seen in step.validate(loader, 0)][-1])
     assert losses[1:] == pytest.approx(losses[:1] * 2, rel=1e-5)
 
 
 def test_the_picture_shows_clean_noisy_and_restored(denoising):
     assert (denoising.plots_folder / "denoising.png").is_file()
-    subject = plots.subject_of(denoising, None)
-    figure = plots.denoising(subject, [3])
-    clean, _ = subject.show([3])
-    noisy = corruptor_of(denoising)(clean, subject.row_numbers([3]))
+    context = plots.open_context(denoising, None)
+    figure = plots.denoising(context, [3])
+    clean, _ = context.show([3])
+    noisy = ValidationCorruption.from_run(denoising)(clean, context.row_numbers([3]))
     shown = [image.get_array() for image in figure.axes[0].images]
-    for drawn, expected in zip(shown, (clean, noisy, subject.model.reconstruct(noisy)), strict=True):
+    for drawn, expected in zip(shown, (clean, noisy, context.model.reconstruct(noisy)), strict=True):
         np.testing.assert_allclose(drawn, expected[0, :, :, 0], atol=1e-6)
     assert "gaussian 0.3" in " ".join(text.get_text() for text in figure.texts)
 
 
 def test_a_run_without_corruption_has_nothing_to_restore(trained, ae):
     with pytest.raises(RunError, match="trained without training"):
-        plots.denoising(plots.subject_of(trained, None))
+        plots.denoising(plots.open_context(trained, None))
     assert ae("plot", "denoising", "--run", str(trained.path)).exit_code == 1
 
 

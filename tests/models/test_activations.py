@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from aecli.core.schema import Choice
+from aecli.core.schema import Choice, parse_choice
 from aecli.models.activations import ACTIVATIONS, ALIASES, REFUSED, find_activation
 
 X = np.linspace(-8, 8, 641).astype(np.float32).reshape(1, -1)
@@ -13,8 +13,7 @@ NAMESPACE = {**vars(np), "erf": np.vectorize(math.erf)}
 
 
 def choice(name: str) -> Choice:
-    row = find_activation(name)
-    return Choice(row.name, tuple(row.parameters.items()))
+    return parse_choice(name, find_activation)
 
 
 def formula(name: str, x: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from aecli.runs.metrics import METRICS, Means, mse, per_image, psnr, sse_per_image, ssim, ssim_window
+from aecli.runs.metrics import METRICS, RunningMeans, mse, per_image, psnr, sse_per_image, ssim, ssim_window
 
 
 def pairs(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -30,7 +30,7 @@ def scikit_image_ssim(images: np.ndarray, restored: np.ndarray) -> list[float]:
 
 @pytest.mark.parametrize("name", METRICS)
 def test_one_finite_value_per_image(name):
-    values = METRICS[name](*pairs((6, 12, 14, 3)))
+    values = METRICS[name].of(*pairs((6, 12, 14, 3)))
     assert values.shape == (6,)
     assert values.dtype == np.float64
     assert np.isfinite(values).all()
@@ -40,7 +40,7 @@ def test_one_finite_value_per_image(name):
 def test_an_image_is_measured_alone(name):
     images, restored = pairs((6, 12, 14, 3))
     np.testing.assert_allclose(
-        METRICS[name](images, restored)[2:3], METRICS[name](images[2:3], restored[2:3]), rtol=1e-5
+        METRICS[name].of(images, restored)[2:3], METRICS[name].of(images[2:3], restored[2:3]), rtol=1e-5
     )
 
 
@@ -88,7 +88,7 @@ def test_ssim_of_images_smaller_than_the_window():
 
 
 def summarise(values, mean_image_mse):
-    means = Means()
+    means = RunningMeans()
     for part in (slice(0, 1), slice(1, None)):
         means.add({name: vector[part] for name, vector in values.items()})
     return means.summary(mean_image_mse)

@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 
 from aecli.core.errors import AeError, ConfigError
-from aecli.runs.config_file import load_config, varied
-from aecli.runs.provenance import identity
+from aecli.runs.config_file import change_config, load_config
+from aecli.runs.provenance import run_fingerprint
 from aecli.runs.run import Run
-from aecli.studies.compare import Unseen, compare
+from aecli.studies.compare import NullStudyProgress, compare
+from aecli.studies.config import StudyFile
 from aecli.studies.executors.executor import Task
-from aecli.studies.executors.processes import _when_free, train_all
+from aecli.studies.executors.processes import ProcessExecutor, _wait_for_lock
 from aecli.studies.plan import plan, seeds
 from aecli.studies.results import Result, read_results
 from aecli.studies.study import Study
@@ -34,7 +35,7 @@ TINY = ("model.latent_dim=4", "training.epochs=2", "training.batch_size=256")
 VARY = "study.vary={model.activation: [relu, linear]}"
 
 
-class Quiet(Unseen):
+class Quiet(NullStudyProgress):
     def __init__(self):
         self.events, self.there = [], None
 
@@ -49,8 +50,12 @@ class Quiet(Unseen):
         return sorted(event[1:] for event in self.events if event[0] == "done")
 
 
+def run_config_of(*overrides):
+    return config_of(*overrides).run_config
+
+
 def config_of(*overrides):
-    return load_config(None, (*TINY, *overrides)).config
+    return load_config(None, (*TINY, *overrides), StudyFile).config
 
 
 def compared(*overrides, folder="study", **options):
@@ -106,7 +111,7 @@ def test_an_activation_with_parameters_is_named_with_them():
 
 def test_tuned_values_are_variants_of_one_row():
     variants = plan(config_of(VARY, "study.tune={learning_rate: [1e-3, 1e-2]}"))
-    assert [(v.row, v.name) for v in variants[:2]] == [
+    assert [(v.label, v.name) for v in variants[:2]] == [
         ("relu", "relu, learning_rate=0.001"),
         ("relu", "relu, learning_rate=0.01"),
     ]
@@ -148,11 +153,12 @@ def test_the_seed_decides_split_weights_and_order_unless_the_split_is_fixed():
 
 def test_the_identity_of_a_run_is_what_its_result_depends_on():
     data = {"data": {"sha256": "a"}, "test": None}
-    default = identity(config_of(), data)
-    assert default == identity(config_of("data.memory_budget=100", "study.seeds=9", "model.activation=relu"), data)
-    assert default != identity(config_of("training.seed=1"), data)
-    assert default != identity(config_of("data.validation_split=0.2"), data)
-    assert default != identity(config_of(), {**data, "data": {"sha256": "b"}})
+    default = run_fingerprint(run_config_of(), data)
+    same = run_config_of("data.memory_budget=100", "study.seeds=9", "model.activation=relu")
+    assert default == run_fingerprint(same, data)
+    assert default != run_fingerprint(run_config_of("training.seed=1"), data)
+    assert default != run_fingerprint(run_config_of("data.validation_split=0.2"), data)
+    assert default != run_fingerprint(run_config_of(), {**data, "data": {"sha256": "b"}})
 
 
 # -- the runs ------------------------------------------------------------------------------------
@@ -186,7 +192,9 @@ def test_the_folder_holds_the_table_the_summary_and_the_config(study):
     assert len(study.results) == 4
     summary = json.loads(study.study.summary_file.read_text())
     assert summary["verdict"] == study.summary.verdict
-    assert load_config(study.study.config_file).config.study.vary == {"model.activation": ("relu", "linear")}
+    assert load_config(study.study.config_file, (), StudyFile).config.study.vary == {
+        "model.activation": ("relu", "linear")
+    }
 
 
 def test_nothing_complete_is_trained_twice_and_more_seeds_only_add(copied):
@@ -257,25 +265,25 @@ def test_a_run_that_fails_in_the_place_of_a_former_one_has_not_its_numbers(copie
     assert run.state == "complete"
     only = "study.vary={model.activation: [relu]}"
     result, _ = compared(only, "study.seeds=1", "model.hidden=[1000000, 1000000]", overwrite=True)
-    assert (result.results[0].state, result.results[0].mse, run.state) == ("failed", None, "failed")
+    assert (result.results[0].state, result.results[0].value("mse"), run.state) == ("failed", None, "failed")
 
 
 def test_a_network_that_learned_nothing_is_counted_as_collapsed():
     result, _ = compared("study.vary={training.learning_rate: [1e-9]}", "study.seeds=1")
     (run,) = result.results
-    assert (run.state, run.fvu > 0.95) == ("collapsed", True)
+    assert (run.state, run.metrics["fvu"] > 0.95) == ("collapsed", True)
     assert run.reason
     assert result.summary.best is None
 
 
 def task(name, *overrides):
-    config = load_config(None, (*TINY, "data.test_split=0.1", *overrides)).config.alone()
+    config = load_config(None, (*TINY, "data.test_split=0.1", *overrides)).config
     return Task(name, config, Path(name).absolute(), name)
 
 
 def test_a_worker_that_dies_is_replaced_and_its_run_tried_once_more():
     killed, kinds = 0, []
-    for event in train_all([task("victim", "training.epochs=100000"), task("bystander")], workers=1, threads=1):
+    for event in ProcessExecutor(1, 1).run([task("victim", "training.epochs=100000"), task("bystander")]):
         kinds.append((event.kind, event.task.name))
         if event.kind == "epoch" and event.task.name == "victim" and kinds[-2][0] == "started":
             (child,) = [c for c in multiprocessing.active_children() if c.is_alive()]
@@ -306,10 +314,10 @@ def test_a_worker_that_dies_before_it_has_a_run_is_replaced_once(kills):
     killing = threading.Thread(target=kill)
     killing.start()
     if kills == 1:
-        assert "done" in [event.kind for event in train_all([task("only")], workers=1, threads=1)]
+        assert "done" in [event.kind for event in ProcessExecutor(1, 1).run([task("only")])]
     else:
         with pytest.raises(AeError, match=r"a worker process could not start \(signal 9\)"):
-            list(train_all([task("only")], workers=1, threads=1))
+            list(ProcessExecutor(1, 1).run([task("only")]))
     killing.join()
 
 
@@ -374,7 +382,7 @@ def test_a_worker_asks_again_until_the_other_process_lets_go():
 
     with ExitStack() as other:
         other.enter_context(run.locked())
-        _when_free(train)
+        _wait_for_lock(train)
     assert asked == [0, 1, 2]
 
 
@@ -420,8 +428,11 @@ def results_of(table):
     rows = []
     for row, values in table.items():
         for seed, value in enumerate(values):
-            failed = Result(row, row, seed, "failed", "out of luck", latent_dim=8, pca_mse=0.5, mean_image_mse=1.0)
-            well = replace(failed, state="complete", reason=None, mse=value, validation_mse=value)
+            failed = Result(
+                row, row, seed, "failed", "out of luck", latent_dim=8,
+                baselines={"pca": {"mse": 0.5}, "mean_image": {"mse": 1.0}},
+            )  # fmt: skip
+            well = replace(failed, state="complete", reason=None, metrics={"mse": value}, validation_mse=value)
             rows.append(failed if value is None else well)
     return rows
 
@@ -461,21 +472,24 @@ def test_nothing_complete_is_a_verdict_too():
 
 
 def test_a_variant_takes_the_tuned_value_that_its_validation_images_prefer():
-    liked = [replace(r, row="a", validation_mse=0.1) for r in results_of({"a, slow": [0.9, 0.9]})]
-    lucky = [replace(r, row="a", validation_mse=0.2) for r in results_of({"a, fast": [0.1, 0.1]})]
+    liked = [replace(r, label="a", validation_mse=0.1) for r in results_of({"a, slow": [0.9, 0.9]})]
+    lucky = [replace(r, label="a", validation_mse=0.2) for r in results_of({"a, fast": [0.1, 0.1]})]
     (row,) = summarise(lucky + liked).rows
     assert (row.name, row.variant, row.mean.estimate) == ("a", "a, slow", pytest.approx(0.9))
 
 
 def test_a_higher_psnr_is_better():
-    results = [replace(r, psnr=100 * r.mse, pca_psnr=3.0) for r in results_of({"a": 0.1 + NOISE, "b": 0.3 + NOISE})]
+    results = [
+        replace(r, metrics={"psnr": 100 * r.metrics["mse"]}, baselines={"pca": {"psnr": 3.0}})
+        for r in results_of({"a": 0.1 + NOISE, "b": 0.3 + NOISE})
+    ]
     assert summarise(results, "psnr").best == "b"
 
 
 def test_the_curve_over_the_code_length_has_pca_under_it_and_a_knee():
     lengths = {2: 0.9, 4: 0.3, 8: 0.25, 16: 0.2}
     results = [
-        replace(r, latent_dim=k, pca_mse=mse + 0.05)
+        replace(r, latent_dim=k, baselines={**r.baselines, "pca": {"mse": mse + 0.05}})
         for k, mse in lengths.items()
         for r in results_of({f"latent_dim={k}": mse + NOISE})
     ]
@@ -495,7 +509,7 @@ def test_variants_with_commas_in_their_names_stay_apart_in_the_verdict():
 
 def test_the_verdict_names_a_few_of_many_variants_and_says_when_pca_does_better():
     results = results_of({f"v{i:02}": 0.1 + NOISE * (1 + i) for i in range(20)})
-    verdict = summarise([replace(result, pca_mse=0.01) for result in results]).verdict
+    verdict = summarise([replace(result, baselines={"pca": {"mse": 0.01}}) for result in results]).verdict
     assert "v07 and 12 more" in verdict
     assert "PCA with the same code length does better: 0.01" in verdict
 
@@ -545,7 +559,7 @@ def test_ae_compare_refuses_in_one_line_before_training(ae, arguments, message):
 
 def test_variants_of_augmentation_and_corruption_have_readable_names_and_folders():
     values = {"training.corruption": [None, {"gaussian": 0.2}], "data.augment": [None, {"shift": 0.1, "flip": "both"}]}
-    config = varied(load_config(None, TINY).config, {"study.vary": values}, "test")
+    config = change_config(load_config(None, TINY, StudyFile).config, {"study.vary": values}, "test")
     names = [variant.name for variant in plan(config)]
     assert names[0] == "corruption=null, augment=null"
     assert names[3] == "corruption={gaussian: 0.2}, augment={shift: 0.1, flip: both}"

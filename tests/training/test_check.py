@@ -71,7 +71,7 @@ def test_the_survey_is_what_numpy_says_of_all_images_at_once(dtype, order):
 
 
 def test_a_sample_is_said_to_be_one(monkeypatch):
-    monkeypatch.setattr("aecli.check.duplicates.SEARCHED", 50)
+    monkeypatch.setattr("aecli.training.check.duplicates.SEARCHED", 50)
     finding = found(noise())["near_duplicates"]
     assert (finding.data["count"], finding.data["searched"]) == (0, 50)
     assert "searched for 50 of them among all" in finding.text
@@ -298,7 +298,7 @@ def test_the_outputs_that_reach_the_images_are_those_that_training_accepts():
     assert finding.data["with_binary_crossentropy"] == []
 
 
-def test_the_memory_is_what_the_feeds_hold():
+def test_the_memory_is_what_the_loaders_hold():
     data = found(noise(), "model.hidden=[]")["memory"].data
     assert (data["streamed"], data["image_bytes"]) == (False, 300 * 120)
     assert data["weights"] == 120 * 4 + 4 + 4 * 120 + 120

@@ -9,26 +9,26 @@ from tests.conftest import python
 TRAIN = """
 import json, sys
 import numpy as np
-from aecli.nn.door import tf
+from aecli.training.engines.tensorflow.backend import tf
 
 cpu = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu[0], [tf.config.LogicalDeviceConfiguration()] * 2)
-from aecli.config import load_config
-from aecli.feed import Feed
-from aecli.nn.fit import fit
-from aecli.nn.program import Program
-from aecli.prepare import open_data, prepare
-from aecli.progress import Silence
+from aecli.runs.config_file import load_config
+from aecli.data.loader import Loader
+from aecli.training.loop import fit
+from aecli.training.engines.tensorflow.step import TensorFlowStep
+from aecli.training.prepare import open_data, prepare
+from aecli.training.progress import NullProgress
 
 config = load_config(None, sys.argv[1:]).config
-prepared = prepare(config, *open_data(config), Silence())
-feeds = [Feed(prepared.train, rows, 32, 50_000) for rows in (prepared.split.train, prepared.split.validation)]
+prepared = prepare(config, *open_data(config), NullProgress())
+loaders = [Loader(prepared.train, rows, 32, 50_000) for rows in (prepared.split.train, prepared.split.validation)]
 
 def trained(strategy):
     losses = []
     with strategy.scope():
         autoencoder = config.model.build(prepared.train.format.image_shape, 0)
-        fit(Program(autoencoder, config.training, config.model.activity_l1, feeds[0], config.data.augment), *feeds, config.training, lambda r, _: losses.append((r.loss, r.val_loss)))
+        fit(TensorFlowStep(autoencoder, config.model.objective(config.training.loss), config.training, loaders[0], config.data.augment), *loaders, config.training, lambda r, _: losses.append((r.loss, r.val_loss)), columns=config.model.objective(config.training.loss).columns)
     return losses, np.concatenate([w.ravel() for w in autoencoder.model.get_weights()])
 
 one_losses, one = trained(tf.distribute.get_strategy())

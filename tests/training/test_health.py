@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from aecli.runs.config_file import load_config
-from aecli.runs.health import LayerHealth, diagnosis, from_csv, to_csv
+from aecli.runs.diagnosis import diagnosis
+from aecli.runs.records import LayerHealth, health_from_csv, health_to_csv
 from aecli.training.engines.tensorflow.health import HealthProbe
-from aecli.training.progress import Silence
+from aecli.training.progress import NullProgress
 from aecli.training.trainer import train
 
 IMAGES = np.random.default_rng(0).random((50, 3, 4, 1), np.float32)
@@ -19,14 +20,17 @@ def build(*overrides):
     return load_config(None, ("model.latent_dim=8", *overrides)).config.model.build((3, 4, 1), 0)
 
 
-def look(autoencoder, loss="mse"):
-    return HealthProbe(autoencoder, loss).measure(1, IMAGES).layers
+OBJECTIVE = load_config(None).config.model.objective("mse")
+
+
+def probe(autoencoder):
+    return HealthProbe(autoencoder, OBJECTIVE).measure(1, IMAGES).layers
 
 
 def test_units_that_never_answer_are_dead():
     autoencoder = build("model.activation=relu")
-    autoencoder.units[0].dense.bias.assign([-100.0] * 3 + [1.0] * 5)
-    code, output = look(autoencoder)
+    autoencoder.layers[0].layer.bias.assign([-100.0] * 3 + [1.0] * 5)
+    code, output = probe(autoencoder)
     assert code.dead == pytest.approx(3 / 8)
     assert output.dead == 0
     assert code.saturated is None
@@ -34,17 +38,17 @@ def test_units_that_never_answer_are_dead():
 
 def test_outputs_at_their_bounds_are_saturated():
     autoencoder = build("model.activation=tanh")
-    assert look(autoencoder)[0].saturated < 0.5
-    autoencoder.units[0].dense.bias.assign([100.0] * 4 + [-100.0] * 2 + [0.0] * 2)
-    code, _ = look(autoencoder)
+    assert probe(autoencoder)[0].saturated < 0.5
+    autoencoder.layers[0].layer.bias.assign([100.0] * 4 + [-100.0] * 2 + [0.0] * 2)
+    code, _ = probe(autoencoder)
     assert 6 / 8 <= code.saturated <= 1
     assert code.dead == pytest.approx(6 / 8)
 
 
 def test_prelu_tells_its_mean_slope():
     autoencoder = build("model.activation=prelu")
-    autoencoder.units[0].activation.alpha.assign(np.linspace(0, 0.7, 8))
-    code, output = look(autoencoder)
+    autoencoder.layers[0].activation.alpha.assign(np.linspace(0, 0.7, 8))
+    code, output = probe(autoencoder)
     assert code.slope == pytest.approx(0.35)
     assert output.slope is None
 
@@ -52,9 +56,9 @@ def test_prelu_tells_its_mean_slope():
 def test_the_norms_are_those_of_the_weights_and_of_the_gradient():
     autoencoder = build("model.activation=linear", "model.output_activation=linear")
     x = IMAGES.reshape(50, 12).astype(np.float64)
-    w, v = (unit.dense.kernel.numpy().astype(np.float64) for unit in autoencoder.units)
+    w, v = (layer.kernel.numpy().astype(np.float64) for layer in autoencoder.layers)
     residual = 2 * (x @ w @ v - x) / x.size
-    code, output = look(autoencoder)
+    code, output = probe(autoencoder)
     assert code.weight_norm == pytest.approx(np.linalg.norm(w), rel=1e-5)
     assert code.gradient_norm == pytest.approx(np.linalg.norm(x.T @ residual @ v.T), rel=1e-4)
     assert output.gradient_norm == pytest.approx(np.linalg.norm((x @ w).T @ residual), rel=1e-4)
@@ -63,19 +67,19 @@ def test_the_norms_are_those_of_the_weights_and_of_the_gradient():
 def test_looking_changes_nothing():
     autoencoder = build("model.dropout=0.5", "model.hidden=[9]")
     before = [v.numpy() for v in autoencoder.model.variables]
-    assert look(autoencoder) == look(autoencoder)
+    assert probe(autoencoder) == probe(autoencoder)
     assert all(np.array_equal(a, b.numpy()) for a, b in zip(before, autoencoder.model.variables, strict=True))
 
 
 def test_a_network_that_answers_with_the_mean_image_has_an_fvu_of_one():
     autoencoder = build("model.output_activation=linear")
-    dense = autoencoder.units[1].dense
+    dense = autoencoder.layers[1].layer
     dense.kernel.assign(np.zeros(dense.kernel.shape))
     dense.bias.assign(IMAGES.mean(axis=0).ravel())
-    assert HealthProbe(autoencoder, "mse").measure(1, IMAGES).fvu == pytest.approx(1, rel=1e-5)
+    assert HealthProbe(autoencoder, OBJECTIVE).measure(1, IMAGES).fvu == pytest.approx(1, rel=1e-5)
 
 
-class Hearing(Silence):
+class Hearing(NullProgress):
     def __init__(self):
         self.collapses = []
 
@@ -104,7 +108,7 @@ def record(**changes):
 
 def test_records_survive_csv():
     records = [record(), record(epoch=2, activation="prelu", slope=0.25), record(activation="sigmoid", saturated=0.5)]
-    assert from_csv(to_csv(records)) == records
+    assert health_from_csv(health_to_csv(records)) == records
 
 
 @pytest.mark.parametrize(

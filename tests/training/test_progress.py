@@ -2,12 +2,12 @@
 
 import time
 
-from aecli.training.progress import Silence, Stages
+from aecli.training.progress import NullProgress, Stages
 
 
 def test_the_stages_share_all_the_time_from_the_start():
     started = time.perf_counter() - 100
-    stages = Stages(Silence(), started)
+    stages = Stages(NullProgress(), started)
     stages.enter("reading")
     stages.enter("training")
     stages.move("compiling", 0.5)
@@ -19,7 +19,7 @@ def test_the_stages_share_all_the_time_from_the_start():
 
 
 def test_a_stage_entered_again_adds_up():
-    stages = Stages(Silence(), time.perf_counter() - 1)
+    stages = Stages(NullProgress(), time.perf_counter() - 1)
     for name in ("a", "start-up"):
         stages.enter(name)
     assert list(stages.seconds()) == ["start-up", "a"]

@@ -14,14 +14,13 @@ import onnxruntime
 import pytest
 
 from aecli.core.errors import AeError, ReadError, RunError
-from aecli.core.signals import Signals, Stopped, exit_code
-from aecli.data import loader as feed_module
+from aecli.core.signals import Interrupted, Signals, exit_code
+from aecli.data import loader as loader_module
 from aecli.runs.config_file import load_config
 from aecli.runs.run import Run
-from aecli.studies.executors.executor import Task
-from aecli.studies.executors.processes import train_task
+from aecli.studies.executors.executor import Task, study_trainer, train_task
 from aecli.training.checkpoints import read_checkpoint
-from aecli.training.progress import Silence
+from aecli.training.progress import NullProgress
 from aecli.training.resume import can_go_on
 from aecli.training.trainer import Trainer, train
 from tests.conftest import DIGITS, python
@@ -32,7 +31,7 @@ TINY = ("model.latent_dim=4", "model.hidden=[12]", "training.epochs=4", "trainin
 OFTEN = "training.checkpoint_seconds=0"
 
 
-BRIEF, WHOLE = Trainer(brief=True), Trainer()
+BRIEF, WHOLE = study_trainer(), Trainer()
 """Shared by the tests: what is compiled serves the next."""
 
 
@@ -46,7 +45,7 @@ def result(run):
     return run.metrics["weights_sha256"], run.metrics["best_epoch"], history, run.health_file.read_text()
 
 
-class Stopping(Silence):
+class Stopping(NullProgress):
     """Ends a training like Ctrl-C after so many pauses."""
 
     def __init__(self, after):
@@ -75,7 +74,7 @@ def stopped(folder, *overrides, after=30, progress=None, **options):
 @pytest.fixture
 def windows(monkeypatch):
     """Makes a file of a megabyte large enough to be streamed, in several windows."""
-    monkeypatch.setattr(feed_module, "WINDOW_BYTES", 4 * 10**5)
+    monkeypatch.setattr(loader_module, "WINDOW_BYTES", 4 * 10**5)
     images = np.random.default_rng(0).integers(0, 256, (20_000, 8, 8)).astype(np.uint8)
     np.save("large.npy", images)
 
@@ -100,7 +99,7 @@ def test_a_training_stopped_again_and_again_ends_with_the_same_bits(windows, ove
     assert result(run) == expected
 
 
-class StoppingInValidation(Silence):
+class StoppingInValidation(NullProgress):
     """Ends a training in the first epoch, when its training images have been visited and some to validate with."""
 
     left = 2
@@ -135,7 +134,7 @@ def test_a_study_goes_on_with_a_run_that_was_cut_short(digits):
     np.save("other.npy", digits[::-1])
     for name, images in (("parts", "null"), ("other", "other.npy")):
         stopped(name, f"data.train={images}", after=60)
-        heard, listener = [], Silence()
+        heard, listener = [], NullProgress()
         listener.epoch = lambda record, _, heard=heard: heard.append(record.epoch)
         train_task(BRIEF, Task("group", load_config(None, (*TINY, OFTEN)).config, Path(name), "name"), listener)
         assert (heard[0] == 1) == (name == "other")  # a run of other images begins anew
@@ -200,8 +199,8 @@ def test_a_changed_byte_of_a_checkpoint_is_found_or_changes_nothing():
             for kind in ("variables", "optimizer"):
                 for a, b in zip(getattr(read.state, kind), getattr(content.state, kind), strict=True):
                     np.testing.assert_array_equal(a, b)
-            assert (read.course, read.records, read.state.cursor) == (
-                content.course,
+            assert (read.trajectory, read.records, read.state.cursor) == (
+                content.trajectory,
                 content.records,
                 content.state.cursor,
             )
@@ -321,8 +320,8 @@ def test_a_second_ctrl_c_ends_the_process_at_once():
     """The first is heard by a training that never pauses again, which only the second can end."""
     code = (
         "import os, signal, time\n"
-        "from aecli.stopping import Signals\n"
-        "with Signals() as signals, signals.at_pauses():\n"
+        "from aecli.core.signals import Signals\n"
+        "with Signals() as signals, signals.deferred():\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    print(signals.received, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
@@ -338,7 +337,7 @@ def test_every_signal_has_its_exit_code():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         before = signal.signal(number, signal.SIG_DFL)  # a shell's background jobs ignore SIGINT
         try:
-            with pytest.raises(Stopped) as stopped, Signals():
+            with pytest.raises(Interrupted) as stopped, Signals():
                 os.kill(os.getpid(), number)
         finally:
             signal.signal(number, before)
@@ -349,7 +348,7 @@ def test_every_signal_has_its_exit_code():
 def test_an_ignored_signal_stays_ignored():
     code = (
         "import os, signal\n"
-        "from aecli.stopping import Signals\n"
+        "from aecli.core.signals import Signals\n"
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
         "with Signals() as signals: os.kill(os.getpid(), signal.SIGHUP)\n"
         "print(signals.received)\n"

@@ -12,8 +12,8 @@ from aecli.core.errors import AeError, ConfigError, TrainingError
 from aecli.runs.config_file import load_config
 from aecli.runs.run import Run
 from aecli.training.artifacts import check_export
-from aecli.training.prepare import check_fit
-from aecli.training.progress import Silence
+from aecli.training.prepare import check_output_range
+from aecli.training.progress import NullProgress
 from aecli.training.trainer import train
 from tests.conftest import SMALL
 
@@ -83,7 +83,7 @@ def test_an_epoch_is_what_keras_fit_does_with_the_same_batches():
 
 
 def test_mixed_precision_on_a_cpu_says_so_and_trains_in_float32():
-    class Listener(Silence):
+    class Listener(NullProgress):
         notes: ClassVar[list[str]] = []
 
         def note(self, message):
@@ -95,29 +95,31 @@ def test_mixed_precision_on_a_cpu_says_so_and_trains_in_float32():
 
 
 def test_a_network_of_mixed_precision_learns():
-    from aecli.data.loader import Feed
+    from aecli.data.loader import Loader
     from aecli.models.layers import computing_in
-    from aecli.training.engines.tensorflow.step import Program
+    from aecli.training.engines.tensorflow.step import TensorFlowStep
     from aecli.training.loop import fit
     from aecli.training.prepare import open_data, prepare
 
     config = load_config(None, (*SMALL, "model.activity_l1=1e-4")).config
-    prepared = prepare(config, *open_data(config), Silence())
+    prepared = prepare(config, *open_data(config), NullProgress())
     with computing_in("mixed"):
         autoencoder = config.model.build(prepared.train.format.image_shape, 0)
-    feeds = [Feed(prepared.train, rows, 128, 10**9) for rows in (prepared.split.train, prepared.split.validation)]
+    objective = config.model.objective(config.training.loss)
+    loaders = [Loader(prepared.train, rows, 128, 10**9) for rows in (prepared.split.train, prepared.split.validation)]
     records = []
     fit(
-        Program(autoencoder, config.training, config.model.activity_l1, feeds[0]),
-        *feeds,
+        TensorFlowStep(autoencoder, objective, config.training, loaders[0]),
+        *loaders,
         config.training,
         lambda record, _: records.append(record),
+        columns=objective.columns,
     )
     assert records[-1].loss < 0.9 * records[0].loss
 
 
 def test_progress_reaches_every_epoch_and_never_goes_back():
-    class Watcher(Silence):
+    class Watcher(NullProgress):
         def __init__(self):
             self.seen = []
 
@@ -256,7 +258,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_marks_it():
 
 
 def test_any_other_failure_marks_the_run_too():
-    class Clumsy(Silence):
+    class Clumsy(NullProgress):
         def epoch(self, record, epochs):
             raise ZeroDivisionError("a bug")
 
@@ -266,7 +268,7 @@ def test_any_other_failure_marks_the_run_too():
 
 
 def test_images_that_are_written_to_during_training_are_noticed(digits):
-    class Writing(Silence):
+    class Writing(NullProgress):
         def epoch(self, record, epochs):
             np.save("images.npy", digits[::-1])
 
@@ -282,7 +284,7 @@ def test_a_batch_larger_than_the_images_is_all_of_them():
 
 
 def test_ctrl_c_leaves_a_run_marked_interrupted():
-    class Impatient(Silence):
+    class Impatient(NullProgress):
         def epoch(self, record, epochs):
             raise KeyboardInterrupt
 
@@ -314,7 +316,9 @@ def test_outputs_that_reach_zero_to_one_are_accepted(output):
     from aecli.core.files import packaged
     from aecli.data.dataset import open_images
 
-    check_fit(load_config(None, [f"model.output_activation={output}"]).config, open_images(packaged("data/digits.npy")))
+    check_output_range(
+        load_config(None, [f"model.output_activation={output}"]).config, open_images(packaged("data/digits.npy"))
+    )
 
 
 def test_negative_values_train_with_their_own_range():

@@ -20,17 +20,17 @@ def texts(figure):
 
 
 def test_reconstructions_show_each_image_with_its_psnr(trained):
-    subject = plots.subject_of(trained, None)
-    figure = plots.reconstructions(subject, [0, 5])
-    for value, row in zip(psnr(*subject.show([0, 5])), subject.row_numbers([0, 5]), strict=True):
+    context = plots.open_context(trained, None)
+    figure = plots.reconstructions(context, [0, 5])
+    for value, row in zip(psnr(*context.show([0, 5])), context.row_numbers([0, 5]), strict=True):
         assert f"{value:.1f} dB" in texts(figure)
         assert f"#{row}" in texts(figure)
 
 
 def test_an_image_its_reconstruction_and_its_errors_stand_one_below_the_other(trained):
-    subject = plots.subject_of(trained, None)
-    drawn = plots.reconstructions(subject, range(12)).axes[0].images
-    image, restored = (pair[3, :, :, 0] for pair in subject.show(range(12)))
+    context = plots.open_context(trained, None)
+    drawn = plots.reconstructions(context, range(12)).axes[0].images
+    image, restored = (pair[3, :, :, 0] for pair in context.show(range(12)))
     for axes_image, expected in zip(drawn[9:12], (image, restored, abs(image - restored)), strict=True):
         np.testing.assert_allclose(axes_image.get_array(), expected, atol=1e-6)
     left, _, bottom, top = zip(*(axes_image.get_extent() for axes_image in drawn[9:12]), strict=True)
@@ -50,13 +50,13 @@ def test_every_image_has_its_place_on_the_sheet_and_its_own_proportions(shape, c
 
 
 def test_the_caption_names_the_run_the_data_and_the_metric(trained):
-    caption = " ".join(t.get_text() for t in plots.reconstructions(plots.subject_of(trained, None)).texts)
+    caption = " ".join(t.get_text() for t in plots.reconstructions(plots.open_context(trained, None)).texts)
     assert "run small on digits.npy (validation), 180 images" in caption
     assert "PSNR" in caption
 
 
 def test_labels_of_one_band_stay_clear_of_the_next(trained):
-    figure = plots.reconstructions(plots.subject_of(trained, None), list(range(23)))
+    figure = plots.reconstructions(plots.open_context(trained, None), list(range(23)))
     renderer = FigureCanvasAgg(figure).get_renderer()
     figure.draw(renderer)
     written = [(text.get_text(), text.get_window_extent(renderer)) for text in figure.axes[0].texts]
@@ -67,7 +67,7 @@ def test_labels_of_one_band_stay_clear_of_the_next(trained):
 
 
 def test_grey_images_are_drawn_in_grey_on_the_full_scale(trained):
-    image = plots.reconstructions(plots.subject_of(trained, None), [0]).axes[0].images[0]
+    image = plots.reconstructions(plots.open_context(trained, None), [0]).axes[0].images[0]
     assert image.get_cmap().name == "gray"
     assert image.get_clim() == (0, 1)
 
@@ -76,26 +76,26 @@ def test_colour_images_are_drawn_in_colour(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (30, 6, 5, 3)).astype(np.uint8)
     np.save("colour.npy", images)
     run = train(load_config(None, ["data.train=colour.npy", "training.epochs=1"]).config, Path("runs/colour"))
-    subject = plots.subject_of(run, None)
-    drawn = plots.reconstructions(subject, [0]).axes[0].images[0].get_array()
-    np.testing.assert_allclose(drawn, images[subject.row_numbers([0])[0]] / 255, atol=1e-6)
+    context = plots.open_context(run, None)
+    drawn = plots.reconstructions(context, [0]).axes[0].images[0].get_array()
+    np.testing.assert_allclose(drawn, images[context.row_numbers([0])[0]] / 255, atol=1e-6)
     assert plots.filters(run).axes
 
 
 def test_worst_and_best_are_the_ends_of_the_errors(trained):
-    subject = plots.subject_of(trained, None)
-    order = np.argsort(subject.errors)
-    assert subject.choose(worst=3) == order[::-1][:3].tolist()
-    assert subject.choose(best=3) == order[:3].tolist()
+    context = plots.open_context(trained, None)
+    order = np.argsort(context.errors)
+    assert context.choose(worst=3) == order[::-1][:3].tolist()
+    assert context.choose(best=3) == order[:3].tolist()
 
 
 @pytest.mark.parametrize("values", [[3, 1, 2, 1, 3, 0, 1], [1, 1, 1], [2, np.nan, 1, np.nan], [np.nan, np.nan]])
 @pytest.mark.parametrize("count", [1, 3, 100])
 def test_the_ends_are_those_of_a_stable_sort_of_all(trained, values, count):
     values = np.array(values, float)
-    subject = replace(plots.subject_of(trained, None), known_errors=values)
-    assert subject.choose(best=count) == np.argsort(values, kind="stable")[:count].tolist()
-    assert subject.choose(worst=count) == np.argsort(-values, kind="stable")[:count].tolist()
+    context = replace(plots.open_context(trained, None), known_errors=values)
+    assert context.choose(best=count) == np.argsort(values, kind="stable")[:count].tolist()
+    assert context.choose(worst=count) == np.argsort(-values, kind="stable")[:count].tolist()
 
 
 def test_history_draws_both_losses(trained):
@@ -105,8 +105,8 @@ def test_history_draws_both_losses(trained):
 
 
 def test_errors_count_every_image(trained):
-    subject = plots.subject_of(trained, None)
-    assert sum(patch.get_height() for patch in plots.errors(subject).axes[0].patches) == len(subject)
+    context = plots.open_context(trained, None)
+    assert sum(patch.get_height() for patch in plots.errors(context).axes[0].patches) == len(context)
 
 
 def test_filters_are_the_weights_of_the_first_and_the_last_layer(trained):
@@ -140,10 +140,10 @@ def test_a_changed_training_file_is_not_drawn_as_if_it_were_the_same(digits):
     run = train(load_config(None, ["data.train=images.npy", "training.epochs=1"]).config, Path("runs/a"))
     np.save("images.npy", digits[100:200])
     with pytest.raises(RunError, match="has changed since: name images with --images"):
-        plots.subject_of(run, None)
+        plots.open_context(run, None)
     Path("images.npy").unlink()
     with pytest.raises(RunError, match="is no longer there: name images with --images"):
-        plots.subject_of(run, None)
+        plots.open_context(run, None)
 
 
 def test_names_with_dollars_and_long_names_are_plain_text(run):
@@ -151,7 +151,7 @@ def test_names_with_dollars_and_long_names_are_plain_text(run):
 
     name = "cost_$5_^$" + "x" * 200 + ".npy"
     source = open_images(Path(run.environment["data"]["file"]))
-    subject = plots.Subject(run, plots.load_model(run), source, name, run.split.validation)
-    for figure in (plots.reconstructions(subject), plots.errors(subject)):
+    context = plots.PlotContext(run, plots.load_model(run), source, name, run.split.validation)
+    for figure in (plots.reconstructions(context), plots.errors(context)):
         plots.save(figure, Path("a.png"))
     assert Path("a.png").is_file()

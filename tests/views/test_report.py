@@ -13,10 +13,11 @@ import pytest
 
 from aecli.runs.config_file import load_config
 from aecli.studies.compare import compare
+from aecli.studies.config import StudyFile
 from aecli.studies.results import read_results
 from aecli.studies.stats import Interval
 from aecli.studies.study import Study
-from aecli.training.progress import Silence
+from aecli.training.progress import NullProgress
 from aecli.views.report.charts.charts import Row, Value, mean_and_band, row_chart
 from aecli.views.report.charts.drawing import Text, broken, fitted, shortened, tick_texts
 from aecli.views.report.charts.save import COLOURS
@@ -38,7 +39,7 @@ SETTINGS = (
 CHROMIUM = Path("/usr/bin/chromium")
 
 
-class Quiet(Silence):
+class Quiet(NullProgress):
     """A progress that nobody watches."""
 
     def planned(self, *_):
@@ -54,7 +55,7 @@ def studied(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study") / "tiny"
     images = folder.parent / "images.npy"
     shutil.copy(DIGITS, images)
-    config = load_config(None, [*SETTINGS, f"data.train={images}"]).config
+    config = load_config(None, [*SETTINGS, f"data.train={images}"], StudyFile).config
     compare(config, folder, Quiet(), workers=1)
     write_study_report(Study(folder))
     return folder
@@ -126,7 +127,7 @@ def test_verdict_variants_seeds_and_numbers_are_text(studied):
     for name in (*VARIANTS, "PCA-6", "mean image", *(f"seed {seed}" for seed in SEEDS)):
         assert name in words
     for result in results:
-        assert f"{result.variant}, seed {result.seed}: mse {result.mse:.6g}" in words
+        assert f"{result.variant}, seed {result.seed}: mse {result.metrics['mse']:.6g}" in words
 
 
 def test_the_page_says_how_to_do_it_again(studied):
@@ -140,7 +141,9 @@ def test_the_page_says_how_to_do_it_again(studied):
 def test_the_config_on_the_page_is_the_study(studied):
     from aecli.studies.plan import plan
 
-    assert [variant.row for variant in plan(load_config(studied / "study.yaml").config)] == list(VARIANTS)
+    assert [variant.label for variant in plan(load_config(studied / "study.yaml", (), StudyFile).config)] == list(
+        VARIANTS
+    )
 
 
 def test_all_reconstructions_and_error_maps_are_there(studied):

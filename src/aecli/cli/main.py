@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from aecli import __version__
-from aecli.core.errors import AeError, ConfigError, escaped, is_of_memory, is_of_the_disk
+from aecli.core.errors import AeError, ConfigError, escaped, is_disk_failure, is_memory_failure
 
 # Command -> the line of help it has in the list. The rest of a command loads when it is used.
 COMMANDS = {
@@ -56,7 +56,7 @@ class Commands(click.Group):
                 _say(line)
             ctx.exit(1)
         except (MemoryError, ImportError) as error:
-            if not is_of_memory(error):
+            if not is_memory_failure(error):
                 raise
             _say("memory: there is not enough for this: free some, raise the limit (ulimit -v), or give smaller images")
             ctx.exit(1)
@@ -65,7 +65,7 @@ class Commands(click.Group):
                 raise
             if error.errno == errno.ENAMETOOLONG:
                 _say(f"{str(error.filename)[:60]}...: the name is too long: give a shorter one")
-            elif is_of_the_disk(error):
+            elif is_disk_failure(error):
                 _say(f"{os.fsdecode(error.filename)}: {error.strerror}: check its permissions and the disk")
             else:
                 raise

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 
 from aecli.cli.terminal import MESSAGES, collapse_note, note
-from aecli.studies.compare import Unseen
+from aecli.studies.compare import NullStudyProgress
 
 if TYPE_CHECKING:
     from aecli.studies.compare import StudyProgress
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 def study_progress(quiet: bool) -> "StudyProgress":
     """Return a live table in a terminal, plain lines in a file, nothing when quiet."""
     if quiet:
-        return Unseen()
+        return NullStudyProgress()
     return _LiveTable() if sys.stderr.isatty() else _Lines()
 
 
-class _Counted(Unseen):
+class _Counted(NullStudyProgress):
     """Keeps count of the runs and of the time that the rest will take."""
 
     def note(self, message: str) -> None:
@@ -77,7 +77,7 @@ def _trouble(event: "Event") -> str | None:
 
 
 def _outcome(result: "Result") -> str:
-    what = f"mse {result.mse:.5f}" if result.mse is not None else ""
+    what = f"mse {result.metrics['mse']:.5f}" if result.metrics.get("mse") is not None else ""
     why = f"{result.state}: {result.reason}" if result.state != "complete" else ""
     return f"{result.variant}, seed {result.seed}: {' '.join(part for part in (what, why) if part)}"
 
@@ -122,7 +122,7 @@ class _LiveTable(_Counted):
             table.add_column(title, justify="left" if title == "variant" else "right", no_wrap=True)
         table.add_column(f"{self.done}/{self.total}, {self.time_left} left", no_wrap=True)
         for name in self.names:
-            values = [r.mse for r in self.results[name] if r.mse is not None and r.state == "complete"]
+            values = [mse for r in self.results[name] if (mse := r.value("mse")) is not None and r.state == "complete"]
             mean = f"{sum(values) / len(values):.5f}" if values else "-"
             table.add_row(name, f"{len(self.results[name])}/{self.each}", mean, self.running.get(name, ""))
         return table

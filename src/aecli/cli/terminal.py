@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from aecli.cli.stderr import native_stderr_silenced
-from aecli.runs.metrics import SSIM_WINDOW, ssim_window
+from aecli.runs.metrics import SSIM_WINDOW, ssim_window, table_metrics
 from aecli.runs.records import EpochRecord
-from aecli.training.progress import Progress, Silence, telling
+from aecli.training.progress import NullProgress, Progress, stage_callback
 
 _WIDE = 1000
 
@@ -74,31 +74,20 @@ def note_limits(image_shape: tuple[int, ...], exact_copies: int, quiet: bool) ->
         note(f"psnr: {exact_copies:,} exact copies are not in the mean, theirs is infinite", quiet)
 
 
-METRIC_COLUMNS = {
-    "mse": ".6f",
-    "mae": ".5f",
-    "sse_per_image": ".4g",
-    "psnr": ".2f",
-    "ssim": ".4f",
-    "fvu": ".4f",
-}
-METRIC_TITLES = {"sse_per_image": "sse/image", "psnr": "psnr dB"}
-
-
 def metric_cells(means: Mapping[str, Any]) -> list[str]:
     """Return the means of the metrics as text, "-" where there is none."""
-    return ["-" if means[name] is None else format(means[name], spec) for name, spec in METRIC_COLUMNS.items()]
+    return [metric.text(means.get(metric.name)) for metric in table_metrics()]
 
 
 def metric_header() -> list[str]:
     """Return the titles over `metric_cells`."""
-    return [METRIC_TITLES.get(name, name) for name in METRIC_COLUMNS]
+    return [metric.title for metric in table_metrics()]
 
 
 def training_progress(quiet: bool) -> Progress:
     """Return a bar in a terminal, plain lines in a file, nothing when quiet."""
     if quiet:
-        return Silence()
+        return NullProgress()
     return _Bar() if sys.stderr.isatty() else _Lines()
 
 
@@ -109,7 +98,7 @@ def reading(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     with native_stderr_silenced():
         progress = training_progress(quiet)
         try:
-            yield telling(progress)
+            yield stage_callback(progress)
         finally:
             progress.close()
 

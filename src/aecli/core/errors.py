@@ -39,6 +39,10 @@ class RunError(AeError):
     """A run's folder is missing, incomplete, damaged or already there."""
 
 
+class NotInRunError(RunError):
+    """A run has nothing of the kind that was asked for."""
+
+
 class LockedError(RunError):
     """Another process trains in this folder."""
 
@@ -64,17 +68,17 @@ _OF_THE_FILE = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOT
 _OF_THE_FILE |= {errno.EINVAL}  # a place before the file's start, which a damaged one can name
 
 
-def is_of_the_machine(error: BaseException) -> TypeGuard[OSError]:
+def is_io_failure(error: BaseException) -> TypeGuard[OSError]:
     """Whether it is the machine that failed, its disk or its network, and not a file that is missing or odd."""
     return isinstance(error, OSError) and error.errno is not None and error.errno not in _OF_THE_FILE
 
 
-def is_of_the_disk(error: BaseException) -> bool:
+def is_disk_failure(error: BaseException) -> bool:
     """Whether a file could not be written or read for reasons that lie outside of it."""
-    return isinstance(error, (WriteError, ReadError, PermissionError)) or is_of_the_machine(error)
+    return isinstance(error, (WriteError, ReadError, PermissionError)) or is_io_failure(error)
 
 
-def is_of_memory(error: BaseException) -> bool:
+def is_memory_failure(error: BaseException) -> bool:
     """Whether there was not enough memory; a library that finds no room for itself is an import that fails."""
     return isinstance(error, MemoryError) or (
         isinstance(error, ImportError) and re.search("map segment|[Cc]annot allocate", str(error)) is not None

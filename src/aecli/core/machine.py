@@ -13,7 +13,6 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-_ENGINE_VARIABLES = ("TF_DETERMINISTIC_OPS", "TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS")
 _UNKNOWN_MEMORY = 4 * 2**30
 
 
@@ -23,11 +22,6 @@ def cores() -> int:
     if wanted.isdecimal() and int(wanted):
         return int(wanted)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def engine_variables() -> list[str]:
-    """Return the environment variables that change how TensorFlow computes, as NAME=VALUE."""
-    return [f"{name}={os.environ[name]}" for name in _ENGINE_VARIABLES if name in os.environ]
 
 
 def address_space() -> int | None:

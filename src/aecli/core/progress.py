@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-Told = Callable[[str, int, int], None]
-"""Who is told how far it is: what is done, how many of how many."""
+ProgressCallback = Callable[[str, int, int], None]
+"""Called with what is being done, how many are done, and of how many."""
 
 
-def untold(what: str, done: int, total: int) -> None:
-    """Tell nobody."""
+def no_progress(what: str, done: int, total: int) -> None:
+    """Report to nobody."""

@@ -1,18 +1,33 @@
-"""The pieces that typed configs are made of: a strict section, and a choice by name with parameters."""
+"""The pieces of typed configs: a strict section, a choice by name out of a table, a section by its tag."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
 from aecli.core.errors import did_you_mean
 
 Parameter = float | bool | None
-Defaults = Callable[[str], tuple[str, Mapping[str, Parameter]]]
-"""Name -> the canonical name and every parameter's default; ValueError says why a name is none."""
+
+
+class Row(Protocol):
+    """A row of a table that configs choose from."""
+
+    @property
+    def name(self) -> str:
+        """The name that configs say."""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Every parameter with its default."""
+
+
+R = TypeVar("R", bound=Row)
 
 
 class Section(BaseModel):
@@ -22,11 +37,16 @@ class Section(BaseModel):
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickled as plain values: rows of tables have functions, which stay where they are.
+        return type(self).model_validate, (self.model_dump(mode="json"),)
+
 
 @dataclass(frozen=True)
-class Choice:
-    """A name out of a table with all its parameters: `relu`, or `{name: elu, alpha: 1.0}`."""
+class Choice(Generic[R]):
+    """A row of a table with all its parameters: `relu`, or `{name: elu, alpha: 1.0}`."""
 
+    row: R = field(compare=False, repr=False)
     name: str
     items: tuple[tuple[str, Parameter], ...] = ()
 
@@ -40,23 +60,26 @@ class Choice:
         return f"{self.name}({changed})" if changed else self.name
 
 
-def parse_choice(value: Any, defaults_of: Defaults) -> Choice:
-    """Read a name, or a mapping of `name` and parameters, against `defaults_of`."""
+def parse_choice(value: Any, find: Callable[[str], R]) -> Choice[R]:
+    """Read a name, or a mapping of `name` and parameters; `find` returns a name's row, or says in a ValueError why not.
+
+    A parameter that is not given has its default.
+    """
     if isinstance(value, Choice):
         return value
     given = {"name": value} if isinstance(value, str) else value
     if not isinstance(given, dict) or not isinstance(given.get("name"), str):
         raise ValueError(f"expected a name or {{name: ..., parameter: ...}}, received {value!r}")
-    name, defaults = defaults_of(given["name"])
-    parameters = dict(defaults)
+    row = find(given["name"])
+    defaults, parameters = row.parameters, dict(row.parameters)
     for key, parameter in given.items():
         if key == "name":
             continue
         if key not in defaults:
-            known = f"{name} has {', '.join(defaults)}" if defaults else f"{name} has no parameters"
+            known = f"{row.name} has {', '.join(defaults)}" if defaults else f"{row.name} has no parameters"
             raise ValueError(f"unknown parameter '{key}'{did_you_mean(key, defaults) or ': ' + known}")
         parameters[key] = _parameter(key, parameter, defaults[key])
-    return Choice(name, tuple(parameters.items()))
+    return Choice(row, row.name, tuple(parameters.items()))
 
 
 _SHARE, _POSITIVE, _NOT_NEGATIVE = (0.0, 1.0), (5e-324, float("inf")), (0.0, float("inf"))
@@ -82,25 +105,25 @@ def _parameter(key: str, value: Any, default: Parameter) -> Parameter:
     return float(value)
 
 
-def _dump_choice(choice: Choice) -> Any:
+def _dump_choice(choice: Choice[Any]) -> Any:
     return {"name": choice.name, **choice.parameters} if choice.items else choice.name
 
 
 @dataclass(frozen=True)
 class ChoiceOf:
-    """Makes `Annotated[Choice, ChoiceOf(...)]` a pydantic type: a Choice among `names`."""
+    """Makes `Annotated[Choice[R], ChoiceOf(...)]` a pydantic type: a choice among the rows that `find` knows."""
 
-    names: tuple[str, ...]
-    defaults_of: Defaults
+    find: Callable[[str], Row]
+    names: Callable[[], Iterable[str]]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         dump = core_schema.plain_serializer_function_ser_schema(_dump_choice)
         return core_schema.no_info_plain_validator_function(
-            lambda value: parse_choice(value, self.defaults_of), serialization=dump
+            lambda value: parse_choice(value, self.find), serialization=dump
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        name = {"type": "string", "enum": list(self.names)}
+        name = {"type": "string", "enum": list(self.names())}
         mapping = {
             "type": "object",
             "properties": {"name": name},
@@ -108,3 +131,105 @@ class ChoiceOf:
             "additionalProperties": {"type": ["number", "boolean", "null"]},
         }
         return {"anyOf": [name, mapping]}
+
+
+@dataclass(frozen=True)
+class NameIn:
+    """Makes `Annotated[str, NameIn(...)]` a pydantic type: one of the names that a table has when it is asked."""
+
+    names: Callable[[], Iterable[str]]
+
+    def _validate(self, value: Any) -> str:
+        names = [*self.names()]
+        if value in names:
+            return str(value)
+        near = did_you_mean(value, names) if isinstance(value, str) else ""
+        raise ValueError(f"expected one of {', '.join(names)}, received {value!r}{near}")
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._validate)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "enum": [*self.names()]}
+
+
+@dataclass(frozen=True)
+class SectionOf:
+    """Makes `Annotated[Base, SectionOf(...)]` a pydantic type: the section that the value's tag names in a table.
+
+    Whatever stands in the table is known at once: to validation, to the schema, and to the messages of errors.
+    """
+
+    table: Mapping[str, type[Section]]
+    tag: str
+
+    @property
+    def default(self) -> str:
+        """The tag of a value that says none: the table's first."""
+        return next(iter(self.table))
+
+    def section(self, value: Any) -> type[Section]:
+        """Return the section of a value as it was written, that of the default tag where it names none."""
+        tag = value.get(self.tag, self.default) if isinstance(value, dict) else getattr(value, self.tag, self.default)
+        return self.table.get(tag if isinstance(tag, str) else "", self.table[self.default])
+
+    def _validate(self, value: Any) -> Section:
+        if isinstance(value, Section) and isinstance(value, tuple(self.table.values())):
+            return value
+        if isinstance(value, dict) and value.get(self.tag, self.default) not in [*self.table]:
+            expected = " or ".join(f"'{name}'" for name in self.table)
+            raise ValidationError.from_exception_data(
+                self.tag,
+                [
+                    {
+                        "type": "literal_error",
+                        "loc": (self.tag,),
+                        "input": value[self.tag],
+                        "ctx": {"expected": expected},
+                    }
+                ],
+            )
+        return self.section(value).model_validate(value)
+
+    def _dump(self, section: Section, info: core_schema.SerializationInfo) -> dict[str, Any]:
+        dumped = section.model_dump(mode=info.mode, exclude_defaults=info.exclude_defaults)
+        tag = getattr(section, self.tag)
+        # What a section is cannot be left out as one of its defaults.
+        return dumped if tag == self.default else {self.tag: tag, **dumped}
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        dump = core_schema.plain_serializer_function_ser_schema(self._dump, info_arg=True)
+        return core_schema.no_info_plain_validator_function(self._validate, serialization=dump)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        schemas = [handler(section.__pydantic_core_schema__) for section in self.table.values()]
+        return schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+
+
+class ConfigJsonSchema(GenerateJsonSchema):
+    """Pydantic's JSON schema, with the defaults of choices and sections as a config says them."""
+
+    def encode_default(self, dft: Any) -> Any:
+        """Return a default as plain values."""
+        if isinstance(dft, Choice):
+            return _dump_choice(dft)
+        return dft.model_dump(mode="json") if isinstance(dft, BaseModel) else super().encode_default(dft)
+
+
+def section_of(info: FieldInfo, value: Any) -> type[BaseModel] | None:
+    """Return the section that a field holds where this was written into it, None where it holds a plain value."""
+    tagged = _tagged(info)
+    return tagged.section(value) if tagged else next(iter(sections_of(info)), None)
+
+
+def sections_of(info: FieldInfo) -> list[type[BaseModel]]:
+    """Return every section that a field may hold, the default first; none where it holds a plain value."""
+    tagged = _tagged(info)
+    if tagged:
+        return [*tagged.table.values()]
+    options = getattr(info.annotation, "__args__", (info.annotation,))
+    return [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
+
+
+def _tagged(info: FieldInfo) -> SectionOf | None:
+    return next((item for item in info.metadata if isinstance(item, SectionOf)), None)

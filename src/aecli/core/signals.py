@@ -11,7 +11,7 @@ from typing import Any, Self
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
-class Stopped(KeyboardInterrupt):
+class Interrupted(KeyboardInterrupt):
     """A signal has ended the training."""
 
     def __init__(self, number: int) -> None:
@@ -21,14 +21,14 @@ class Stopped(KeyboardInterrupt):
 
 def exit_code(stopped: KeyboardInterrupt) -> int:
     """Return the exit code of a process that a signal ended, as shells have it."""
-    return 128 + (stopped.number if isinstance(stopped, Stopped) else signal.SIGINT)
+    return 128 + (stopped.number if isinstance(stopped, Interrupted) else signal.SIGINT)
 
 
 class Signals:
-    """Hears SIGINT, SIGTERM and SIGHUP while it is entered, in the main thread.
+    """Receives SIGINT, SIGTERM and SIGHUP while it is entered, in the main thread.
 
-    The first one raises Stopped: within `at_pauses` where `look` is called, elsewhere at once. A SIGINT after it
-    ends the process at once. Signals that are ignored, as `nohup` does it with SIGHUP, stay so.
+    The first one raises Interrupted: within `deferred` where `raise_if_received` is called, elsewhere at once. A
+    SIGINT after it ends the process at once. Signals that are ignored, as `nohup` does it with SIGHUP, stay so.
     """
 
     def __init__(self) -> None:
@@ -50,27 +50,27 @@ class Signals:
             signal.signal(number, before)
 
     @contextmanager
-    def at_pauses(self) -> Iterator[None]:
-        """Let a signal wait for `look` while the block runs."""
+    def deferred(self) -> Iterator[None]:
+        """Let a signal wait for `raise_if_received` while the block runs."""
         self._waiting = True
         try:
             yield
         finally:
             self._waiting = False
-        self.look()
+        self.raise_if_received()
 
-    def look(self) -> None:
-        """Raise Stopped when a signal has come."""
+    def raise_if_received(self) -> None:
+        """Raise Interrupted when a signal has come."""
         if self.received is not None:
-            raise Stopped(self.received)
+            raise Interrupted(self.received)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         # A terminal that closes sends SIGHUP more than once: only SIGINT is a second word of the user.
-        for each in self._before:
-            signal.signal(each, signal.SIG_DFL if each == signal.SIGINT else signal.SIG_IGN)
+        for signal_number in self._before:
+            signal.signal(signal_number, signal.SIG_DFL if signal_number == signal.SIGINT else signal.SIG_IGN)
         if sys.stderr.isatty():  # a progress bar hides the cursor, and nobody else is asked before the second SIGINT
             with suppress(OSError):
                 os.write(sys.stderr.fileno(), _SHOW_CURSOR)
         self.received = number
         if not self._waiting:
-            raise Stopped(number)
+            raise Interrupted(number)

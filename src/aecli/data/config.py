@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, St
 
 from aecli.core.schema import Section
 from aecli.data.augmentation import Augmentation
-from aecli.data.files.options import Color, Decoding, Fit
+from aecli.data.files.options import Color, DecodeOptions, Fit
 
 PACKAGED_DIGITS = "data/digits.npy"
 
@@ -65,6 +65,6 @@ class DataConfig(Section):
     """MB of training images held in memory, larger files are streamed; null: a quarter of the machine's memory"""
 
     @property
-    def decoding(self) -> Decoding:
+    def decoding(self) -> DecodeOptions:
         """What is asked of pictures."""
-        return Decoding(self.size, self.fit, self.color)
+        return DecodeOptions(self.size, self.fit, self.color)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from aecli.core.errors import DataError, NotFiniteError
 from aecli.core.machine import ordered_map
-from aecli.core.progress import Told, untold
+from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.files.arrays import ArrayFile
 from aecli.data.files.open import holds_pictures, manifest_of, open_source
-from aecli.data.files.options import Color, Decoding, Fit
+from aecli.data.files.options import Color, DecodeOptions, Fit
 from aecli.data.format import ImageFormat, Images, Stored, decide_value_range, find_image_shape
 
 T = TypeVar("T")
@@ -46,14 +46,14 @@ class Scan:
 
 
 @dataclass(frozen=True)
-class ImageSource:
+class ImageDataset:
     """Images in a file together with their format; `decoding` is what was asked of pictures."""
 
     file: ArrayFile
     format: ImageFormat
     scan: Scan
     range_reason: str
-    decoding: Decoding = field(default_factory=Decoding)
+    decoding: DecodeOptions = field(default_factory=DecodeOptions)
 
     def __len__(self) -> int:
         return len(self.file)
@@ -116,17 +116,17 @@ def open_images(
     image_shape: tuple[int, ...] | None = None,
     value_range: tuple[float, float] | None = None,
     given_reason: str = "as given",
-    decoding: Decoding | None = None,
-    told: Told = untold,
-) -> ImageSource:
+    decoding: DecodeOptions | None = None,
+    on_progress: ProgressCallback = no_progress,
+) -> ImageDataset:
     """Open and check the images of a source: known layout, finite values, a value range.
 
     `image_shape` is needed for flat rows that are not square. `value_range` None decides it from
     the dtype and the data, otherwise `given_reason` says where it comes from. `decoding` is what pictures
     become, and `told` hears how far that is. Raises DataError.
     """
-    decoding = decoding or Decoding()
-    return images_of(open_source(path, decoding, told), image_shape, value_range, given_reason, decoding)
+    decoding = decoding or DecodeOptions()
+    return images_of(open_source(path, decoding, on_progress), image_shape, value_range, given_reason, decoding)
 
 
 def images_of(
@@ -134,8 +134,8 @@ def images_of(
     image_shape: tuple[int, ...] | None = None,
     value_range: tuple[float, float] | None = None,
     given_reason: str = "as given",
-    decoding: Decoding | None = None,
-) -> ImageSource:
+    decoding: DecodeOptions | None = None,
+) -> ImageDataset:
     """Check the images of an array that is open; see `open_images`."""
     path = file.path
     shape = find_image_shape(str(path), file.shape, image_shape)
@@ -147,7 +147,7 @@ def images_of(
     if not np.isfinite(value_range[1] - value_range[0]):
         raise DataError(f"{path}: values from {found.low:g} to {found.high:g} are too far apart: scale the images down")
     image_format = ImageFormat(file.dtype.str, file.shape[1:], shape, value_range)
-    return ImageSource(file, image_format, found, reason, decoding or Decoding())
+    return ImageDataset(file, image_format, found, reason, decoding or DecodeOptions())
 
 
 def _nothing_to_find(dtype: np.dtype[Any], value_range: tuple[float, float] | None) -> Scan | None:
@@ -194,8 +194,8 @@ def open_images_like(
     trained: ImageFormat,
     value_range: tuple[float, float] | None = None,
     fit: Fit = "crop",
-    told: Told = untold,
-) -> ImageSource:
+    on_progress: ProgressCallback = no_progress,
+) -> ImageDataset:
     """Open images for a model trained on images of the format `trained`.
 
     Pictures are brought to its size and channels. Flat rows are read with the model's image shape. Images of the
@@ -203,7 +203,7 @@ def open_images_like(
     Raises DataError.
     """
     decoding = _decoding_like(path, trained, fit)
-    file = open_source(path, decoding, told)
+    file = open_source(path, decoding, on_progress)
     if prod(file.shape[1:]) != prod(trained.image_shape):
         raise DataError(
             f"{path}: the run expects images of {_size(trained.image_shape)}, "
@@ -230,14 +230,14 @@ def open_images_like(
     return source
 
 
-def _decoding_like(path: Path, trained: ImageFormat, fit: Fit) -> Decoding:
+def _decoding_like(path: Path, trained: ImageFormat, fit: Fit) -> DecodeOptions:
     if not holds_pictures(path):
-        return Decoding()
+        return DecodeOptions()
     height, width, channels = trained.image_shape
     colors: dict[int, Color] = {1: "grey", 3: "rgb"}
     if channels not in colors:
         raise DataError(f"{path}: the run expects images of {channels} channels, pictures have 1 or 3: give an array")
-    return Decoding((height, width), fit, colors[channels])
+    return DecodeOptions((height, width), fit, colors[channels])
 
 
 def _size(image_shape: tuple[int, int, int]) -> str:

@@ -1,10 +1,9 @@
-"""What an epoch reads: blocks of images as stored, and the order to visit them in.
+"""What an epoch reads: windows of images as stored, and the order to visit them in.
 
-Images that fit the memory budget are one block, loaded once; several processes that train on the same file share its
-memory map instead. A larger file is streamed from its memory
-map: each epoch cuts it into small chunks of neighbours, shuffles the chunks, fills windows of
-WINDOW_BYTES with them, and visits the images of each window in shuffled order while the next window is
-read. Both orders are pure functions of (seed, epoch), and every image comes once in each epoch.
+Images that fit the memory budget are one window, loaded once; several processes that train on the same file share its
+memory map instead. A larger file is streamed from its memory map: each epoch cuts it into small chunks of neighbours,
+shuffles the chunks, fills windows of WINDOW_BYTES with them, and visits the images of each window in shuffled order
+while the next window is read. Both orders are pure functions of (seed, epoch); every image comes once an epoch.
 """
 
 from collections import deque
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from aecli.core.rng import derive
-from aecli.data.dataset import ImageSource, Rows
+from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.format import Images, Stored
 
 WINDOW_BYTES = 64 * 2**20
@@ -27,7 +26,7 @@ CHUNK = 64
 """Neighbouring images that stay in one window: long enough to read well. A window holds at least as many chunks."""
 
 ALIGNMENT = 64
-"""Bytes to which blocks are aligned: TensorFlow can then compute on them where they are."""
+"""Bytes to which windows are aligned: engines can then compute on them where they are."""
 
 PIECE = 8 * 2**20
 """Bytes read at once: a map counts as memory of the process until it is closed."""
@@ -47,8 +46,8 @@ def _same(images: Stored) -> Stored:
 
 
 @dataclass(frozen=True)
-class Block:
-    """Reads images as stored, filled up to the feed's capacity, and the positions among them to visit.
+class Window:
+    """Reads images as stored, filled up to the loader's capacity, and the positions among them to visit.
 
     `rows` are the rows in the file of the images visited, in the same order.
     """
@@ -59,14 +58,14 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Feed:
+class Loader:
     """The images of some rows of a file, epoch by epoch; at most `budget` bytes are held at once.
 
     `mapped` takes those that would be loaded from the file's memory map, which processes share. A loaded copy is safe
     from whoever writes to the file meanwhile, a map is not.
     """
 
-    source: ImageSource
+    source: ImageDataset
     rows: Rows
     batch_size: int
     budget: int
@@ -87,47 +86,47 @@ class Feed:
 
     @property
     def capacity(self) -> int:
-        """Images in a block, at most; a multiple of the batch size where there are several blocks."""
+        """Images in a window, at most; a multiple of the batch size where there are several windows."""
         if not self.streamed:
             return len(self)
         batches = WINDOW_BYTES // (self._image_bytes * self.batch_size)
         return max(1, batches) * self.batch_size
 
-    def specimen(self) -> Block:
-        """Return a block to visit nothing of, which reads no more than is held in memory anyway."""
+    def warmup_window(self) -> Window:
+        """Return a window to visit nothing of, which reads no more than is held in memory anyway."""
         if not self.streamed:
-            return Block(self._read_all, np.arange(0), np.arange(0))
+            return Window(self._read_all, np.arange(0), np.arange(0))
         few = self.rows[:1]
-        return Block(partial(self._read, few, self.capacity), np.arange(0), np.arange(0))
+        return Window(partial(self._read, few, self.capacity), np.arange(0), np.arange(0))
 
     def sample(self) -> Images:
         """Return the first images of the contract, a few hundred, or fewer large ones."""
         return self.source.sample(self.rows)
 
-    def shuffled(self, seed: int, epoch: int, first: int = 0) -> Iterator[Block]:
-        """Yield the blocks of an epoch in its own order, from block `first` on."""
+    def shuffled(self, seed: int, epoch: int, first: int = 0) -> Iterator[Window]:
+        """Yield the windows of an epoch in its own order, from window `first` on."""
         rng = np.random.default_rng(derive(seed, "order", epoch))
         if not self.streamed:
             if first == 0:
                 positions = rng.permutation(len(self))
-                yield Block(self._read_all, self._places(positions), self.rows[positions])
+                yield Window(self._read_all, self._places(positions), self.rows[positions])
             return
         windows = self._shuffled_positions(rng)
         for skipped in islice(windows, first):
             rng.permutation(len(skipped))  # what is drawn later depends on it
         for images, rows in self._windows(windows):
             order = rng.permutation(len(rows))
-            yield Block(partial(_same, images), order, rows[order])
+            yield Window(partial(_same, images), order, rows[order])
             del images  # before the next window comes
 
-    def in_order(self) -> Iterator[Block]:
-        """Yield the blocks one after the other as they lie in the file."""
+    def sequential(self) -> Iterator[Window]:
+        """Yield the windows one after the other as they lie in the file."""
         if not self.streamed:
-            yield Block(self._read_all, self._places(np.arange(len(self))), self.rows)
+            yield Window(self._read_all, self._places(np.arange(len(self))), self.rows)
             return
         starts = range(0, len(self), self.capacity)
         for images, rows in self._windows(np.arange(i, min(i + self.capacity, len(self))) for i in starts):
-            yield Block(partial(_same, images), np.arange(len(rows)), rows)
+            yield Window(partial(_same, images), np.arange(len(rows)), rows)
             del images
 
     def _read_all(self) -> Stored:

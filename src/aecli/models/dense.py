@@ -4,65 +4,40 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
-
-from aecli.core.schema import Choice, Section
-from aecli.models.family import ActivationChoice, Initializer, Width, Widths
+from aecli.models.family import Family, Product, Widths
 
 if TYPE_CHECKING:
-    from aecli.models.layers import Autoencoder
+    from aecli.models.autoencoder import Autoencoder
 
 
-class DenseModel(Section):
+class Dense(Family):
     """A dense autoencoder, `H*W*C - hidden - latent_dim - reversed hidden - H*W*C`."""
 
     family: Literal["dense"] = "dense"
     """the kind of network"""
     hidden: Widths = ()
     """widths of the encoder's hidden layers, e.g. [256, 128]; the decoder mirrors them"""
-    latent_dim: Width = 16
-    """length of the code"""
-    activation: ActivationChoice = Choice("relu")
-    """activation of the hidden layers, and of the code unless latent_activation says otherwise"""
-    latent_activation: ActivationChoice | None = None
-    """activation of the code; null: the same as activation"""
-    output_activation: ActivationChoice = Choice("sigmoid")
-    """activation of the reconstruction; it must be able to reach the images' values"""
-    initializer: Initializer = "matched"
-    """initial weights; matched: He for ReLU-likes, LeCun for SELU, Glorot for the others"""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """share of units dropped in training, after each hidden layer and after the code"""
-    l1: Annotated[float, Field(ge=0)] = 0.0
-    """L1 penalty on the weights"""
-    l2: Annotated[float, Field(ge=0)] = 0.0
-    """L2 penalty on the weights"""
-    activity_l1: Annotated[float, Field(ge=0)] = 0.0
-    """L1 penalty on the code, for sparse codes"""
 
-    @property
-    def code_activation(self) -> Choice:
-        """The activation of the code, resolved."""
-        choice: Choice = self.latent_activation or self.activation
-        return choice
-
-    def widths(self, image_shape: tuple[int, int, int]) -> tuple[int, ...]:
-        """Return the number of values after each layer, from the image through the code to the image."""
-        size = prod(image_shape)
-        return size, *self.hidden, self.latent_dim, *reversed(self.hidden), size
-
-    def weight_count(self, image_shape: tuple[int, int, int]) -> int:
-        """Return how many weights the network has: products, biases, and the slopes of PReLU."""
-        widths = self.widths(image_shape)
+    def parameter_count(self, image_shape: tuple[int, int, int]) -> int:
+        """Return how many weights the network has: products, biases, and learned slopes."""
         hidden = [self.activation] * len(self.hidden)
         activations = [*hidden, self.code_activation, *hidden, self.output_activation]
-        layers = zip(pairwise(widths), activations, strict=True)
-        return sum(n * units + units * (2 if a.name == "prelu" else 1) for (n, units), a in layers)
+        return sum(
+            product.inputs * product.units + product.units * (2 if activation.row.learned_slope else 1)
+            for product, activation in zip(self.products(image_shape), activations, strict=True)
+        )
+
+    def products(self, image_shape: tuple[int, int, int]) -> tuple[Product, ...]:
+        """Return one product a layer."""
+        size = prod(image_shape)
+        widths = (size, *self.hidden, self.latent_dim, *reversed(self.hidden), size)
+        return tuple(Product(inputs, units) for inputs, units in pairwise(widths))
 
     def build(self, image_shape: tuple[int, int, int], seed: int) -> Autoencoder:
         """Build the untrained network; its initial weights and dropout depend on `seed` alone."""
-        from aecli.models.layers import Autoencoder, LayerSpec, NetworkSpec, image_input, mlp, to_image, vector_input
+        from aecli.models.layers import LayerSpec, NetworkSpec, image_input, join, mlp, to_image, vector_input
 
         network = NetworkSpec(self.initializer, self.dropout, self.l1, self.l2, seed)
         hidden = [LayerSpec(width, self.activation) for width in self.hidden]
@@ -73,4 +48,4 @@ class DenseModel(Section):
         latents = mlp(images, [*hidden, code], network, "encoder")
         codes = vector_input(self.latent_dim)
         pixels = mlp(codes, [*reversed(hidden), output], network, "decoder")
-        return Autoencoder.join(images, latents, codes, to_image(pixels, image_shape))
+        return join(images, latents, codes, to_image(pixels, image_shape))

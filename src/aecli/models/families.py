@@ -1,8 +1,13 @@
-"""The model families by name."""
+"""The model families by name: `model.family` chooses among these rows, and nothing else knows them."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from typing import Annotated
 
-from aecli.models.dense import DenseModel
+from aecli.core.schema import SectionOf
+from aecli.models.dense import Dense
+from aecli.models.family import Family
 
-FAMILIES: Mapping[str, type[DenseModel]] = MappingProxyType({"dense": DenseModel})
+FAMILIES: dict[str, type[Family]] = {"dense": Dense}
+"""Name -> the family's config section; the first is the default."""
+
+AnyFamily = Annotated[Family, SectionOf(FAMILIES, "family")]
+"""The config's section of a network, whichever family it is."""

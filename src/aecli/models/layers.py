@@ -3,66 +3,22 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, Literal
 
 from aecli.core.rng import derive
 from aecli.core.schema import Choice
-from aecli.models.activations import find_activation
+from aecli.data.format import Images
+from aecli.models.activations import Activation
+from aecli.models.autoencoder import Autoencoder, WatchedLayer
 from aecli.models.backend import keras
 
 
 @dataclass(frozen=True)
-class Unit:
-    """A dense layer and the layer of its activation."""
-
-    dense: Any
-    activation: Any
-    choice: Choice
-
-    @property
-    def output_range(self) -> tuple[float, float]:
-        """The infimum and the supremum of the activation's output."""
-        return find_activation(self.choice.name).output_range(self.choice.parameters)
-
-    @property
-    def bounded(self) -> bool:
-        """Whether the output has a bound on both sides, and so can saturate."""
-        return all(map(isfinite, self.output_range))
-
-    @property
-    def learned_slope(self) -> bool:
-        """Whether the activation learns its slope below zero."""
-        return isinstance(self.activation, keras.layers.PReLU)
-
-
-@dataclass(frozen=True)
-class Autoencoder:
-    """Three Keras models over the same weights: images -> latents, latents -> images, and both.
-
-    `units` are the dense layers with their activations, those of the encoder first.
-    """
-
-    encoder: Any
-    decoder: Any
-    model: Any
-    units: tuple[Unit, ...]
-
-    @classmethod
-    def join(cls, images: Any, encoded: "Stack", codes: Any, decoded: "Stack") -> "Autoencoder":
-        """Make the three models from the inputs and the stacks of the encoder and of the decoder."""
-        encoder = keras.Model(images, encoded.output, name="encoder")
-        decoder = keras.Model(codes, decoded.output, name="decoder")
-        model = keras.Model(images, decoder(encoder(images)), name="autoencoder")
-        return cls(encoder, decoder, model, (*encoded.units, *decoded.units))
-
-
-@dataclass(frozen=True)
 class Stack:
-    """Layers one on the other: the output of the last, and the dense ones with their activations."""
+    """Layers one on the other: the output of the last, and those whose health is measured."""
 
     output: Any
-    units: tuple[Unit, ...]
+    layers: tuple[WatchedLayer, ...]
 
 
 @dataclass(frozen=True)
@@ -73,7 +29,7 @@ class LayerSpec:
     """
 
     width: int
-    activation: Choice
+    activation: Choice[Activation]
     last: bool = False
 
 
@@ -116,7 +72,7 @@ def vector_input(length: int) -> Any:
 def mlp(inputs: Any, layers: Sequence[LayerSpec], network: NetworkSpec, name: str) -> Stack:
     """Stack dense layers on the flattened input; `name` keeps their weights' seeds apart."""
     x = keras.layers.Flatten(name=f"{name}_flatten")(inputs) if len(inputs.shape) > 2 else inputs
-    units = []
+    watched = []
     for i, layer in enumerate(layers):
         dtype = "float32" if layer.last else None
         dense = keras.layers.Dense(
@@ -128,28 +84,33 @@ def mlp(inputs: Any, layers: Sequence[LayerSpec], network: NetworkSpec, name: st
         )
         activation = activation_layer(layer.activation, f"{name}_{i}_{layer.activation.name}", dtype)
         x = activation(dense(x))
-        units.append(Unit(dense, activation, layer.activation))
+        watched.append(WatchedLayer(dense, activation, layer.activation))
         if network.dropout and not layer.last:
             seed = derive(network.seed, "dropout", f"{name}_{i}")
             x = keras.layers.Dropout(network.dropout, seed=seed, name=f"{name}_{i}_dropout")(x)
-    return Stack(x, tuple(units))
+    return Stack(x, tuple(watched))
+
+
+def join(images: Any, encoded: Stack, codes: Any, decoded: Stack) -> Autoencoder:
+    """Make the three models of an autoencoder from the inputs and the stacks of its encoder and decoder."""
+    encoder = keras.Model(images, encoded.output, name="encoder")
+    decoder = keras.Model(codes, decoded.output, name="decoder")
+    model = keras.Model(images, decoder(encoder(images)), name="autoencoder")
+    return Autoencoder(encoder, decoder, model, (*encoded.layers, *decoded.layers))
 
 
 def to_image(pixels: Stack, image_shape: tuple[int, int, int]) -> Stack:
     """Reshape the output (N, H * W * C) to (N, H, W, C)."""
     reshape = keras.layers.Reshape(image_shape, dtype="float32", name="reconstructions")
-    return Stack(reshape(pixels.output), pixels.units)
+    return Stack(reshape(pixels.output), pixels.layers)
 
 
-def activation_layer(choice: Choice, name: str | None = None, dtype: str | None = None) -> Any:
+def activation_layer(choice: Choice[Activation], name: str | None = None, dtype: str | None = None) -> Any:
     """Return the Keras layer of an activation: a stock layer wherever Keras has one."""
     options = {"name": name, "dtype": dtype}
-    row = find_activation(choice.name)
-    if row.layer == "PReLU":
-        slope = keras.initializers.Constant(choice.parameters["initial_slope"])
-        return keras.layers.PReLU(alpha_initializer=slope, **options)
+    row = choice.row
     if row.layer is not None:
-        return getattr(keras.layers, row.layer)(**choice.parameters, **options)
+        return getattr(keras.layers, row.layer)(**row.settings(choice.parameters), **options)
     if not choice.items:
         return keras.layers.Activation(row.name, **options)
     return Elementwise(row.name, choice.parameters, **options)
@@ -170,9 +131,15 @@ class Elementwise(keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "function": self.function, "parameters": self.parameters}
 
 
-def _initializer(activation: Choice, network: NetworkSpec, layer: str) -> Any:
+def _initializer(activation: Choice[Activation], network: NetworkSpec, layer: str) -> Any:
     name = network.initializer
     if name == "matched":
-        name = find_activation(activation.name).initializer
+        name = activation.row.initializer
     seed = derive(network.seed, "weights", layer)
     return keras.initializers.get({"class_name": name, "config": {"seed": seed}})
+
+
+def predict(model: Any, images: Images) -> Images:
+    """Return a Keras model's output for a few images as a NumPy array."""
+    output: Images = keras.ops.convert_to_numpy(model(images, training=False))
+    return output

@@ -111,3 +111,12 @@ def _leading(covariance: Matrix64, count: int) -> Matrix64:
     """Return the eigenvectors (size, at most `count`) of the largest eigenvalues, largest first."""
     vectors = np.linalg.eigh(covariance)[1]
     return np.asarray(vectors[:, ::-1][:, :count])
+
+
+BASELINES = {"pca": "PCA", "mean_image": "mean image"}
+"""The rows that stand below a model's in every table, and what they are called."""
+
+
+def row_titles(run_name: str, components: int) -> dict[str, str]:
+    """Return what the rows of a run's tables are called: the model's, and those of the baselines."""
+    return {"model": run_name, "pca": f"{BASELINES['pca']}-{components}", "mean_image": BASELINES["mean_image"]}

@@ -3,30 +3,37 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 
 import yaml
 from pydantic import ValidationError
 
 from aecli.core import strict_yaml
-from aecli.core.config_errors import brief, dotted, in_order, is_other_alternative, problem
+from aecli.core.config_errors import describe_error, dotted_key, names_another_alternative, short_repr, sort_problems
 from aecli.core.errors import ConfigError, did_you_mean, unreadable
 from aecli.core.files import packaged
+from aecli.core.schema import ConfigJsonSchema, section_of, sections_of
 from aecli.core.strict_yaml import Key
 from aecli.runs.config import Config
 
 DEFAULT_NAME = "default"
 
 
+C = TypeVar("C", bound=Config)
+
+NO_PART_OF_A_RUN = "study"
+"""A section of config files, and of runs that earlier versions wrote, which no training depends on."""
+
+
 @dataclass(frozen=True)
-class NamedConfig:
+class NamedConfig(Generic[C]):
     """A config and the name its run gets by default; `origin` is its file, None for the defaults."""
 
-    config: Config
+    config: C
     name: str
     origin: Path | None
 
-    def with_training_images(self, path: Path | None) -> "NamedConfig":
+    def with_training_images(self, path: Path | None) -> "NamedConfig[C]":
         """Return the config with `data.train` set to this path, unchanged for None."""
         if path is None:
             return self
@@ -34,7 +41,11 @@ class NamedConfig:
         return replace(self, config=self.config.model_copy(update={"data": data}))
 
 
-def load_config(path: Path | None, overrides: Iterable[str] = ()) -> NamedConfig:
+@overload
+def load_config(path: Path | None, overrides: Iterable[str] = ...) -> NamedConfig[Config]: ...
+@overload
+def load_config(path: Path | None, overrides: Iterable[str], schema: type[C]) -> NamedConfig[C]: ...
+def load_config(path: Path | None, overrides: Iterable[str] = (), schema: Any = Config) -> NamedConfig[Any]:
     """Read a YAML file, apply `KEY=VALUE` overrides, validate. Raises ConfigError with every problem."""
     if path is None:
         document, origin = strict_yaml.Document({}), None
@@ -43,43 +54,62 @@ def load_config(path: Path | None, overrides: Iterable[str] = ()) -> NamedConfig
         document = strict_yaml.parse(_read(origin), str(path))
     problems = list(document.problems)
     if not isinstance(document.data, dict):
-        raise ConfigError([f"{path}: expected keys and values, received {brief(document.data)}: see 'ae config init'"])
+        found = short_repr(document.data)
+        raise ConfigError([f"{path}: expected keys and values, received {found}: see 'ae config init'"])
     # A section with nothing under it is the section with its defaults.
     data = {key: value for key, value in document.data.items() if value is not None}
-    places = {key: f"{path}:{line}: {dotted(key)}" for key, line in document.lines.items()}
+    places = {key: f"{path}:{line}: {dotted_key(key)}" for key, line in document.lines.items()}
     for override in overrides:
         try:
             key, value = _parse_override(override)
-            _put(data, key, value)
+            _put(schema, data, key, value)
             places |= {(*key, *inner): f"--set {override}" for inner in _paths(value)}
         except ConfigError as error:
             problems += error.problems
-    try:
-        config = Config.model_validate(data)
-    except ValidationError as error:
-        details = error.errors(include_url=False)
-        problems += [problem(Config, detail, places) for detail in details if not is_other_alternative(detail)]
-        raise ConfigError(in_order(problems)) from error
-    if problems:
-        raise ConfigError(in_order(problems))
+    if NO_PART_OF_A_RUN not in schema.model_fields:
+        data.pop(NO_PART_OF_A_RUN, None)
+    config = _validate(schema, data, places, problems)
     return NamedConfig(config, origin.stem if origin else DEFAULT_NAME, origin)
 
 
-def varied(config: Config, changes: Mapping[str, Any], where: str) -> Config:
-    """Return the config with these keys changed, e.g. {"model.latent_dim": 8}; ConfigError says `where: key=value`."""
-    data = config.model_dump(mode="json")
+def change_config(config: C, changes: Mapping[str, Any], where: str) -> C:
+    """Return the config with these keys changed, e.g. {"model.latent_dim": 8}; ConfigError says `where: key=value`.
+
+    Where a section becomes another one, such as that of another family, it keeps the keys that it has too.
+    """
+    schema, data = type(config), config.model_dump(mode="json")
     places: dict[Key, str] = {}
     for name, value in changes.items():
         key = tuple(name.split("."))
-        _put(data, key, value)
-        places |= {(*key, *inner): f"{where}: {name}={brief(value)}" for inner in _paths(value)}
+        _put(schema, data, key, value)
+        places |= {(*key, *inner): f"{where}: {name}={short_repr(value)}" for inner in _paths(value)}
+    for name, info in schema.model_fields.items():
+        section = section_of(info, data[name])
+        if section is not None and section is not type(getattr(config, name)):
+            changed = {key.split(".")[1] for key in changes if key.startswith(f"{name}.")}
+            data[name] = {k: v for k, v in data[name].items() if k in changed or k in section.model_fields}
+    return _validate(schema, data, places, [])
+
+
+def _validate(schema: type[C], data: dict[str, Any], places: Mapping[Key, str], problems: list[str]) -> C:
     try:
-        return Config.model_validate(data)
+        config = schema.model_validate(data)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        raise ConfigError(
-            in_order([problem(Config, detail, places) for detail in details if not is_other_alternative(detail)])
-        ) from error
+        details = [d for d in error.errors(include_url=False) if not names_another_alternative(d)]
+        problems = problems + [describe_error(schema, data, detail, places) for detail in details]
+        raise ConfigError(sort_problems(problems)) from error
+    if problems:
+        raise ConfigError(sort_problems(problems))
+    return config
+
+
+def known_keys(schema: type[Config]) -> list[str]:
+    """Return every key of a schema as it is written, those of every family among them."""
+    keys: dict[str, None] = {}
+    for name, info in schema.model_fields.items():
+        for section in sections_of(info):
+            keys |= dict.fromkeys(f"{name}.{key}" for key in section.model_fields)
+    return list(keys)
 
 
 def find_config(path: Path) -> Path:
@@ -112,24 +142,25 @@ def to_yaml(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=100)
 
 
-def starter_yaml() -> str:
+def starter_yaml(schema: type[Config]) -> str:
     """Return a commented config with every key at its default."""
     lines = ["# A config for ae train; every key is optional and shown with its default."]
-    for name, info in Config.model_fields.items():
-        section = getattr(Config(), name)
+    for name, info in schema.model_fields.items():
         lines += ["", f"{name}:  # {info.description}"]
-        for key, field in type(section).model_fields.items():
-            dumped = yaml.safe_dump(
-                section.model_dump(mode="json")[key], default_flow_style=True, sort_keys=False, width=1000
-            )
-            value = dumped.removesuffix("...\n").strip()
-            lines += [f"  # {field.description}", f"  {key}: {value}"]
+        for section in sections_of(info)[:1]:
+            defaults = section().model_dump(mode="json")
+            for key, field in section.model_fields.items():
+                dumped = yaml.safe_dump(defaults[key], default_flow_style=True, sort_keys=False, width=1000)
+                lines += [f"  # {field.description}", f"  {key}: {dumped.removesuffix('...' + chr(10)).strip()}"]
     return "\n".join(lines) + "\n"
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema(schema: type[Config]) -> dict[str, Any]:
     """Return the JSON schema of a config, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema.model_json_schema(schema_generator=ConfigJsonSchema),
+    }
 
 
 def _parse_override(override: str) -> tuple[tuple[str, ...], Any]:
@@ -143,9 +174,9 @@ def _parse_override(override: str) -> tuple[tuple[str, ...], Any]:
     return tuple(name.split(".")), document.data if text.strip() else None
 
 
-def _put(data: dict[str, Any], key: tuple[str, ...], value: Any) -> None:
+def _put(schema: type[Config], data: dict[str, Any], key: tuple[str, ...], value: Any) -> None:
     *parents, last = key
-    default: Any = Config().model_dump(mode="json")
+    default: Any = _defaults(schema, data)
     for parent in parents:
         default = default.get(parent) if isinstance(default, dict) else None
         inner = data.get(parent, default)
@@ -159,6 +190,12 @@ def _put(data: dict[str, Any], key: tuple[str, ...], value: Any) -> None:
         data[parent] = section
         data = section
     data[last] = value
+
+
+def _defaults(schema: type[Config], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of the sections that the data name."""
+    sections = {name: section_of(info, data.get(name)) for name, info in schema.model_fields.items()}
+    return {name: section().model_dump(mode="json") for name, section in sections.items() if section is not None}
 
 
 def _paths(value: Any) -> list[Key]:

@@ -8,10 +8,11 @@ from typing import Any, get_args
 
 import numpy as np
 
-from aecli.data.files.options import Color, Decoding, Fit
+from aecli.data.files.options import Color, DecodeOptions, Fit
 from aecli.data.format import ImageFormat
 from aecli.data.split import Split
 from aecli.runs.baselines import Baselines
+from aecli.runs.metrics import table_metrics
 
 MOST_TEXT = 64 * 2**20
 """Bytes of a text file of a run: a history of half a million epochs."""
@@ -22,7 +23,6 @@ MOST_PIXELS = 10**8
 _NUMBER = (int, float)
 _MEAN = (*_NUMBER, type(None))
 _ROWS = ("model", "pca", "mean_image")
-_METRICS = ("mae", "sse_per_image", "psnr", "ssim", "fvu")
 
 
 def read_text(path: Path) -> str:
@@ -45,7 +45,9 @@ def checked_metrics(content: dict[str, Any]) -> dict[str, Any]:
     for part in splits.values():
         _require(part, {"images": int, **dict.fromkeys(_ROWS, dict)})
         for row in (part[name] for name in _ROWS):
-            _require(row, {"exact_copies": int, "mse": _MEAN, **{name: _MEAN for name in _METRICS if name in row}})
+            _require(
+                row, {"exact_copies": int, "mse": _MEAN, **{m.name: _MEAN for m in table_metrics() if m.name in row}}
+            )
     return content
 
 
@@ -97,7 +99,7 @@ def split_from(arrays: Mapping[str, Any], count: int) -> Split:
     return Split(*parts)
 
 
-def decoding_of(fields: Mapping[str, Any]) -> Decoding:
+def decoding_of(fields: Mapping[str, Any]) -> DecodeOptions:
     """Return what was asked of pictures, from the fields of images in environment.json."""
     asked = fields.get("decoding") or {}
     size, fit, color = asked.get("size"), asked.get("fit", "crop"), asked.get("color", "auto")
@@ -109,7 +111,7 @@ def decoding_of(fields: Mapping[str, Any]) -> Decoding:
         or height * width > MOST_PIXELS
     ):
         raise ValueError("its decoding of pictures is unknown")
-    return Decoding((height, width) if size else None, fit, color)
+    return DecodeOptions((height, width) if size else None, fit, color)
 
 
 def _require(content: Any, kinds: Mapping[str, Any]) -> None:

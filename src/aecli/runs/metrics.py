@@ -7,7 +7,7 @@ distribution is the plot. All arguments are float32 (N, H, W, C) with pixels in 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ def mae(images: Images, reconstructions: Images) -> PerImage:
 
 
 @dataclass(frozen=True)
-class OfMse:
+class DerivedFromMse:
     """A metric that follows from the mse and the number of values of each image, which `per_image` has at hand."""
 
     formula: Callable[[PerImage, int], PerImage]
@@ -49,13 +49,13 @@ class OfMse:
         return self.formula(mse(images, reconstructions), math.prod(images.shape[1:]))
 
 
-@OfMse
+@DerivedFromMse
 def sse_per_image(error: PerImage, size: int) -> PerImage:
     """Sum of squared errors over the pixels of each image: mse times the number of values."""
     return error * size
 
 
-@OfMse
+@DerivedFromMse
 def psnr(error: PerImage, size: int) -> PerImage:
     """Peak signal-to-noise ratio in dB, 10 log10(1 / mse); infinite for an exact copy."""
     with np.errstate(divide="ignore"):
@@ -152,28 +152,71 @@ def _flat(images: Images) -> Images:
     return images.reshape(len(images), -1)
 
 
-Metric = Callable[[Images, Images], PerImage]
+@dataclass(frozen=True)
+class Metric:
+    """A number for each image; every column, format, direction and help text of it follows from its row.
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
-    {"mse": mse, "mae": mae, "sse_per_image": sse_per_image, "psnr": psnr, "ssim": ssim}
-)
+    `of` gives the values (N,) of images and their reconstructions; it is None for `FVU`, which is of means. `format`
+    is that of a mean, and `decimals` those of studies, where None takes three digits of the best. An exact copy has no
+    `finite` value of some: such images are left out of their mean. `beside` says whether the page of a study shows it
+    beside the metric that it compares by.
+    """
+
+    name: str
+    title: str
+    format: str
+    better: Literal["lower", "higher"]
+    about: str
+    of: Callable[[Images, Images], PerImage] | None
+    decimals: int | None = None
+    finite: bool = True
+    beside: bool = True
+
+    def text(self, mean: float | None) -> str:
+        """Return a mean as tables have it, "-" for none."""
+        return "-" if mean is None else format(mean, self.format)
 
 
-def per_image(images: Images, reconstructions: Images, names: Iterable[str] = METRICS) -> dict[str, PerImage]:
+_ROWS = (
+    Metric("mse", "mse", ".6f", "lower", "mean squared error, pixels in [0, 1]", mse),
+    Metric("mae", "mae", ".5f", "lower", "mean absolute error", mae, beside=False),
+    Metric("sse_per_image", "sse/image", ".4g", "lower", "sum of squared errors over the pixels of an image",
+           sse_per_image, beside=False),
+    Metric("psnr", "psnr dB", ".2f", "higher", "10 log10(1 / mse), mean over the images", psnr, decimals=2,
+           finite=False),
+    Metric("ssim", "ssim", ".4f", "higher", "structural similarity, Wang et al. 2004", ssim, decimals=4),
+)  # fmt: skip
+
+METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
+
+FVU = Metric("fvu", "fvu", ".4f", "lower", "mse by that of the mean image: 1 means nothing was learned", None)
+
+
+def table_metrics() -> tuple[Metric, ...]:
+    """Return the columns of a table of means: every metric, and the fraction of variance unexplained."""
+    return (*METRICS.values(), FVU)
+
+
+def per_image(images: Images, reconstructions: Images, names: Iterable[str] | None = None) -> dict[str, PerImage]:
     """Return these metrics of METRICS, by default all, for these images."""
     error, size = mse(images, reconstructions), math.prod(images.shape[1:])
     values = {"mse": error}
-    for name, metric in ((name, METRICS[name]) for name in names if name != "mse"):
-        values[name] = metric.formula(error, size) if isinstance(metric, OfMse) else metric(images, reconstructions)
+    for name in (*METRICS,) if names is None else names:
+        function = METRICS[name].of
+        if name != "mse" and function is not None:
+            if isinstance(function, DerivedFromMse):
+                values[name] = function.formula(error, size)
+            else:
+                values[name] = function(images, reconstructions)
     return values
 
 
-class Means:
+class RunningMeans:
     """Running means of some metrics, mse among them, so that no value per image need be kept."""
 
-    def __init__(self, names: Iterable[str] = METRICS) -> None:
+    def __init__(self, names: Iterable[str] | None = None) -> None:
         self.count = self.exact_copies = 0
-        self._sums = dict.fromkeys(names, 0.0)
+        self._sums = dict.fromkeys(METRICS if names is None else names, 0.0)
 
     def add(self, values: Mapping[str, PerImage]) -> None:
         """Take in the values of more images."""
@@ -181,7 +224,7 @@ class Means:
         self.count += len(exact)
         self.exact_copies += int(exact.sum())
         for name, vector in values.items():
-            self._sums[name] += float((vector[~exact] if name == "psnr" else vector).sum())
+            self._sums[name] += float((vector if METRICS[name].finite else vector[~exact]).sum())
 
     def summary(self, mean_image_mse: float) -> dict[str, float | int | None]:
         """Return each metric's mean over the images, and `fvu` = mse / `mean_image_mse`.
@@ -189,7 +232,7 @@ class Means:
         Exact copies have no finite PSNR: they are counted in `exact_copies`, not averaged. A mean over
         no image, and an `fvu` of images that are all the mean image, is None.
         """
-        counts = {name: self.count - self.exact_copies if name == "psnr" else self.count for name in self._sums}
+        counts = {name: self.count - (0 if METRICS[name].finite else self.exact_copies) for name in self._sums}
         means = {name: total / counts[name] if counts[name] else None for name, total in self._sums.items()}
         error = means["mse"]
         fvu = error / mean_image_mse if error is not None and mean_image_mse > 0 else None

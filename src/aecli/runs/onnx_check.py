@@ -1,27 +1,19 @@
 """What an ONNX file holds, looked at before ONNX Runtime reads it: a file may come from a stranger.
 
-Only graphs of the kind that `ae` itself exports are let through: elementwise operators, products with weights, and
-reshapes, with all weights in the file. Such a graph runs no code, reads no other file, ends, and takes memory in
-proportion to its own size. The few fields needed are read from the wire format of protocol buffers here: the
-package `onnx` would take as long to import as all else that a command does.
+Only graphs of the operators in `OPERATORS` are let through, each after its rule, with all weights in the file.
+The few fields needed are read from the wire format of protocol buffers here: the package `onnx` would take as long to
+import as all else that a command does.
 https://protobuf.dev/programming-guides/encoding, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aecli.runs.onnx_operators import OPERATORS, Rule
+
 MOST_BYTES = 2**31 - 1
 """The largest message of protocol buffers."""
-
-ELEMENTWISE = frozenset(
-    (
-        "Abs", "Add", "Cast", "Clip", "Elu", "Erf", "Exp", "Greater", "GreaterOrEqual", "Identity", "LeakyRelu", "Less",
-        "LessOrEqual", "Max", "Min", "Mul", "Neg", "Not", "Pow", "Relu", "Selu", "Sigmoid", "Softplus", "Softsign",
-        "Sqrt", "Sub", "Tanh",
-    )
-)  # fmt: skip
-"""Operators whose outputs have the shape of their inputs."""
 
 
 @dataclass
@@ -56,22 +48,28 @@ def read_graph(path: Path) -> bytes:
 
 
 def _require_plain(graph: _Graph) -> None:
-    makers = {name: node.operator for node in graph.nodes for name in node.outputs}
-    ends = {*graph.inputs, *graph.outputs}
     for node in graph.nodes:
-        wide = [name for name in node.inputs if graph.axes.get(name, 0) > 1]
         if node.domain not in ("", "ai.onnx"):
             raise ValueError(f"its operator {node.operator[:40]!a} is of {node.domain[:40]!a}")
-        if node.operator == "MatMul":
-            continue
-        if wide:
-            raise ValueError(f"its operator {node.operator[:40]!a} takes weights of several axes")
-        if node.operator == "Reshape" and ends.isdisjoint((*node.inputs, *node.outputs)):
-            raise ValueError("it reshapes between its layers")
-        if node.operator == "ConstantOfShape" and [makers.get(name) for name in node.inputs] != ["Shape"]:
-            raise ValueError("it makes values of a size of its own")
-        if node.operator not in (*ELEMENTWISE, "Reshape", "Shape", "ConstantOfShape"):
+        if node.operator not in OPERATORS:
             raise ValueError(f"its operator {node.operator[:40]!a} is not one that ae exports")
+    makers = {name: node.operator for node in graph.nodes for name in node.outputs}
+    for node in graph.nodes:
+        _require_rule(node, OPERATORS[node.operator].rule, graph, makers)
+    at_end = [node for node in graph.nodes if OPERATORS[node.operator].rule.at_end]
+    if sum(not set(graph.inputs).isdisjoint(node.inputs) for node in at_end) > 1:
+        raise ValueError("it reshapes its input more than once")
+
+
+def _require_rule(node: _Node, rule: Rule, graph: _Graph, makers: Mapping[str, str]) -> None:
+    if max((graph.axes.get(name, 0) for name in node.inputs), default=0) > rule.constant_axes:
+        raise ValueError(f"its operator {node.operator} takes weights of more than {rule.constant_axes} axes")
+    if rule.weighted and not any(name in graph.axes for name in node.inputs[:2]):
+        raise ValueError(f"its operator {node.operator} multiplies what it has computed")
+    if rule.at_end and {*graph.inputs, *graph.outputs}.isdisjoint((*node.inputs, *node.outputs)):
+        raise ValueError("it reshapes between its layers")
+    if rule.takes is not None and [makers.get(name) for name in node.inputs] != [rule.takes]:
+        raise ValueError("it makes values of a size of its own")
 
 
 Fields = Iterator[tuple[int, "int | memoryview"]]

@@ -15,10 +15,9 @@ from aecli.core.errors import AeError, RunError, WriteError, did_you_mean, one_l
 from aecli.core.files import whole_name, write_text
 from aecli.core.locks import locked, refuse_locked
 from aecli.core.npy import read_arrays, write_arrays
-from aecli.data.files.options import Decoding
+from aecli.data.files.options import DecodeOptions
 from aecli.data.format import ImageFormat
 from aecli.data.split import Split
-from aecli.runs import health
 from aecli.runs.baselines import Baselines
 from aecli.runs.content import (
     baselines_from,
@@ -29,8 +28,14 @@ from aecli.runs.content import (
     read_text,
     split_from,
 )
-from aecli.runs.health import LayerHealth
-from aecli.runs.records import EpochRecord, from_csv, to_csv
+from aecli.runs.records import (
+    EpochRecord,
+    LayerHealth,
+    health_from_csv,
+    health_to_csv,
+    history_from_csv,
+    history_to_csv,
+)
 
 RUNS = Path("runs")
 FORMAT_VERSION = 1
@@ -215,11 +220,11 @@ class Run:
 
     def write_history(self, records: Iterable[EpochRecord]) -> None:
         """Write the history."""
-        write_text(self.history_file, to_csv(records))
+        write_text(self.history_file, history_to_csv(records))
 
     def write_health(self, records: Iterable[LayerHealth]) -> None:
         """Write the health of the activations."""
-        write_text(self.health_file, health.to_csv(records))
+        write_text(self.health_file, health_to_csv(records))
 
     def write_baselines(self, baselines: Baselines) -> None:
         """Write the mean image and the principal components."""
@@ -256,7 +261,7 @@ class Run:
         return self._read(self.environment_file, lambda _: image_format_of(self.environment["data"]["format"]))
 
     @property
-    def decoding(self) -> Decoding:
+    def decoding(self) -> DecodeOptions:
         """What was asked of pictures in training."""
         return self._read(self.environment_file, lambda _: decoding_of(self.environment["data"]))
 
@@ -278,12 +283,12 @@ class Run:
     @property
     def history(self) -> list[EpochRecord]:
         """The records of the epochs trained."""
-        return self._read(self.history_file, lambda path: from_csv(read_text(path)))
+        return self._read(self.history_file, lambda path: history_from_csv(read_text(path)))
 
     @property
     def health(self) -> list[LayerHealth]:
         """The health of the activations, layer by layer and epoch by epoch."""
-        return self._read(self.health_file, lambda path: health.from_csv(read_text(path)))
+        return self._read(self.health_file, lambda path: health_from_csv(read_text(path)))
 
     @property
     def config_text(self) -> str:

@@ -11,22 +11,22 @@ from typing import Any, Protocol
 from aecli.core.errors import AeError
 from aecli.core.files import write_text
 from aecli.core.machine import cores
-from aecli.core.progress import Told, untold
-from aecli.runs.config import Config
+from aecli.core.progress import ProgressCallback, no_progress
 from aecli.runs.config_file import to_yaml
-from aecli.runs.provenance import data_fields, identity, with_absolute_paths
+from aecli.runs.provenance import data_fields, run_fingerprint, with_absolute_paths
 from aecli.runs.run import FORMAT_VERSION, Run
-from aecli.studies.executors.executor import Event, Task
-from aecli.studies.executors.processes import ATTEMPTS, train_all
+from aecli.studies.config import StudyFile
+from aecli.studies.executors.executor import ATTEMPTS, Event, Executor, Task
+from aecli.studies.executors.processes import ProcessExecutor
 from aecli.studies.plan import Variant, plan, seeds
 from aecli.studies.results import Result
 from aecli.studies.study import Study
 from aecli.studies.summary import Summary, summarise
-from aecli.training.prepare import check_fit, open_data
+from aecli.training.prepare import check_output_range, open_data
 
 
 class StudyProgress(Protocol):
-    """Who is told how a study goes."""
+    """Receives what happens in a study."""
 
     def note(self, message: str) -> None:
         """Something the user should know."""
@@ -41,8 +41,8 @@ class StudyProgress(Protocol):
         """No more runs will come."""
 
 
-class Unseen:
-    """Progress that nobody sees."""
+class NullStudyProgress:
+    """Reports to nobody."""
 
     def note(self, message: str) -> None: ...
     def planned(self, variants: Sequence[Variant], seeds: Sequence[int], results: Sequence[Result]) -> None: ...
@@ -51,7 +51,7 @@ class Unseen:
 
 
 @dataclass(frozen=True)
-class Compared:
+class StudyResult:
     """A finished study: its folder, every run's result, and what they say together."""
 
     study: Study
@@ -60,66 +60,70 @@ class Compared:
 
 
 def compare(
-    config: Config,
+    config: StudyFile,
     folder: Path,
     progress: StudyProgress,
     workers: int | None = None,
     overwrite: bool = False,
-    told: Told = untold,
-) -> Compared:
+    on_progress: ProgressCallback = no_progress,
+    executor: Executor | None = None,
+) -> StudyResult:
     """Train the runs that the study in `folder` lacks, and write its table and summary.
 
     A run that is complete, or has failed twice, is never trained again; one of another config or of other
     images is refused, or with `overwrite` trained anew. `workers` is by default the number of cores; the cores
-    are shared among them. Raises AeError before anything is trained when config and images do not fit, or another
-    process works on this study, and WriteError when the disk is full.
+    are shared among them. `executor` trains the runs, by default in so many worker processes. Raises AeError before
+    anything is trained when config and images do not fit, or another process works on this study, and WriteError
+    when the disk is full.
     """
     config = with_absolute_paths(config)
     variants = plan(config)
-    train, test = open_data(config, told)
-    for each in (train, test):
-        if each is not None:
-            progress.note(str(each))
+    train, test = open_data(config, on_progress)
+    for source in (train, test):
+        if source is not None:
+            progress.note(str(source))
             for variant in variants:
-                check_fit(variant.config, each)
+                check_output_range(variant.config, source)
     data = {"data": data_fields(train), "test": test and data_fields(test)}
     study = Study(folder)
+    count = len(variants) * len(seeds(config))
+    # By all runs, not by those that are missing: the threads change the last bits of a result.
+    workers = min(workers or cores(), count)
+    executor = executor or ProcessExecutor(workers, max(1, cores() // workers))
     with study.locked(config):
-        results = _trained(study, config, data, progress, workers, overwrite)
+        results = _train_missing(study, config, data, progress, executor, overwrite)
         summary = summarise(results, config.study.metric)
         about = {"format_version": FORMAT_VERSION, "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **data}
         write_text(study.summary_file, json.dumps({**about, **summary.to_json()}, indent=2, allow_nan=False) + "\n")
-    return Compared(study, results, summary)
+    return StudyResult(study, results, summary)
 
 
-def _trained(
+def _train_missing(
     study: Study,
-    config: Config,
+    config: StudyFile,
     data: Mapping[str, Any],
     progress: StudyProgress,
-    workers: int | None,
+    executor: Executor,
     overwrite: bool,
 ) -> tuple[Result, ...]:
     """Train the runs that are missing; return the result of every run, which results.csv then has."""
-    variants, its_seeds = plan(config), seeds(config)
+    variants, run_seeds = plan(config), seeds(config)
     missing = [
         Task(variant.name, variant.at(seed), study.run(variant, seed).path, variant.name)
         for variant in variants
-        for seed in its_seeds
-        if not _finished(study.run(variant, seed), identity(variant.at(seed), data), overwrite)
+        for seed in run_seeds
+        if not _finished(study.run(variant, seed), run_fingerprint(variant.at(seed), data), overwrite)
     ]
     todo = {task.folder for task in missing}
-    runs = {study.run(variant, seed).path: (variant, seed) for variant in variants for seed in its_seeds}
+    runs = {study.run(variant, seed).path: (variant, seed) for variant in variants for seed in run_seeds}
     results = {path: study.result(*runs[path]) for path in runs if path not in todo}
-    progress.planned(variants, its_seeds, list(results.values()))
-    # By all runs, not by those that are missing: the threads change the last bits of a result.
-    workers = min(workers or cores(), len(runs))
+    progress.planned(variants, run_seeds, list(results.values()))
 
     def write_results() -> None:
         study.write_results([results.get(path) or study.result(*runs[path]) for path in runs])
 
     try:
-        for event in train_all(missing, workers, max(1, cores() // workers)):
+        for event in executor.run(missing):
             path = event.task.folder
             if event.kind == "failed":
                 _mark_failed(Run(path), event)

@@ -1,10 +1,76 @@
 """The config's section of a study: what is compared, over which seeds."""
 
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, Strict
 
 from aecli.core import strict_yaml
-from aecli.core.errors import ConfigError
+from aecli.core.errors import ConfigError, did_you_mean
+from aecli.core.schema import NameIn, Section
+from aecli.runs.config import Config
+from aecli.runs.config_file import NamedConfig, known_keys, load_config
+
+_SHARED = ("data.train", "data.size", "data.fit", "data.color", "training.seed", "data.split_seed")
+"""Keys that decide which images a study compares on."""
+
+
+def _complete_keys(values: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+    """Return the values under complete keys; `learning_rate` alone is `training.learning_rate`."""
+    known = known_keys(Config)
+    complete = {}
+    for key, choices in values.items():
+        matches = [name for name in known if key in (name, name.partition(".")[2])]
+        if not matches:
+            raise ValueError(f"unknown key '{key}'{did_you_mean(key, known) or ': see ae config init'}")
+        if matches[0] in _SHARED:
+            raise ValueError(f"{key}: belongs to all variants, it cannot vary")
+        complete[matches[0]] = choices
+    return complete
+
+
+def _metric_names() -> Iterable[str]:
+    # Imported when a config names a metric: other configs, and their errors, need no NumPy.
+    from aecli.runs.metrics import METRICS
+
+    return METRICS
+
+
+Values = Annotated[tuple[Any, ...], Strict(False), Field(min_length=1)]
+
+
+class StudyConfig(Section):
+    """What ae compare compares; ae train pays no heed to it."""
+
+    vary: Annotated[dict[str, Values], AfterValidator(_complete_keys)] = Field(default_factory=dict)
+    """key: [values], e.g. {model.latent_dim: [8, 16]}; several keys make a grid; none: eight activations"""
+    tune: Annotated[dict[str, Values], AfterValidator(_complete_keys)] = Field(default_factory=dict)
+    """key: [values], of which each variant takes its own best by the validation images"""
+    seeds: Annotated[int, Field(gt=0, le=10_000)] = 5
+    """runs of every variant, with the seeds training.seed, training.seed + 1, ..."""
+    split: Literal["per_seed", "fixed"] = "per_seed"
+    """per_seed: each seed draws the split anew; fixed: all seeds share that of the first"""
+    metric: Annotated[str, NameIn(_metric_names)] = "mse"
+    """what the variants are compared by, on the test images"""
+
+
+class StudyFile(Config):
+    """What a config file holds: everything a training depends on, and what a study makes of it."""
+
+    study: StudyConfig = StudyConfig()
+    """what ae compare compares"""
+
+    @property
+    def run_config(self) -> Config:
+        """The config of a run by itself."""
+        return Config(data=self.data, model=self.model, training=self.training)
+
+
+def load_run_config(path: Path | None, overrides: Iterable[str] = ()) -> NamedConfig[Config]:
+    """Read a config file for a run by itself: its study section is validated, and left out."""
+    named = load_config(path, overrides, StudyFile)
+    return NamedConfig(named.config.run_config, named.name, named.origin)
 
 
 def parse_values(assignments: Iterable[str], option: str) -> dict[str, list[Any]]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from aecli.core.errors import AeError
 from aecli.runs.config import Config
-from aecli.runs.config_file import varied
+from aecli.runs.config_file import change_config
+from aecli.studies.config import StudyFile
 
 ACTIVATIONS = ("relu", "leaky_relu", "prelu", "sigmoid", "tanh", "elu", "gelu", "linear")
 """What is compared where the config varies nothing."""
@@ -21,15 +22,15 @@ TEST_SPLIT = 0.1
 class Variant:
     """One cell of the grid: what was changed in the config, and the config that came of it.
 
-    `tuned` are the changes of which each variant keeps its own best; `row` is the variant without them.
+    `tuned` are the changes of which each variant keeps its own best; `label` is the name of the variant without them.
     """
 
     changes: tuple[tuple[str, Any], ...]
     tuned: tuple[tuple[str, Any], ...]
-    config: Config
+    config: StudyFile
 
     @property
-    def row(self) -> str:
+    def label(self) -> str:
         """The name of the table's row: the values that vary."""
         return _name(self.changes) or "config"
 
@@ -43,20 +44,20 @@ class Variant:
         keys: dict[str, Any] = {"training.seed": seed}
         if self.config.study.split == "fixed":
             keys["data.split_seed"] = self.config.split_seed
-        return varied(self.config, keys, self.name).alone()
+        return change_config(self.config, keys, self.name).run_config
 
 
-def plan(config: Config) -> tuple[Variant, ...]:
+def plan(config: StudyFile) -> tuple[Variant, ...]:
     """Return the variants of a config's study; raises ConfigError for a value that its key cannot have."""
     study = config.study
     grid = study.vary or {"model.activation": ACTIVATIONS}
     if not (config.data.test or config.data.test_split):
-        config = varied(config, {"data.test_split": TEST_SPLIT}, "study")
+        config = change_config(config, {"data.test_split": TEST_SPLIT}, "study")
     variants = []
     for changes in _combinations(grid):
         for tuned in _combinations(study.tune):
             merged = dict([*changes, *tuned])
-            variants.append(Variant(changes, tuned, varied(config, merged, "study")))
+            variants.append(Variant(changes, tuned, change_config(config, merged, "study")))
     names = [variant.name for variant in variants]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -64,7 +65,7 @@ def plan(config: Config) -> tuple[Variant, ...]:
     return tuple(variants)
 
 
-def seeds(config: Config) -> range:
+def seeds(config: StudyFile) -> range:
     """Return the seeds of a config's study."""
     return range(config.training.seed, config.training.seed + config.study.seeds)
 

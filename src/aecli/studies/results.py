@@ -1,20 +1,19 @@
 """What each run of a study gave, and the table that keeps it."""
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from aecli.core.errors import RunError, is_of_the_machine, one_line, unreadable
-from aecli.runs.health import collapse
+from aecli.core.errors import RunError, is_io_failure, one_line, unreadable
+from aecli.runs.baselines import BASELINES
+from aecli.runs.diagnosis import collapse
+from aecli.runs.metrics import METRICS, table_metrics
 from aecli.runs.run import Run
 
-COMPARED = ("mse", "mae", "psnr", "ssim")
-"""The metrics that a study may compare by."""
-
-
-SETTLED = 0.05
+CONVERGED_WITHIN = 0.05
 """An epoch whose validation loss is within this share of the last kept one counts as near the end."""
 
 
@@ -23,48 +22,56 @@ State = Literal["complete", "collapsed", "failed", "missing"]
 
 @dataclass(frozen=True)
 class Result:
-    """What one run of a study gave; the metrics are means over the test images, None where the run has none.
+    """What one run of a study gave; None where the run has none.
 
-    `gap` is the validation mse less the training mse; `settled` the first epoch whose validation loss is within
-    5 % of the kept one. `dead`, `saturated` and `gradient_norm` are those of the worst layer in the last epoch.
+    `metrics` are the means of every metric over the test images, fvu and the count of exact copies among them,
+    `baselines` those of each baseline. `generalization_gap` is the validation mse less the training mse;
+    `epochs_to_5pct` the first epoch whose validation loss is within 5 % of the kept one. `dead`, `saturated` and
+    `gradient_norm` are those of the worst layer in the last epoch.
     """
 
-    row: str
+    label: str
     variant: str
     seed: int
     state: State
     reason: str | None = None
-    mse: float | None = None
-    mae: float | None = None
-    sse_per_image: float | None = None
-    psnr: float | None = None
-    ssim: float | None = None
-    fvu: float | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
     exact_copies: int | None = None
     train_mse: float | None = None
     validation_mse: float | None = None
-    gap: float | None = None
+    generalization_gap: float | None = None
     epochs: int | None = None
     best_epoch: int | None = None
-    settled: int | None = None
+    epochs_to_5pct: int | None = None
     seconds: float | None = None
     latent_dim: int | None = None
     dead: float | None = None
     saturated: float | None = None
     gradient_norm: float | None = None
-    pca_mse: float | None = None
-    pca_mae: float | None = None
-    pca_psnr: float | None = None
-    pca_ssim: float | None = None
-    mean_image_mse: float | None = None
-    mean_image_mae: float | None = None
-    mean_image_psnr: float | None = None
-    mean_image_ssim: float | None = None
+    baselines: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     run: str = ""
     identity: str = ""
 
+    def value(self, name: str) -> Any:
+        """Return a number by the name of its column: of a metric, of "pca_" and a metric, or of the run."""
+        for baseline, means in self.baselines.items():
+            if name.startswith(f"{baseline}_"):
+                return means.get(name.removeprefix(f"{baseline}_"))
+        return self.metrics.get(name) if name in _metric_names() else getattr(self, _ATTRIBUTES.get(name, name), None)
 
-def _measured(run: Run, base: Mapping[str, Any]) -> Result:
+
+_COLUMNS = {"label": "row", "generalization_gap": "gap", "epochs_to_5pct": "settled"}
+"""Attributes of a result whose columns have other names."""
+
+_ATTRIBUTES = {column: name for name, column in _COLUMNS.items()}
+
+
+def _metric_names() -> list[str]:
+    return [metric.name for metric in table_metrics()]
+
+
+def read_result(run: Run, base: Mapping[str, Any]) -> Result:
+    """Read the result of a complete run from its folder; `base` is what its study knows of it."""
     splits, records, health = run.metrics["splits"], run.history, run.health
     model, best = splits["test"]["model"], run.metrics["best_epoch"]
     last = [layer for layer in health if layer.epoch == health[-1].epoch]
@@ -74,33 +81,62 @@ def _measured(run: Run, base: Mapping[str, Any]) -> Result:
         **base,
         state="collapsed" if reason else "complete",
         reason=reason,
-        **{name: model[name] for name in ("mse", "mae", "sse_per_image", "psnr", "ssim", "fvu", "exact_copies")},
+        metrics={name: model.get(name) for name in _metric_names()},
+        exact_copies=model["exact_copies"],
         train_mse=splits["train"]["model"]["mse"],
         validation_mse=splits["validation"]["model"]["mse"],
-        gap=splits["validation"]["model"]["mse"] - splits["train"]["model"]["mse"],
+        generalization_gap=splits["validation"]["model"]["mse"] - splits["train"]["model"]["mse"],
         epochs=run.metrics["epochs"],
         best_epoch=best,
-        settled=next(r.epoch for r in records if r.val_loss <= kept + SETTLED * abs(kept)),
+        epochs_to_5pct=next(r.epoch for r in records if r.val_loss <= kept + CONVERGED_WITHIN * abs(kept)),
         seconds=run.metrics["seconds"],
         dead=max(layer.dead for layer in last),
         # The output may well be black and white: the layers before it should not be.
         saturated=max((layer.saturated for layer in last[:-1] if layer.saturated is not None), default=None),
         gradient_norm=min(layer.gradient_norm for layer in last),
-        **{f"{by}_{name}": splits["test"][by][name] for by in ("pca", "mean_image") for name in COMPARED},
+        baselines={by: {name: splits["test"][by].get(name) for name in METRICS} for by in BASELINES},
         identity=run.environment["identity"],
     )
 
 
+def results_to_csv(results: Iterable[Result]) -> str:
+    """Return one row a run, everything that is known of it."""
+    names = [f.name for f in fields(Result)]
+    columns = [column for name in names for column in _columns_of(name)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for result in results:
+        row: dict[str, Any] = {}
+        for name in names:
+            row |= dict(zip(_columns_of(name), _cells_of(result, name), strict=True))
+        writer.writerow(row)
+    return text.getvalue()
+
+
+def _columns_of(name: str) -> list[str]:
+    if name == "metrics":
+        return _metric_names()
+    if name == "baselines":
+        return [f"{baseline}_{metric}" for baseline in BASELINES for metric in METRICS]
+    return [_COLUMNS.get(name, name)]
+
+
+def _cells_of(result: Result, name: str) -> list[Any]:
+    if name in ("metrics", "baselines"):
+        return [result.value(column) for column in _columns_of(name)]
+    return [getattr(result, name)]
+
+
 def read_results(path: Path) -> list[Result]:
-    """Read what `Study.write_results` wrote; RunError when it is something else."""
-    kinds = {f.name: getattr(f.type, "__name__", str(f.type)) for f in fields(Result)}
+    """Read the file of `results_to_csv`; RunError when it is something else."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            results = [Result(**{k: _value(v, kinds[k]) for k, v in row.items()}) for row in csv.DictReader(file)]
+            results = [_result(row) for row in csv.DictReader(file)]
         if any(Path(result.run).is_absolute() or ".." in Path(result.run).parts for result in results):
             raise ValueError("a run lies outside the study")
     except OSError as error:
-        if is_of_the_machine(error):
+        if is_io_failure(error):
             raise unreadable(path, error) from error
         raise RunError(f"{path}: is missing: run ae compare again") from error
     except (KeyError, ValueError, TypeError) as error:
@@ -108,13 +144,23 @@ def read_results(path: Path) -> list[Result]:
     return results
 
 
+def _result(row: Mapping[str, str]) -> Result:
+    """Read a row; a metric that its version did not have is None."""
+    plain: dict[str, Any] = {}
+    for info in fields(Result):
+        if info.name not in ("metrics", "baselines"):
+            kind = getattr(info.type, "__name__", str(info.type))
+            plain[info.name] = _value(row[_COLUMNS.get(info.name, info.name)], kind)
+    return Result(
+        **plain,
+        metrics={name: _value(row.get(name, ""), "float | None") for name in _metric_names()},
+        baselines={
+            by: {name: _value(row.get(f"{by}_{name}", ""), "float | None") for name in METRICS} for by in BASELINES
+        },
+    )
+
+
 def _value(text: str, kind: str) -> Any:
     if not text and "None" in kind:
         return None
     return float(text) if kind.startswith("float") else int(text) if kind.startswith("int") else text
-
-
-HIGHER_IS_BETTER = frozenset({"psnr", "ssim"})
-
-
-BASELINES = {"pca": "PCA", "mean_image": "mean image"}

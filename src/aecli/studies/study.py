@@ -1,22 +1,19 @@
 """A study: variants x seeds of runs in a folder, and the table of their results."""
 
-import csv
-import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from aecli.core.errors import AeError, WriteError, unreadable
 from aecli.core.files import whole_name, write_text
 from aecli.core.locks import locked
-from aecli.runs.config import Config
 from aecli.runs.config_file import to_yaml
 from aecli.runs.run import Run
+from aecli.studies.config import StudyFile
 from aecli.studies.plan import Variant
-from aecli.studies.results import Result, _measured
+from aecli.studies.results import Result, read_result, results_to_csv
 
 
 class Study:
@@ -32,7 +29,7 @@ class Study:
         self.plots_folder = path / "plots"
 
     @contextmanager
-    def locked(self, config: Config) -> Iterator[None]:
+    def locked(self, config: StudyFile) -> Iterator[None]:
         """Make the folder, write the study's config, and hold the folder's lock while the block runs.
 
         Raises AeError where something else is there, or another process works on the study.
@@ -70,25 +67,21 @@ class Study:
         """Read the result of a run from its folder."""
         run = self.run(variant, seed)
         base: dict[str, Any] = {
-            "row": variant.row,
+            "label": variant.label,
             "variant": variant.name,
             "seed": seed,
             "run": str(run.path.relative_to(self.path)),
         }
         base |= {"latent_dim": variant.config.model.latent_dim}
         if run.state == "complete":
-            return _measured(run, base)
+            return read_result(run, base)
         if run.state in ("incomplete", "interrupted"):
             return Result(**base, state="missing")
         return Result(**base, state="failed", reason=run.failure[0])
 
     def write_results(self, results: Sequence[Result]) -> None:
         """Write one row a run, everything that is known of it."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, [f.name for f in fields(Result)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(result) for result in results)
-        write_text(self.results_file, text.getvalue())
+        write_text(self.results_file, results_to_csv(results))
 
 
 def _slug(name: str) -> str:

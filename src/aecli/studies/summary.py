@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.studies.results import BASELINES, HIGHER_IS_BETTER, Result
+from aecli.runs.baselines import BASELINES
+from aecli.runs.metrics import METRICS, table_metrics
+from aecli.studies.results import Result
 from aecli.studies.stats import AgainstBest, Interval, compare, mean_interval
 from aecli.studies.verdict import _verdict
 
@@ -72,9 +74,10 @@ class Summary:
 
 
 _MEANS = (
-    "mse", "mae", "sse_per_image", "psnr", "ssim", "fvu", "train_mse", "validation_mse", "gap", "epochs", "settled",
-    "seconds", "dead", "saturated", "gradient_norm",
+    "train_mse", "validation_mse", "gap", "epochs", "settled", "seconds", "dead", "saturated",
+    "gradient_norm",
 )  # fmt: skip
+"""What is averaged over the runs of a row beside the metrics."""
 
 
 def summarise(results: Sequence[Result], metric: str = "mse") -> Summary:
@@ -86,7 +89,7 @@ def summarise(results: Sequence[Result], metric: str = "mse") -> Summary:
     groups = _by_row(results)
     chosen = {row: _own_best(group) for row, group in groups.items()}
     scores = {row: _scores(runs, seeds, metric) for row, runs in chosen.items()}
-    comparison = compare(scores, higher_is_better=metric in HIGHER_IS_BETTER)
+    comparison = compare(scores, higher_is_better=METRICS[metric].better == "higher")
     rows = tuple(
         SummaryRow(
             name=row.name,
@@ -96,7 +99,7 @@ def summarise(results: Sequence[Result], metric: str = "mse") -> Summary:
             mean_rank=row.mean_rank,
             against_best=row.against_best,
             tied=row.name in comparison.tied,
-            means={name: _mean(chosen[row.name], name) for name in _MEANS},
+            means={name: _mean(chosen[row.name], name) for name in (*(m.name for m in table_metrics()), *_MEANS)},
             reasons=tuple(dict.fromkeys(r.reason for r in chosen[row.name] if r.reason)),
         )
         for row in comparison.rows
@@ -114,7 +117,7 @@ def summarise(results: Sequence[Result], metric: str = "mse") -> Summary:
 def _by_row(results: Sequence[Result]) -> dict[str, list[Result]]:
     groups: dict[str, list[Result]] = {}
     for result in results:
-        groups.setdefault(result.row, []).append(result)
+        groups.setdefault(result.label, []).append(result)
     return groups
 
 
@@ -133,12 +136,12 @@ def _own_best(results: Sequence[Result]) -> list[Result]:
 
 
 def _scores(runs: Sequence[Result], seeds: Sequence[int], metric: str) -> NDArray[np.float64]:
-    known = {run.seed: getattr(run, metric) for run in runs if run.state == "complete"}
+    known = {run.seed: run.value(metric) for run in runs if run.state == "complete"}
     return np.array([math.nan if known.get(seed) is None else known[seed] for seed in seeds])
 
 
 def _mean(runs: Sequence[Result], name: str) -> float | None:
-    values = [getattr(run, name) for run in runs if run.state == "complete" and getattr(run, name) is not None]
+    values = [value for run in runs if run.state == "complete" and (value := run.value(name)) is not None]
     return float(np.mean(values)) if values else None
 
 
@@ -147,7 +150,7 @@ def _baselines(results: Sequence[Result], metric: str) -> tuple[Baseline, ...]:
     found: dict[str, dict[int, float]] = {}
     for key, title in BASELINES.items():
         for result in sorted(results, key=lambda r: r.latent_dim or 0):
-            value = getattr(result, f"{key}_{metric}")
+            value = result.value(f"{key}_{metric}")
             if value is not None:
                 name = f"{title}-{result.latent_dim}" if key == "pca" else title
                 found.setdefault(name, {})[result.seed] = value
@@ -156,7 +159,7 @@ def _baselines(results: Sequence[Result], metric: str) -> tuple[Baseline, ...]:
 
 def _curve(chosen: Mapping[str, Sequence[Result]], metric: str) -> tuple[Point, ...]:
     """Return the best variant and PCA at every code length, where the study has several."""
-    better = max if metric in HIGHER_IS_BETTER else min
+    better = max if METRICS[metric].better == "higher" else min
     points: dict[int, list[Point]] = {}
     for row, runs in chosen.items():
         mean, pca = _mean(runs, metric), _mean(runs, f"pca_{metric}")

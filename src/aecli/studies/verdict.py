@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from aecli.studies.results import BASELINES, HIGHER_IS_BETTER
+from aecli.runs.baselines import BASELINES
+from aecli.runs.metrics import METRICS
 from aecli.studies.stats import Comparison, Interval
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def _verdict(
     pca = [baseline for baseline in baselines if baseline.name.startswith(BASELINES["pca"])]
     if len(pca) == 1:
         known = pca[0].mean.estimate
-        ahead = known > rows[0].mean.estimate if metric in HIGHER_IS_BETTER else known < rows[0].mean.estimate
+        ahead = known > rows[0].mean.estimate if METRICS[metric].better == "higher" else known < rows[0].mean.estimate
         ends.append(f"PCA with the same code length{' does better' if ahead else ''}: {_number(known)}")
     if knee is not None:
         means = f"{metric} {_number(knee.mean)}, PCA {_number(knee.pca)}"

@@ -1,9 +1,13 @@
-"""From a trained network to the files of its run: models, metrics, pictures."""
+"""What a run leaves behind: a list of artifacts, each a function of the trained run that writes its files.
 
-import contextlib
+`FULL` is what `ae train` writes, without its pictures, which the views draw; `STUDY` leaves out what a study has no
+use for: the reconstructions, and all metrics of the training images but the mse.
+"""
+
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,15 +15,18 @@ import numpy as np
 from aecli.core.errors import TrainingError, WriteError
 from aecli.core.files import written_whole
 from aecli.core.npy import NpyWriter
-from aecli.data.dataset import Rows
 from aecli.data.format import Images, Stored
+from aecli.models.autoencoder import Autoencoder
 from aecli.runs.baselines import Baselines
-from aecli.runs.metrics import METRICS, PerImage, ssim_window
+from aecli.runs.metrics import PerImage, ssim_window
 from aecli.runs.model import Model, load_model
-from aecli.runs.uses.denoise import corruptor, evaluate_denoising
+from aecli.runs.records import EpochRecord
+from aecli.runs.run import Run
+from aecli.runs.uses.denoise import ValidationCorruption, evaluate_denoising
 from aecli.runs.uses.evaluate import evaluate
-from aecli.training.session import Network, Training
-from aecli.views import plots
+from aecli.training.export.onnx_writer import write_onnx
+from aecli.training.prepare import Prepared
+from aecli.training.progress import Stages
 
 EXPORT_TOLERANCE = 1e-5
 
@@ -32,35 +39,76 @@ class SplitBaselines:
     summaries: dict[str, dict[str, Any]]
 
 
-def export(training: Training, network: Network) -> str:
-    """Write the Keras model and both ONNX models, and check that they reconstruct the same; return a hash of it."""
-    from aecli.training.engines.tensorflow.export import predict, weights_hash
+@dataclass
+class TrainedRun:
+    """A run whose network is trained, on its way to being complete.
 
-    training.stages.enter("exporting")
-    network.twin.model.set_weights(network.program.autoencoder.model.get_weights())
-    with written_whole(training.run.model_file) as temporary:
+    `autoencoder` is in float32, with the weights that were kept. Artifacts add to `metrics`, the content of
+    metrics.json, and leave in `errors` the mse of each validation image.
+    """
+
+    run: Run
+    name: str
+    prepared: Prepared
+    autoencoder: Autoencoder
+    records: Sequence[EpochRecord]
+    best_epoch: int
+    stages: Stages
+    fit_baselines: Callable[[], SplitBaselines]
+    metrics: dict[str, Any] = field(default_factory=dict)
+    errors: PerImage | None = None
+
+    @cached_property
+    def model(self) -> Model:
+        """The exported model, which all that is measured and drawn is computed by."""
+        return load_model(self.run)
+
+    @cached_property
+    def baselines(self) -> SplitBaselines:
+        """The baselines of the run's split."""
+        return self.fit_baselines()
+
+
+Artifact = Callable[[TrainedRun], None]
+
+
+def save_keras_model(trained: TrainedRun) -> None:
+    """Write model.keras."""
+    trained.stages.enter("exporting")
+    path = trained.run.model_file
+    with written_whole(path) as temporary:
         try:
-            network.twin.model.save(temporary)
+            trained.autoencoder.model.save(temporary)
         except ValueError as error:
             if time.gmtime().tm_year >= 1980:
                 raise
             raise WriteError(
-                f"{training.run.model_file}: cannot be written: the clock of this machine stands before 1980, where "
+                f"{path}: cannot be written: the clock of this machine stands before 1980, where "
                 f"the dates of .keras files begin: set it"
             ) from error
-    source = training.prepared.train
+
+
+def save_onnx_models(trained: TrainedRun) -> None:
+    """Write encoder.onnx and decoder.onnx, and check on validation images that they compute what Keras does."""
+    from aecli.models.layers import predict
+
+    trained.stages.enter("exporting")
+    source = trained.prepared.train
     metadata = {
-        "config": training.name,
+        "config": trained.name,
         "image_shape": source.format.image_shape,
         "value_range": source.format.value_range,
-        "latent_dim": training.config.model.latent_dim,
+        "latent_dim": trained.prepared.config.model.latent_dim,
     }
-    for half, file in (("encoder", training.run.encoder_file), ("decoder", training.run.decoder_file)):
+    autoencoder, run = trained.autoencoder, trained.run
+    for half, file, ends in (
+        (autoencoder.encoder, run.encoder_file, ("images", "latents")),
+        (autoencoder.decoder, run.decoder_file, ("latents", "images")),
+    ):
         with written_whole(file) as temporary:
-            network.exporters[half].write(temporary, metadata)
-    checked = source.sample(training.prepared.split.validation)
-    check_export(predict(network.twin.model, checked), load_model(training.run).reconstruct(checked))
-    return weights_hash(network.twin.model)
+            write_onnx(half, temporary, *ends, metadata)
+    sample = source.sample(trained.prepared.split.validation)
+    check_export(predict(autoencoder.model, sample), trained.model.reconstruct(sample))
 
 
 def check_export(keras_images: Images, onnx_images: Images) -> None:
@@ -74,70 +122,69 @@ def check_export(keras_images: Images, onnx_images: Images) -> None:
         )
 
 
-def measure(training: Training, best_epoch: int, fitted: SplitBaselines) -> dict[str, Any]:
-    """Measure every part of the images, draw the plots; return the content of metrics.json."""
-    source, model = training.prepared.train, load_model(training.run)
+def save_baselines(trained: TrainedRun) -> None:
+    """Fit the mean image and PCA on the training images, and write baselines.npz."""
+    trained.stages.enter("fitting PCA")
+    trained.run.write_baselines(trained.baselines.baselines)
+
+
+def measure_all(trained: TrainedRun) -> None:
+    """Measure every metric on every part of the images; write the validation images' reconstructions."""
+    rows, image_format = trained.prepared.split.validation, trained.prepared.train.format
+    shape = (len(rows), *image_format.sample_shape)
+    trained.stages.enter("measuring")
+    with NpyWriter(trained.run.reconstructions_file, shape, image_format.dtype) as writer:
+        _measure(trained, None, writer.write)
+
+
+def measure_for_study(trained: TrainedRun) -> None:
+    """Measure every metric on validation and test images, the mse on the training images."""
+    trained.stages.enter("measuring")
+    _measure(trained, ("mse",), None)
+
+
+FULL: tuple[Artifact, ...] = (save_keras_model, save_onnx_models, save_baselines, measure_all)
+STUDY: tuple[Artifact, ...] = (save_keras_model, save_onnx_models, save_baselines, measure_for_study)
+
+
+def _measure(
+    trained: TrainedRun, train_metrics: Collection[str] | None, write: Callable[[Stored], object] | None
+) -> None:
+    prepared, fitted = trained.prepared, trained.baselines
     splits: dict[str, dict[str, Any]] = {}
-    errors: dict[str, PerImage | None] = {}
-    for part, (images, rows) in training.prepared.parts.items():
-        names = ("mse",) if training.brief and part == "train" else tuple(METRICS)
-        with _writer(training, part, rows) as write:
-            evaluation = evaluate(
-                model.reconstruct, images, fitted.baselines, rows,
-                metrics=names, with_baselines=part not in fitted.summaries,
-                keep=("mse",) if part == "validation" else (), write=write,
-            )  # fmt: skip
-        errors[part] = evaluation.per_image.get("mse")
+    for part, (images, rows) in prepared.parts.items():
+        evaluation = evaluate(
+            trained.model.reconstruct, images, fitted.baselines, rows,
+            metrics=train_metrics if part == "train" else None,
+            with_baselines=part not in fitted.summaries,
+            keep=("mse",) if part == "validation" else (), write=write if part == "validation" else None,
+        )  # fmt: skip
+        if part == "validation":
+            trained.errors = evaluation.per_image["mse"]
         own = {"model": evaluation.summary.pop("model")}
         baselines = fitted.summaries.setdefault(part, evaluation.summary)
         splits[part] = {"images": len(images) if rows is None else len(rows), **own, **baselines}
-    denoising = _measure_denoising(training, model, fitted.baselines)
-    if not training.brief:
-        training.stages.enter("plotting")
-        _plot(training, model, errors["validation"])
-    return {
-        "epochs": len(training.records),
-        "best_epoch": best_epoch,
-        "seconds": round(sum(record.seconds for record in training.records), 3),
+    trained.metrics |= {
+        "epochs": len(trained.records),
+        "best_epoch": trained.best_epoch,
+        "seconds": round(sum(record.seconds for record in trained.records), 3),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "pca_components": len(fitted.baselines.components),
-        "ssim_window": ssim_window(*source.format.image_shape[:2]),
+        "ssim_window": ssim_window(*prepared.train.format.image_shape[:2]),
         "splits": splits,
-        **denoising,
+        **_measure_denoising(trained),
     }
 
 
-def _measure_denoising(training: Training, model: Model, baselines: Baselines) -> dict[str, Any]:
+def _measure_denoising(trained: TrainedRun) -> dict[str, Any]:
     """Return what metrics.json says of restoring corrupted images, where the training had such."""
-    corrupt = corruptor(training.config.training)
+    corrupt = ValidationCorruption.from_config(trained.prepared.config.training)
     if corrupt is None:
         return {}
-    parts = {part: images for part, images in training.prepared.parts.items() if part != "train"}
+    reconstruct, mean = trained.model.reconstruct, trained.baselines.baselines.mean
+    parts = {part: images for part, images in trained.prepared.parts.items() if part != "train"}
     return {
         "denoising": {
-            part: evaluate_denoising(model.reconstruct, corrupt, images, baselines.mean, rows)
-            for part, (images, rows) in parts.items()
+            part: evaluate_denoising(reconstruct, corrupt, images, mean, rows) for part, (images, rows) in parts.items()
         }
     }
-
-
-@contextlib.contextmanager
-def _writer(training: Training, part: str, rows: Rows | None) -> Iterator[Callable[[Stored], object] | None]:
-    """Yield what keeps the reconstructions of the validation images, None for the others."""
-    if part != "validation" or rows is None or training.brief:
-        yield None
-        return
-    image_format = training.prepared.train.format
-    shape = (len(rows), *image_format.sample_shape)
-    with NpyWriter(training.run.reconstructions_file, shape, image_format.dtype) as writer:
-        yield writer.write
-
-
-def _plot(training: Training, model: Model, errors: PerImage | None) -> None:
-    source, rows = training.prepared.train, training.prepared.split.validation
-    subject = plots.Subject(training.run, model, source, f"{source.file.path.name} (validation)", rows, errors)
-    for name, kind in plots.KINDS.items():
-        if name == "denoising" and training.config.training.corruption is None:
-            continue
-        figure = kind.draw(subject if kind.needs_images else training.run)
-        plots.save(figure, training.run.plots_folder / f"{name}.png")

@@ -6,19 +6,35 @@ A training can go on from a checkpoint as if it had never stopped: the order of 
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aecli.core.errors import RunError, one_line, unreadable
 from aecli.core.npy import read_arrays, write_arrays
-from aecli.runs.health import LayerHealth
-from aecli.runs.records import EpochRecord
+from aecli.runs.records import EpochRecord, LayerHealth
+from aecli.runs.run import Run
+
+MAX_CHECKPOINT_SHARE = 0.01
+"""The share of a training's time that its checkpoints may take."""
+
+ASSUMED_FIRST_COST = 0.05
+"""Seconds that the first checkpoint is taken to cost: a training of a few seconds has little to lose."""
+
+
+@dataclass(frozen=True)
+class CheckpointPolicy:
+    """Whether checkpoints are written after epochs too, and whether a complete run keeps its last, to be extended."""
+
+    after_epochs: bool = True
+    keep_last: bool = True
+
 
 Values = NDArray[Any]
 """The values of one variable."""
@@ -26,15 +42,16 @@ Values = NDArray[Any]
 
 @dataclass(frozen=True)
 class Cursor:
-    """Where a training stands: before step `step` of block `block` of epoch `epoch`, which counts from 1.
+    """Where a training stands: before step `step` of window `window` of epoch `epoch`, which counts from 1.
 
-    `total` is the sum of the epoch's losses so far, as a float32 has it.
+    `totals` are the sums of the epoch's losses so far, as float32 has them: of the loss, and of its parts where it has
+    several. At the beginning of an epoch there are none.
     """
 
     epoch: int = 1
-    block: int = 0
+    window: int = 0
     step: int = 0
-    total: float = 0.0
+    totals: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,9 +80,9 @@ class State:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A state, whose training it is (see `provenance.course`), and the records of the epochs behind it."""
+    """A state, whose training it is (see `provenance.trajectory_hash`), and the records of the epochs behind it."""
 
-    course: str
+    trajectory: str
     streamed: bool
     state: State
     records: Sequence[EpochRecord] = field(default_factory=tuple)
@@ -76,7 +93,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint whole, with a checksum over all of it."""
     state = checkpoint.state
     about = {
-        "course": checkpoint.course,
+        "course": checkpoint.trajectory,
         "streamed": checkpoint.streamed,
         "cursor": asdict(state.cursor),
         "seconds": state.seconds,
@@ -116,7 +133,7 @@ def _checkpoint(arrays: Mapping[str, Values]) -> Checkpoint:
         about["course"],
         about["streamed"],
         State(
-            Cursor(**about["cursor"]),
+            _cursor(about["cursor"]),
             about["seconds"],
             _unnamed("variable", arrays),
             _unnamed("optimizer", arrays),
@@ -125,6 +142,13 @@ def _checkpoint(arrays: Mapping[str, Values]) -> Checkpoint:
         tuple(EpochRecord(**record) for record in about["records"]),
         tuple(LayerHealth(**record) for record in about["health"]),
     )
+
+
+def _cursor(fields: Mapping[str, Any]) -> Cursor:
+    # Earlier versions kept the loss alone, and called a window a block.
+    window = fields["window"] if "window" in fields else fields["block"]
+    totals = fields["totals"] if "totals" in fields else [fields["total"]]
+    return Cursor(fields["epoch"], window, fields["step"], tuple(totals))
 
 
 def _named(kind: str, values: Iterable[Values]) -> dict[str, Values]:
@@ -141,3 +165,49 @@ def _digest(arrays: Mapping[str, Values]) -> Values:
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).data if array.size else b"")
     return np.frombuffer(digest.digest(), np.uint8)
+
+
+class CheckpointWriter:
+    """Writes the checkpoints of a run that trains, and keeps the last two.
+
+    One is due after `seconds`, and as soon after an epoch as the policy and MAX_CHECKPOINT_SHARE allow. With 0 seconds
+    one is always due. `spent` counts the seconds that they took.
+    """
+
+    def __init__(
+        self, run: Run, seconds: float, policy: CheckpointPolicy, checkpoint: Callable[[State], Checkpoint]
+    ) -> None:
+        self._last_file: Path | None = None
+        self._run, self._seconds, self._policy, self._checkpoint = run, seconds, policy, checkpoint
+        self._last, self._cost = time.perf_counter(), ASSUMED_FIRST_COST
+        self.spent = 0.0
+
+    def go_on_from(self, file: Path) -> None:
+        """Keep this checkpoint as the last one."""
+        self._last_file = file
+
+    def is_due(self, after: Literal["call", "epoch", "end"]) -> bool:
+        """Whether a checkpoint should be written at this moment."""
+        if after == "end":
+            return self._policy.keep_last
+        if self._seconds == 0:
+            return True
+        wait = 0.0 if after == "epoch" and self._policy.after_epochs else self._seconds
+        return time.perf_counter() - self._last >= max(wait, self._cost / MAX_CHECKPOINT_SHARE)
+
+    def save(self, state: Callable[[], State]) -> None:
+        """Write a checkpoint of the state."""
+        started, before, file = time.perf_counter(), self._run.checkpoint_files, self._run.next_checkpoint_file
+        write_checkpoint(file, self._checkpoint(state()))
+        for other in before:
+            if other != self._last_file:
+                other.unlink(missing_ok=True)
+        self._last_file = file
+        self._last = time.perf_counter()
+        self._cost = self._last - started
+        self.spent += self._cost
+
+    def clear(self) -> None:
+        """Leave what a complete run needs to be extended: the last checkpoint, where the policy keeps it."""
+        for file in self._run.checkpoint_files[: -1 if self._policy.keep_last else None]:
+            file.unlink(missing_ok=True)

@@ -1,14 +1,14 @@
-"""Who is told how a training goes, and where its time went."""
+"""What a training reports while it runs, and where its time went."""
 
 import time
-from collections.abc import Callable
 from typing import Protocol
 
+from aecli.core.progress import ProgressCallback
 from aecli.runs.records import EpochRecord
 
 
 class Progress(Protocol):
-    """Who is told how the training goes."""
+    """Receives what happens in a training."""
 
     def note(self, message: str) -> None:
         """Something the user should know."""
@@ -29,8 +29,8 @@ class Progress(Protocol):
         """Nothing more will come."""
 
 
-class Silence:
-    """Progress that nobody sees."""
+class NullProgress:
+    """Reports to nobody."""
 
     def note(self, message: str) -> None: ...
     def stage(self, name: str) -> None: ...
@@ -40,32 +40,32 @@ class Silence:
     def close(self) -> None: ...
 
 
-def telling(progress: Progress) -> Callable[[str, int, int], None]:
-    """Return what tells a progress of reading: what is done, how many of how many."""
+def stage_callback(progress: Progress) -> ProgressCallback:
+    """Return a callback that reports reading as stages of a training."""
     last = ""
 
-    def tell(what: str, done: int, total: int) -> None:
+    def report(what: str, done: int, total: int) -> None:
         nonlocal last
         if what != last:
             progress.stage(what)
             last = what
         progress.advance(done, total)
 
-    return tell
+    return report
 
 
 class Stages:
-    """The stages of a training one after the other: tells progress, and keeps the seconds of each."""
+    """The stages of a training one after the other: reports them, and keeps the seconds of each."""
 
     def __init__(self, progress: Progress, started: float | None = None) -> None:
         """Begin with the stage "start-up", at `started` of `time.perf_counter`, or now."""
-        self._progress, self._current = progress, "start-up"
+        self.progress, self._current = progress, "start-up"
         self._since = time.perf_counter() if started is None else started
         self._seconds: dict[str, float] = {}
 
     def enter(self, name: str) -> None:
         """End the current stage and begin another."""
-        self._progress.stage(name)
+        self.progress.stage(name)
         self._end()
         self._current = name
 

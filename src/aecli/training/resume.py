@@ -1,70 +1,19 @@
-"""Going on with a run: what must be as it was, and its checkpoints, written while it trains and found again."""
+"""Going on with a run: what must be as it was, and the checkpoint to go on from."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from aecli.core.errors import ConfigError, OtherImagesError, ReadError, RunError
 from aecli.runs.config import Config
 from aecli.runs.config_file import load_config
 from aecli.runs.provenance import with_absolute_paths
 from aecli.runs.run import Run
-from aecli.training.checkpoints import Checkpoint, State, read_checkpoint, write_checkpoint
-
-DEAREST = 0.01
-"""The share of a training's time that its checkpoints may take."""
-
-FIRST_COST = 0.05
-"""Seconds that the first checkpoint is taken to cost: a training of a few seconds has little to lose."""
+from aecli.training.checkpoints import Checkpoint, read_checkpoint
 
 _MAY_CHANGE = ("data.train", "data.test", "data.memory_budget", "training.epochs", "training.checkpoint_seconds")
 """Keys that change nothing, or that are looked at elsewhere: images by their fingerprint, epochs by themselves."""
-
-
-class Keeper:
-    """Writes the checkpoints of a run that trains, and keeps the last two.
-
-    One is due after `seconds`, and at the end of an epoch as soon as DEAREST allows; in a `brief` run not for the
-    epoch's sake. With 0 seconds one is always due. `spent` counts the seconds that they took.
-    """
-
-    def __init__(self, run: Run, seconds: float, checkpoint: Callable[[State], Checkpoint], brief: bool) -> None:
-        self._last_file: Path | None = None
-        self._run, self._seconds, self._checkpoint, self._brief = run, seconds, checkpoint, brief
-        self._last, self._cost = time.perf_counter(), FIRST_COST
-        self.spent = 0.0
-
-    def go_on_from(self, file: Path) -> None:
-        """Keep this checkpoint as the last one."""
-        self._last_file = file
-
-    def due(self, after: Literal["call", "epoch", "end"]) -> bool:
-        """Whether a checkpoint should be written at this pause."""
-        if after == "end":
-            return not self._brief
-        if self._seconds == 0:
-            return True
-        wait = 0.0 if after == "epoch" and not self._brief else self._seconds
-        return time.perf_counter() - self._last >= max(wait, self._cost / DEAREST)
-
-    def keep(self, state: Callable[[], State]) -> None:
-        """Write a checkpoint of the state."""
-        started, before, file = time.perf_counter(), self._run.checkpoint_files, self._run.next_checkpoint_file
-        write_checkpoint(file, self._checkpoint(state()))
-        for other in before:
-            if other != self._last_file:
-                other.unlink(missing_ok=True)
-        self._last_file = file
-        self._last = time.perf_counter()
-        self._cost = self._last - started
-        self.spent += self._cost
-
-    def clear(self) -> None:
-        """Leave what a complete run needs to be extended: the last checkpoint, in a brief run none."""
-        for file in self._run.checkpoint_files[: None if self._brief else -1]:
-            file.unlink(missing_ok=True)
 
 
 def is_done(run: Run, config: Config) -> bool:
@@ -85,15 +34,15 @@ def can_go_on(run: Run, config: Config) -> bool:
 
 def check_config(run: Run, config: Config) -> None:
     """Raise ConfigError naming every key in which the config is not the run's own."""
-    own = load_config(run.config_file).config
+    run_config = load_config(run.config_file).config
     problems = [
         f"{run.config_file}: {key}: the run was begun with {before}, not with {now}: leave the key as it was, or give "
         f"another --run"
-        for key, before, now in _differences(own, config)
+        for key, before, now in _differences(run_config, config)
         if key not in _MAY_CHANGE
     ]
-    before, now = own.training.epochs, config.training.epochs
-    if before != now and own.training.schedule == "cosine":
+    before, now = run_config.training.epochs, config.training.epochs
+    if before != now and run_config.training.schedule == "cosine":
         problems.append(
             f"{run.config_file}: training.epochs: with schedule cosine every step depends on how many epochs there "
             f"are, {before} in this run: leave it as it was, or give another --run"
@@ -107,8 +56,8 @@ def check_config(run: Run, config: Config) -> None:
         raise ConfigError(problems)
 
 
-def _differences(own: Config, config: Config) -> list[tuple[str, Any, Any]]:
-    befores, nows = (with_absolute_paths(each.alone()).model_dump(mode="json") for each in (own, config))
+def _differences(run_config: Config, config: Config) -> list[tuple[str, Any, Any]]:
+    befores, nows = (with_absolute_paths(c).model_dump(mode="json") for c in (run_config, config))
     return [
         (f"{section}.{key}", before, nows[section][key])
         for section, keys in befores.items()
@@ -132,15 +81,15 @@ def check_images(run: Run, data: Mapping[str, Any]) -> None:
 
 
 @dataclass(frozen=True)
-class Found:
+class ResumePoint:
     """A checkpoint to go on from, and its file."""
 
     file: Path
     checkpoint: Checkpoint
 
 
-def find_checkpoint(run: Run, course: str, streamed: bool, note: Callable[[str], None]) -> Found | None:
-    """Return the newest checkpoint of this course; those that are newer but of no use go when others are written.
+def find_checkpoint(run: Run, trajectory: str, streamed: bool, note: Callable[[str], None]) -> ResumePoint | None:
+    """Return the newest checkpoint of this trajectory; those that are newer but of no use go when others are written.
 
     Raises RunError where the images no longer come in the same order, being streamed or not, ReadError where the
     disk fails.
@@ -153,9 +102,9 @@ def find_checkpoint(run: Run, course: str, streamed: bool, note: Callable[[str],
         except RunError as error:
             note(f"{error}: left out")
         else:
-            if checkpoint.course == course:
+            if checkpoint.trajectory == trajectory:
                 if checkpoint.streamed == streamed:
-                    return Found(file, checkpoint)
+                    return ResumePoint(file, checkpoint)
                 raise RunError(
                     f"{run.path}: its images were {'streamed' if checkpoint.streamed else 'held in memory'} and now "
                     f"would not be: set data.memory_budget so that they are"

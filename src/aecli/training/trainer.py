@@ -1,29 +1,34 @@
 """Training, from a config to a complete run."""
 
 import contextlib
-import importlib
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from aecli.core.progress import Told
+from aecli.core.errors import TrainingError
+from aecli.core.progress import ProgressCallback
 from aecli.core.signals import Signals
-from aecli.data.dataset import ImageSource
+from aecli.data.dataset import ImageDataset
 from aecli.data.split import Split
 from aecli.runs.baselines import fit_baselines
 from aecli.runs.config import Config
-from aecli.runs.provenance import data_fields, environment, identity, with_absolute_paths
+from aecli.runs.provenance import data_fields, describe_environment, run_fingerprint, with_absolute_paths
 from aecli.runs.records import EpochRecord
 from aecli.runs.run import Run
-from aecli.training.artifacts import SplitBaselines, export, measure
-from aecli.training.kept import Kept
-from aecli.training.prepare import Prepared, open_data, prepare, require_files
-from aecli.training.progress import Progress, Silence, Stages, telling
+from aecli.training.artifacts import FULL, Artifact, SplitBaselines, TrainedRun
+from aecli.training.checkpoints import CheckpointPolicy, State
+from aecli.training.engines.engine import DEFAULT_ENGINE, CompiledStep, Engine, EngineSource
+from aecli.training.loop import StepEvent, fit
+from aecli.training.network import CompiledModel, build_autoencoder, compile_key, compile_model
+from aecli.training.prepare import Prepared, check_paths, open_data, prepare
+from aecli.training.progress import NullProgress, Progress, Stages, stage_callback
 from aecli.training.resume import check_config, check_images, is_done
-from aecli.training.session import Network, Training
+from aecli.training.session import TrainingLog, TrainingSession
+
+T = TypeVar("T")
 
 
 def train(
@@ -34,6 +39,7 @@ def train(
     overwrite: bool = False,
     resume: bool = False,
     device: str = "auto",
+    artifacts: Sequence[Artifact] = FULL,
     progress: Progress | None = None,
     signals: Signals | None = None,
     started: float | None = None,
@@ -42,29 +48,47 @@ def train(
 
     `name` is the config's name, kept in the exported models. With `resume` a run that is there goes on from its
     last checkpoint, as if it had never stopped, and to more epochs if the config has more. `device` is "auto"
-    (every GPU, else the CPU), "cpu" or "gpu:N". `signals`, entered, stop the training at its next pause.
-    `started` is the `time.perf_counter` from which start-up counts. Raises AeError before anything is written
-    when the config and the data do not fit, or are not the run's, and leaves a run marked failed or
-    interrupted when training does not reach its end.
+    (every GPU, else the CPU), "cpu" or "gpu:N". `artifacts` write what the run leaves behind. `signals`, entered,
+    stop the training at its next step. `started` is the `time.perf_counter` from which start-up counts. Raises
+    AeError before anything is written when the config and the data do not fit, or are not the run's, and leaves a
+    run marked failed or interrupted when training does not reach its end.
     """
-    return Trainer(device).train(
+    return Trainer(device, artifacts).train(
         config, folder, name,
         overwrite=overwrite, resume=resume, progress=progress, signals=signals, started=started,
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Rerun:
+    """What training again gave: `weights_sha256` is None where epochs were left out."""
+
+    split: Split
+    records: Sequence[EpochRecord]
+    weights_sha256: str | None
+    environment: Mapping[str, Any]
+
+
 class Trainer:
     """Trains runs one after the other, and keeps what the next may share with the last.
 
-    That is the images and their fingerprint, the network compiled and converted to ONNX where the next run
-    differs in its seed alone, and the baselines of every split. `brief` leaves out of the runs what a study
-    has no use for: the pictures, the reconstructions, and all metrics of the training images but the mse.
+    That is the images and their fingerprint, the compiled network where the next run differs in its seed alone, and
+    the baselines of every split. `mapped` images are those of a study, whose processes share the file's memory map.
     """
 
-    def __init__(self, device: str = "auto", *, brief: bool = False) -> None:
-        self._device, self._brief = device, brief
-        self._images: Kept[_Images] = Kept()
-        self._network: Kept[Network] = Kept()
+    def __init__(
+        self,
+        device: str = "auto",
+        artifacts: Sequence[Artifact] = FULL,
+        *,
+        checkpoints: CheckpointPolicy | None = None,
+        mapped: bool = False,
+        engine: EngineSource = DEFAULT_ENGINE,
+    ) -> None:
+        self._device, self._artifacts, self._mapped, self._engine = device, artifacts, mapped, engine
+        self._policy = checkpoints or CheckpointPolicy()
+        self._images: _LastValue[_Images] = _LastValue()
+        self._compiled: _LastValue[CompiledModel] = _LastValue()
         self._baselines: dict[str, SplitBaselines] = {}
 
     def train(
@@ -80,130 +104,172 @@ class Trainer:
         started: float | None = None,
     ) -> Run:
         """Train one run; see `train`."""
-        progress = progress or Silence()
+        progress, signals = progress or NullProgress(), signals or Signals()
         stages = Stages(progress, started)
         run = Run(folder)
         run.refuse_existing(overwrite or resume)
-        config = with_absolute_paths(config.alone())
+        config = with_absolute_paths(config)
         resume = resume and run.begun
         if resume:
             check_config(run, config)
             if is_done(run, config):
                 progress.note(f"{run.path}: is complete already: give more training.epochs to extend it")
                 return run
-        images, prepared = self._prepare(config, progress, stages)
-
-        from aecli.training.engines.tensorflow.devices import choose_devices, device_names
-
-        training = Training(config, name, prepared, run, progress, stages, self._brief, signals or Signals())
-        devices = choose_devices(self._device)
+        images, prepared, engine = self._prepare(config, stages)
+        log = TrainingLog(progress, config.training.epochs)
+        session = TrainingSession(run, prepared, log, signals)
+        devices = engine.devices(self._device)
         with run.locked():
-            with devices.scope():
+            with devices:
                 stages.enter("building")
-                network = self._network.get(training.network_key, training.build)
-                network.program.restart(training.autoencoder())
-                about = {**environment(device_names()), "identity": identity(config, images.fields), **images.fields}
-                start = training.begin(about, overwrite, resume)
-                with training.marked_when_it_ends_early():
-                    best_epoch = training.fit(network.program, start, keep=training.keep)
-                    stages.move("checkpointing", training.keeper.spent)
-            with training.marked_when_it_ends_early():
-                run.write_history(training.records)
-                run.write_health(training.health)
-                sha256 = export(training, network)
-                stages.enter("fitting PCA")
-                baselines = self._fit_baselines(training, images)
-                stages.enter("measuring")
-                metrics = measure(training, best_epoch, baselines)
+                compiled = self._compiled.get(
+                    compile_key(prepared), lambda: compile_model(prepared, engine, progress.note)
+                )
+                compiled.step.reset(build_autoencoder(prepared, engine))
+                environment = {
+                    **_environment(engine),
+                    "identity": run_fingerprint(config, images.fields),
+                    **images.fields,
+                    "config": name,
+                }
+                start = session.begin(environment, self._policy, overwrite=overwrite, resume=resume)
+                with session.marked_when_it_ends_early():
+                    with signals.deferred():
+                        best_epoch = _fit(compiled.step, prepared, engine, log, stages, session.on_step, start)
+                    stages.move("checkpointing", session.checkpoints.spent)
+            with session.marked_when_it_ends_early():
+                run.write_history(log.records)
+                run.write_health(log.health)
+                compiled.export_copy.model.set_weights(compiled.step.autoencoder.model.get_weights())
+                trained = TrainedRun(
+                    run, name, prepared, compiled.export_copy, log.records, best_epoch, stages,
+                    lambda: self._fit_baselines(prepared, images),
+                )  # fmt: skip
+                for write in self._artifacts:
+                    write(trained)
                 images.require_unchanged()
                 run.write_environment({**run.environment, "seconds": stages.seconds()})
-                run.write_metrics({**metrics, "weights_sha256": sha256})
-                training.keeper.clear()
+                run.write_metrics({**trained.metrics, "weights_sha256": compiled.export_copy.weights_sha256()})
+                session.checkpoints.clear()
         return run
 
-    def repeat(self, run: Run, config: Config, epochs: int, progress: Progress) -> "Repeated":
+    def repeat(self, run: Run, config: Config, epochs: int, progress: Progress) -> Rerun:
         """Train so many epochs of a run again, from its own beginning; nothing is written.
 
         Raises AeError where the images are not the run's.
         """
-        stages, config = Stages(progress), with_absolute_paths(config.alone())
-        images, prepared = self._prepare(config, progress, stages)
+        stages, config = Stages(progress), with_absolute_paths(config)
+        images, prepared, engine = self._prepare(config, stages)
         check_images(run, images.fields)
-
-        from aecli.training.engines.tensorflow.devices import choose_devices, device_names
-        from aecli.training.engines.tensorflow.export import weights_hash
-
-        training = Training(config, run.config_name, prepared, run, progress, stages, self._brief, Signals())
-        with choose_devices(self._device).scope():
+        log = TrainingLog(progress, config.training.epochs)
+        with engine.devices(self._device):
             stages.enter("building")
-            program = training.build().program
-            training.fit(program, None, epochs)
-            whole = len(training.records) < epochs or epochs == config.training.epochs
-            sha256 = weights_hash(program.autoencoder.model) if whole else None
-            return Repeated(prepared.split, training.records, sha256, environment(device_names()))
+            step = compile_model(prepared, engine, progress.note).step
+            _fit(step, prepared, engine, log, stages, until=epochs)
+            whole = len(log.records) < epochs or epochs == config.training.epochs
+            sha256 = step.autoencoder.weights_sha256() if whole else None
+            return Rerun(prepared.split, log.records, sha256, _environment(engine))
 
-    def _prepare(self, config: Config, progress: Progress, stages: Stages) -> "tuple[_Images, Prepared]":
-        """Open the images and split them, while TensorFlow loads."""
-        require_files(config)
-        loading = threading.Thread(target=_load_tensorflow)
+    def _prepare(self, config: Config, stages: Stages) -> "tuple[_Images, Prepared, Engine]":
+        """Open the images and split them, while the engine loads."""
+        check_paths(config)
+        loading = threading.Thread(target=_load_quietly, args=(self._engine,))
         loading.start()
         stages.enter("reading images")
-        images = self._images.get(_files(config), lambda: _Images.open(config, telling(progress)))
-        prepared = prepare(config, images.train, images.test, progress)
-        stages.enter("loading TensorFlow")
+        data = config.data
+        key = (data.train, data.test, data.image_shape, data.value_range, data.decoding)
+        images = self._images.get(key, lambda: _Images.open(config, stage_callback(stages.progress)))
+        prepared = prepare(config, images.train, images.test, stages.progress, mapped=self._mapped)
+        stages.enter(f"loading {self._engine.title}")
         loading.join()
-        return images, prepared
+        return images, prepared, self._engine.load()
 
-    def _fit_baselines(self, training: Training, images: "_Images") -> SplitBaselines:
-        data, model = training.config.data, training.config.model
-        key = json.dumps(
-            [images.fields, training.config.split_seed, data.validation_split, data.test_split, model.latent_dim]
-        )
+    def _fit_baselines(self, prepared: Prepared, images: "_Images") -> SplitBaselines:
+        config = prepared.config
+        data, latent_dim = config.data, config.model.latent_dim
+        key = json.dumps([images.fields, config.split_seed, data.validation_split, data.test_split, latent_dim])
         if key not in self._baselines:
-            source, rows = training.prepared.train, training.prepared.split.train
-            fitted = fit_baselines(lambda function: source.map(function, rows), model.latent_dim)
-            self._baselines[key] = SplitBaselines(fitted, {})
-        training.run.write_baselines(self._baselines[key].baselines)
+            source, rows = prepared.train, prepared.split.train
+            self._baselines[key] = SplitBaselines(
+                fit_baselines(lambda function: source.map(function, rows), latent_dim), {}
+            )
         return self._baselines[key]
 
 
-def _files(config: Config) -> tuple[object, ...]:
-    data = config.data
-    return data.train, data.test, data.image_shape, data.value_range, data.decoding
+def _fit(
+    step: CompiledStep,
+    prepared: Prepared,
+    engine: Engine,
+    log: TrainingLog,
+    stages: Stages,
+    on_step: Callable[[StepEvent], None] = lambda _: None,
+    start: State | None = None,
+    until: int | None = None,
+) -> int:
+    """Train from the initial weights or from a state, all epochs or `until` one; return the one that was kept."""
+    config, loaders = prepared.config, prepared.loaders
+    if loaders[0].streamed:
+        path = prepared.train.file.path
+        log.progress.note(f"{path}: larger than data.memory_budget: streamed from the file in every epoch")
+
+    def advance(event: StepEvent) -> None:
+        log.progress.advance(event.done, config.training.epochs)
+        on_step(event)
+
+    stages.enter("training")
+    columns = config.model.objective(config.training.loss).columns
+    try:
+        result = fit(step, *loaders, config.training, log.add, advance, start, until, columns)
+    except engine.out_of_memory as error:
+        raise TrainingError(
+            "training: out of memory: set a smaller training.batch_size, data.memory_budget or model"
+        ) from error
+    stages.move("compiling", result.compile_seconds)
+    stages.move("validating", result.validation_seconds)
+    return result.best_epoch
+
+
+def _environment(engine: Engine) -> dict[str, Any]:
+    return describe_environment(engine.device_names(), engine.versions(), engine.variables())
+
+
+def _load_quietly(engine: EngineSource) -> None:
+    # What goes wrong here is met again, and reported, by the call that needs the engine.
+    with contextlib.suppress(Exception):
+        engine.load()
 
 
 @dataclass(frozen=True)
 class _Images:
     """The opened images and what environment.json says of them."""
 
-    train: ImageSource
-    test: ImageSource | None
+    train: ImageDataset
+    test: ImageDataset | None
     fields: dict[str, Any]
     states: tuple[tuple[int, int], ...]
 
     @classmethod
-    def open(cls, config: Config, told: Told) -> "_Images":
-        train, test = open_data(config, told)
-        states = tuple(each.file.state() for each in (train, test) if each)
+    def open(cls, config: Config, on_progress: ProgressCallback) -> "_Images":
+        train, test = open_data(config, on_progress)
+        states = tuple(source.file.state() for source in (train, test) if source)
         return cls(train, test, {"data": data_fields(train), "test": test and data_fields(test)}, states)
 
     def require_unchanged(self) -> None:
         """Raise DataError where a file has been written to since it was opened."""
-        for each, state in zip([each for each in (self.train, self.test) if each], self.states, strict=True):
-            each.file.require_state(state)
+        sources = [source for source in (self.train, self.test) if source]
+        for source, state in zip(sources, self.states, strict=True):
+            source.file.require_state(state)
 
 
-@dataclass(frozen=True)
-class Repeated:
-    """What training again gave: `weights_sha256` is None where epochs were left out."""
+class _LastValue(Generic[T]):
+    """Holds what was made for the last key, for the next call with the same one."""
 
-    split: Split
-    records: Sequence[EpochRecord]
-    weights_sha256: str | None
-    environment: Mapping[str, Any]
+    def __init__(self) -> None:
+        self._held: list[tuple[object, T]] = []
 
-
-def _load_tensorflow() -> None:
-    # What goes wrong here is met again, and reported, by the import that needs it.
-    with contextlib.suppress(Exception):
-        importlib.import_module("aecli.training.loop")
+    def get(self, key: object, make: Callable[[], T]) -> T:
+        """Return the value kept for this key, or let go of it and make another."""
+        if not (self._held and self._held[0][0] == key):
+            self._held.clear()
+            self._held.append((key, make()))
+        return self._held[0][1]

@@ -10,7 +10,7 @@ from aecli.runs.provenance import differences
 from aecli.runs.records import EpochRecord
 from aecli.runs.run import Run
 from aecli.training.progress import Progress
-from aecli.training.trainer import Repeated, Trainer
+from aecli.training.trainer import Rerun, Trainer
 
 QUICK = 3
 """Epochs that a quick look trains."""
@@ -51,7 +51,7 @@ def verify(run: Run, config: Config, progress: Progress, device: str = "auto", q
     )
 
 
-def _first_difference(run: Run, history: Sequence[EpochRecord], again: Repeated, quick: bool) -> str | None:
+def _first_difference(run: Run, history: Sequence[EpochRecord], again: Rerun, quick: bool) -> str | None:
     for part in ("train", "validation", "test"):
         if not np.array_equal(getattr(run.split, part), getattr(again.split, part)):
             return f"the rows for {part} in {run.split_file}"

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from aecli.core.files import refuse_output
-from aecli.data.dataset import ImageSource
+from aecli.data.dataset import ImageDataset
 from aecli.runs.config import Config
-from aecli.training.check.checking import Checked
+from aecli.training.check.checking import CheckReport
 from aecli.training.check.duplicates import take
 from aecli.training.check.survey import spread_rows
 from aecli.training.check.values import robust_scores
@@ -37,12 +37,12 @@ def refuse_sheet(path: Path, overwrite: bool, config: Config) -> None:
     refuse_output(path, overwrite, *(file for file in (config.data.train, config.data.test) if file is not None))
 
 
-def write_sheet(checked: Checked, path: Path) -> None:
+def write_sheet(checked: CheckReport, path: Path) -> None:
     """Draw the sheet and write it as PNG, SVG or PDF, by suffix."""
     save(draw_sheet(checked), path)
 
 
-def draw_sheet(checked: Checked) -> Figure:
+def draw_sheet(checked: CheckReport) -> Figure:
     """Draw every section in bands of its own, ten images a band."""
     sources = [survey.source for survey in checked.surveys]
     sections = [section for section in sections_of(checked) if len(section.indices)]
@@ -65,13 +65,13 @@ def draw_sheet(checked: Checked) -> Figure:
     return sheet.figure
 
 
-def _label(sources: Sequence[ImageSource], index: int) -> str:
+def _label(sources: Sequence[ImageDataset], index: int) -> str:
     """Return an image's row, short enough to stand over it."""
     count = len(sources[0])
     return f"#{index}" if index < count else f"test #{index - count}"
 
 
-def sections_of(checked: Checked) -> list[Section]:
+def sections_of(checked: CheckReport) -> list[Section]:
     """Return what is drawn; sections may be empty."""
     survey = checked.surveys[0]
     spread = spread_rows(len(survey.source), SPREAD).tolist()

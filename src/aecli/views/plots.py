@@ -2,11 +2,11 @@
 
 import io
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from aecli.core.errors import AeError, RunError, one_line, unreadable
+from aecli.core.errors import AeError, NotInRunError, RunError, one_line, unreadable
 from aecli.core.files import written_whole
-from aecli.core.progress import Told, untold
-from aecli.data.dataset import ImageSource
+from aecli.core.progress import ProgressCallback, no_progress
+from aecli.data.dataset import ImageDataset
 from aecli.data.files.manifest import shown
 from aecli.data.format import Images
 from aecli.runs.metrics import PerImage, mse, psnr
 from aecli.runs.model import Model, load_model
 from aecli.runs.run import Run
-from aecli.runs.uses.denoise import corruptor_of
+from aecli.runs.uses.denoise import ValidationCorruption
 from aecli.runs.uses.inputs import open_images_for, reopen_images
+from aecli.training.artifacts import TrainedRun
 from aecli.views.mosaic import COLUMNS, FRAME, INK, Sheet, draw_weights, image_pixels
+from aecli.views.plot_table import PLOTS
 
 SUFFIXES = (".png", ".svg", ".pdf")
 FILTERS = 64
@@ -34,7 +36,7 @@ _BLUE, _ORANGE = "#2166ac", "#d6604d"
 
 
 @dataclass(frozen=True)
-class Subject:
+class PlotContext:
     """What is drawn: a run's model on rows of a file; `data` names them in captions.
 
     `rows` are row numbers of the file, None for all of it; `known_errors` the mse of each image where
@@ -43,7 +45,7 @@ class Subject:
 
     run: Run
     model: Model
-    source: ImageSource
+    source: ImageDataset
     data: str
     rows: NDArray[np.int64] | None = None
     known_errors: PerImage | None = None
@@ -103,48 +105,48 @@ def _lowest(values: PerImage, count: int) -> list[int]:
     return [int(i) for i in candidates[np.argsort(values[candidates], kind="stable")][:count]]
 
 
-def subject_of(run: Run, images: Path | None, told: Told = untold) -> Subject:
+def open_context(run: Run, images: Path | None, on_progress: ProgressCallback = no_progress) -> PlotContext:
     """Return what to draw: these images, or by default the run's validation images from its own data file."""
     model = load_model(run)
     if images is not None:
-        return Subject(run, model, open_images_for(run, images, told), images.name)
+        return PlotContext(run, model, open_images_for(run, images, on_progress), images.name)
     source = reopen_images(run, run.environment["data"], "name images with --images FILE")
-    return Subject(run, model, source, f"{source.file.path.name} (validation)", run.split.validation)
+    return PlotContext(run, model, source, f"{source.file.path.name} (validation)", run.split.validation)
 
 
-def reconstructions(subject: Subject, positions: Sequence[int] | None = None) -> Figure:
+def reconstructions(context: PlotContext, positions: Sequence[int] | None = None) -> Figure:
     """Draw originals over reconstructions over error maps, the PSNR under each; the first ten by default."""
-    positions = subject.choose() if positions is None else positions
-    images, restored = subject.show(positions)
-    values, rows = psnr(images, restored), subject.row_numbers(positions)
+    positions = context.choose() if positions is None else positions
+    images, restored = context.show(positions)
+    values, rows = psnr(images, restored), context.row_numbers(positions)
     error_maps = np.abs(images - restored).mean(axis=3)
     brightest = max(float(error_maps.max()), 1e-6)
-    sheet = Sheet(len(images), subject.source.format.image_shape, title_lines=2 if subject.source.names else 1)
+    sheet = Sheet(len(images), context.source.format.image_shape, title_lines=2 if context.source.names else 1)
     for i in range(len(images)):
         sheet.show(i, 0, image_pixels(images[i]))
         sheet.show(i, 1, image_pixels(restored[i]))
         sheet.show(i, 2, {"X": error_maps[i], "cmap": "magma", "vmin": 0, "vmax": brightest})
-        sheet.write(i, _label(subject, rows[i]), "exact" if np.isinf(values[i]) else f"{values[i]:.1f} dB")
+        sheet.write(i, _label(context, rows[i]), "exact" if np.isinf(values[i]) else f"{values[i]:.1f} dB")
         if i % COLUMNS == 0:
             sheet.name_rows(i, ("original", "reconstructed", "error"))
     _caption(
         sheet.figure,
-        subject,
+        context,
         f"Shown: {len(images)}. Under each its PSNR. "
         f"Error maps: |difference| of pixels in [0, 1], black 0, white {brightest:.2g}.",
     )
     return sheet.figure
 
 
-def denoising(subject: Subject, positions: Sequence[int] | None = None) -> Figure:
+def denoising(context: PlotContext, positions: Sequence[int] | None = None) -> Figure:
     """Draw clean images over noisy over restored ones, the PSNR of both under each; the first ten by default."""
-    positions = subject.choose() if positions is None else positions
-    corrupt, rows = corruptor_of(subject.run), subject.row_numbers(positions)
-    images, _ = subject.show(positions)
+    positions = context.choose() if positions is None else positions
+    corrupt, rows = ValidationCorruption.from_run(context.run), context.row_numbers(positions)
+    images, _ = context.show(positions)
     noisy = corrupt(images, rows)
-    restored = subject.model.reconstruct(noisy)
+    restored = context.model.reconstruct(noisy)
     before, after = psnr(images, noisy), psnr(images, restored)
-    sheet = Sheet(len(images), subject.source.format.image_shape)
+    sheet = Sheet(len(images), context.source.format.image_shape)
     for i in range(len(images)):
         for row, drawn in enumerate((images, noisy, restored)):
             sheet.show(i, row, image_pixels(drawn[i]))
@@ -152,7 +154,7 @@ def denoising(subject: Subject, positions: Sequence[int] | None = None) -> Figur
         if i % COLUMNS == 0:
             sheet.name_rows(i, ("clean", "noisy", "restored"))
     text = f"Shown: {len(images)}. Noisy by {corrupt.corruption}. Under each the PSNR of both."
-    _caption(sheet.figure, subject, text)
+    _caption(sheet.figure, context, text)
     return sheet.figure
 
 
@@ -186,9 +188,9 @@ def history(run: Run) -> Figure:
     return figure
 
 
-def errors(subject: Subject) -> Figure:
+def errors(context: PlotContext) -> Figure:
     """Draw the distribution of the per-image mse, with examples at its quantiles."""
-    values = subject.errors
+    values = context.errors
     order = np.argsort(values, kind="stable")
     positions = [int(order[round(q * (len(values) - 1))]) for q in QUANTILES]
     figure = Figure(figsize=(7, 6.2), layout="constrained")
@@ -199,14 +201,14 @@ def errors(subject: Subject) -> Figure:
     axis.axvline(float(values.mean()), color=_ORANGE, label=f"mean {values.mean():.4g}")
     axis.set(xlabel="mse of an image", ylabel="images")
     axis.legend(frameon=False)
-    axis.set_title(_line(subject), fontsize=10, loc="left")
-    images, restored = subject.show(positions)
-    rows = subject.row_numbers(positions)
+    axis.set_title(_line(context), fontsize=10, loc="left")
+    images, restored = context.show(positions)
+    rows = context.row_numbers(positions)
     names = ("best", "25 %", "median", "75 %", "worst")
     axes = bottom.subplots(2, len(QUANTILES), squeeze=False)
     for i, position in enumerate(positions):
         show_image(axes[0][i], images[i])
-        file = subject.source.name(int(rows[i]))
+        file = context.source.name(int(rows[i]))
         line = "" if file is None else f"\n{plain(file, 20)}"
         axes[0][i].set_title(f"{names[i]}, #{rows[i]}{line}", fontsize=8, color=INK)
         show_image(axes[1][i], restored[i])
@@ -223,7 +225,7 @@ def filters(run: Run) -> Figure:
     looks = _weights(run.encoder_file, first=True)
     paints = _weights(run.decoder_file, first=False)
     if looks.shape[0] != size or paints.shape[1] != size:
-        raise RunError(f"{run.path}: its first and last layer are not dense, so their filters are no images")
+        raise NotInRunError(f"{run.path}: its first and last layer are not dense, so their filters are no images")
     figure = Figure(figsize=(9.2, 5.2), layout="constrained")
     figure.suptitle(f"run {plain(run.name)}: weights of each unit, blue negative, white 0, red positive", fontsize=10)
     if shape[2] == 3:
@@ -279,29 +281,23 @@ def _weights(path: Path, *, first: bool) -> NDArray[np.float32]:
     constants = {tensor.name: tensor for tensor in graph.initializer}
     products = [node for node in graph.node if node.op_type in ("MatMul", "Gemm") and node.input[1] in constants]
     if not products:
-        raise RunError(f"{path}: has no dense layer: filters are drawn for dense models")
-    weights = onnx.numpy_helper.to_array(constants[products[0 if first else -1].input[1]])
-    return np.asarray(weights, np.float32)
+        raise NotInRunError(f"{path}: has no dense layer: filters are drawn for dense models")
+    product = products[0 if first else -1]
+    weights = np.asarray(onnx.numpy_helper.to_array(constants[product.input[1]]), np.float32)
+    transposed = any(attribute.name == "transB" and attribute.i for attribute in product.attribute)
+    return weights.T if transposed else weights
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of picture: drawn from the run's folder alone, or from images too."""
-
-    draw: Callable[..., Figure]
-    needs_images: bool
-
-
-KINDS: Mapping[str, Kind] = MappingProxyType(
-    {
-        "reconstructions": Kind(reconstructions, needs_images=True),
-        "denoising": Kind(denoising, needs_images=True),
-        "history": Kind(history, needs_images=False),
-        "errors": Kind(errors, needs_images=True),
-        "filters": Kind(filters, needs_images=False),
-        "health": Kind(health, needs_images=False),
-    }
-)
+def draw_plots(trained: TrainedRun) -> None:
+    """Draw every plot that a trained run has something for, from its validation images; an artifact of its training."""
+    trained.stages.enter("plotting")
+    source, rows = trained.prepared.train, trained.prepared.split.validation
+    data = f"{source.file.path.name} (validation)"
+    context = PlotContext(trained.run, trained.model, source, data, rows, trained.errors)
+    for name, plot in PLOTS.items():
+        with suppress(NotInRunError):
+            figure = plot.draw(context if plot.needs_images else trained.run)
+            save(figure, trained.run.plots_folder / f"{name}.png")
 
 
 def check_suffix(path: Path) -> None:
@@ -342,23 +338,23 @@ def plain(name: str, longest: int = 40) -> str:
     return shown(short).replace("$", r"\$")
 
 
-def _label(subject: Subject, row: int) -> str:
+def _label(context: PlotContext, row: int) -> str:
     """Return what stands over an image: its row and, where it is known, a short name of its file."""
-    file = subject.source.name(int(row))
+    file = context.source.name(int(row))
     return f"#{row}" if file is None else f"#{row}\n{plain(Path(file).stem, 15)}"
 
 
-def _line(subject: Subject) -> str:
-    images = "image" if len(subject) == 1 else "images"
-    return f"run {plain(subject.run.name)} on {plain(subject.data)}, {len(subject):,} {images}"
+def _line(context: PlotContext) -> str:
+    images = "image" if len(context) == 1 else "images"
+    return f"run {plain(context.run.name)} on {plain(context.data)}, {len(context):,} {images}"
 
 
-def _caption(figure: Figure, subject: Subject, text: str) -> None:
+def _caption(figure: Figure, context: PlotContext, text: str) -> None:
     height = figure.get_size_inches()[1]
     figure.text(
         0.01,
         0.2 / height,
-        f"{_line(subject)}\n{text}",
+        f"{_line(context)}\n{text}",
         fontsize=7.5,
         color=INK,
         va="center",

@@ -206,7 +206,7 @@ def test_a_cache_that_cannot_be_made_is_named(monkeypatch):
 def test_processes_that_decode_the_same_all_get_it_whole():
     save_pictures(150)
     code = (
-        "from aecli.sources import open_source; from pathlib import Path\n"
+        "from aecli.data.files.open import open_source; from pathlib import Path\n"
         "f = open_source(Path('p')); print(f.fingerprint(), f.content)"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(4)]
@@ -240,9 +240,9 @@ def test_a_source_lends_its_name(path, name):
 
 @pytest.mark.parametrize("asked", [{"size": (9, 9)}, {"color": "rgb"}])
 def test_an_array_is_not_brought_to_a_size(asked):
-    from aecli.data.files.options import Decoding
+    from aecli.data.files.options import DecodeOptions
 
     np.save("a.npy", IMAGES)
     with pytest.raises(DataError, match="only pictures"):
-        open_source(Path("a.npy"), Decoding(**asked))
-    assert len(open_source(Path("a.npy"), Decoding(size=(6, 5), color="grey"))) == 20
+        open_source(Path("a.npy"), DecodeOptions(**asked))
+    assert len(open_source(Path("a.npy"), DecodeOptions(size=(6, 5), color="grey"))) == 20

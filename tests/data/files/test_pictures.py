@@ -14,7 +14,7 @@ from aecli.data.dataset import open_images
 from aecli.data.files.decode import Survey, choose_target, survey_pictures, write_decoded
 from aecli.data.files.listing import list_folder
 from aecli.data.files.open import open_source
-from aecli.data.files.options import Decoding
+from aecli.data.files.options import DecodeOptions
 from aecli.data.files.pictures import Target, decode, look
 
 RNG = np.random.default_rng(0)
@@ -29,7 +29,7 @@ def halves(width: int, height: int, left=RED, right=BLUE) -> Image.Image:
 
 
 def opened(folder: str = "p", **asked) -> np.ndarray:
-    file = open_source(Path(folder), Decoding(**asked))
+    file = open_source(Path(folder), DecodeOptions(**asked))
     return file.read(0, len(file))
 
 
@@ -140,12 +140,12 @@ def test_a_small_size_that_all_share_is_kept_and_else_it_is_64():
 
 def test_colour_is_kept_where_any_picture_has_some():
     grey = Survey(kinds={"grey": 3, "deep grey": 1}, sizes={(5, 5): 4})
-    assert choose_target(Survey(grey.sizes, _counter(grey=3)), Decoding()).channels == 1
-    assert choose_target(Survey(grey.sizes, _counter(grey=3, rgb=1)), Decoding()).channels == 3
-    assert choose_target(Survey(grey.sizes, _counter(rgb=1)), Decoding(color="grey")).channels == 1
+    assert choose_target(Survey(grey.sizes, _counter(grey=3)), DecodeOptions()).channels == 1
+    assert choose_target(Survey(grey.sizes, _counter(grey=3, rgb=1)), DecodeOptions()).channels == 3
+    assert choose_target(Survey(grey.sizes, _counter(rgb=1)), DecodeOptions(color="grey")).channels == 1
     deep = _counter(**{"deep grey": 2})
-    assert choose_target(Survey(grey.sizes, deep), Decoding()).dtype == "uint16"
-    assert choose_target(Survey(grey.sizes, deep), Decoding(color="rgb")).dtype == "uint8"
+    assert choose_target(Survey(grey.sizes, deep), DecodeOptions()).dtype == "uint16"
+    assert choose_target(Survey(grey.sizes, deep), DecodeOptions(color="rgb")).dtype == "uint8"
 
 
 def _counter(**counts):
@@ -172,8 +172,8 @@ def test_a_folder_is_read_in_a_stable_order_with_what_is_in_it():
     expected = ("a.JPG", "b/10.png", "b/2.png", "c/d/e.gif", "pipe.png")
     assert names == sorted(os.path.realpath(f"p/{name}") for name in expected)
     assert list(listing.names) == sorted(listing.names)
-    assert dict(listing.passed_over)["hidden"] >= 1
-    assert dict(listing.passed_over)[".txt"] == 1
+    assert dict(listing.ignored)["hidden"] >= 1
+    assert dict(listing.ignored)[".txt"] == 1
     found = open_images(Path("p"))
     assert len(found) == 4
     assert "pipe.png (is not a regular file)" in str(found)
@@ -243,7 +243,7 @@ def survey_and_write(names: list[str], strict: bool) -> None:
 
     listing = Listing("p", Path("p"), names)
     survey = survey_pictures(listing, strict=strict)
-    write_decoded(listing, survey, choose_target(survey, Decoding()), Path("out.npy"), print, strict=strict)
+    write_decoded(listing, survey, choose_target(survey, DecodeOptions()), Path("out.npy"), print, strict=strict)
 
 
 @pytest.mark.parametrize("content", [{}, {"a.csv": b""}, {".a.png": b""}])

@@ -17,7 +17,7 @@ from aecli.cli.options import (
 
 if TYPE_CHECKING:
     from aecli.runs.config import Config
-    from aecli.training.check.checking import Checked
+    from aecli.training.check.checking import CheckReport
 
 
 @click.command("check")
@@ -44,9 +44,9 @@ def command(
       ae check images.npy
       ae check images.npy --config prelu --sheet sheet.png
     """
-    from aecli.runs.config_file import load_config
+    from aecli.studies.config import load_run_config
 
-    config = load_config(config_file, overrides).with_training_images(images).config
+    config = load_run_config(config_file, overrides).with_training_images(images).config
     if sheet is not None:
         from aecli.views.contact_sheet import refuse_sheet
 
@@ -68,7 +68,7 @@ def command(
         raise SystemExit(1)
 
 
-def _check(config: "Config", quiet: bool) -> "Checked":
+def _check(config: "Config", quiet: bool) -> "CheckReport":
     from aecli.cli.terminal import training_progress
     from aecli.training.check.checking import check
 
@@ -81,7 +81,7 @@ def _check(config: "Config", quiet: bool) -> "Checked":
         progress.close()
 
 
-def _print(checked: "Checked") -> None:
+def _print(checked: "CheckReport") -> None:
     for survey in checked.surveys:
         click.echo(f"{survey.source}; stored as {survey.source.file.dtype.name} {list(survey.source.file.shape)}")
     for finding in checked.findings:

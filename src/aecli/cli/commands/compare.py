@@ -9,7 +9,8 @@ from aecli.cli.options import FILE, config_option, json_option, overwrite_option
 
 if TYPE_CHECKING:
     from aecli.runs.config_file import NamedConfig
-    from aecli.studies.compare import Compared
+    from aecli.studies.compare import StudyResult
+    from aecli.studies.config import StudyFile
 
 STUDIES = Path("studies")
 
@@ -63,29 +64,29 @@ def command(
     if named.config.data.train is None:
         progress.note("no images given: comparing on the handwritten digits that come with ae")
     try:
-        with Signals(), reading(quiet) as told:
-            compared = compare(named.config, folder, progress, workers, overwrite, told)
+        with Signals(), reading(quiet) as on_progress:
+            result = compare(named.config, folder, progress, workers, overwrite, on_progress)
     except KeyboardInterrupt as stopped:
         kept = f"{folder} keeps what was trained; the same command goes on from there"
         progress.note(f"stopped: {kept if (folder / 'runs').is_dir() else 'nothing was trained yet'}")
         raise SystemExit(exit_code(stopped)) from None
     from aecli.views.report.report import write_study_report
 
-    report = write_study_report(compared.study)
-    _print(compared, table_format, as_json, quiet)
-    note(f"The report is {report}; {compared.study.results_file.name} beside it has every run", quiet)
+    report = write_study_report(result.study)
+    _print(result, table_format, as_json, quiet)
+    note(f"The report is {report}; {result.study.results_file.name} beside it has every run", quiet)
 
 
 def _named_config(
     images: Path | None, config_file: Path | None, overrides: tuple[str, ...], activations: str | None,
     vary: tuple[str, ...], tune: tuple[str, ...], seeds: int | None, test_file: Path | None,
-) -> "NamedConfig":  # fmt: skip
+) -> "NamedConfig[StudyFile]":  # fmt: skip
     from dataclasses import replace
 
-    from aecli.runs.config_file import load_config, varied
-    from aecli.studies.config import parse_values
+    from aecli.runs.config_file import change_config, load_config
+    from aecli.studies.config import StudyFile, parse_values
 
-    named = load_config(config_file, overrides).with_training_images(images)
+    named = load_config(config_file, overrides, StudyFile).with_training_images(images)
     changes: dict[str, Any] = {}
     if activations is not None:
         changes["study.vary"] = parse_values([f"model.activation={activations}"], "--activations")
@@ -97,16 +98,16 @@ def _named_config(
         changes["study.seeds"] = seeds
     if test_file is not None:
         changes["data.test"] = str(test_file)
-    return replace(named, config=varied(named.config, changes, "compare"))
+    return replace(named, config=change_config(named.config, changes, "compare"))
 
 
-def _print(compared: "Compared", table_format: str | None, as_json: bool, quiet: bool) -> None:
+def _print(result: "StudyResult", table_format: str | None, as_json: bool, quiet: bool) -> None:
     from aecli.cli.terminal import note, print_json, print_table
     from aecli.studies.tables import NARROW, as_text, study_table
 
-    summary = compared.summary
+    summary = result.summary
     if as_json:
-        print_json({"study": str(compared.study.path), **summary.to_json()})
+        print_json({"study": str(result.study.path), **summary.to_json()})
         return
     table = study_table(summary)
     if table_format:

@@ -19,8 +19,9 @@ def command() -> None:
 def show(config_file: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print the complete config, every default resolved."""
     from aecli.runs.config_file import load_config, to_yaml
+    from aecli.studies.config import StudyFile
 
-    config = load_config(config_file, overrides).config
+    config = load_config(config_file, overrides, StudyFile).config
     click.echo(config.model_dump_json(indent=2) if as_json else to_yaml(config).rstrip())
 
 
@@ -31,12 +32,13 @@ def init(output: Path | None, overwrite: bool) -> None:
     """Write a commented config to start from."""
     from aecli.core.files import refuse_output, write_text
     from aecli.runs.config_file import starter_yaml
+    from aecli.studies.config import StudyFile
 
     if output is None:
-        click.echo(starter_yaml().rstrip())
+        click.echo(starter_yaml(StudyFile).rstrip())
         return
     refuse_output(output, overwrite)
-    write_text(output, starter_yaml())
+    write_text(output, starter_yaml(StudyFile))
     click.echo(str(output))
 
 
@@ -45,5 +47,6 @@ def schema() -> None:
     """Print the JSON schema of a config, for editors."""
     from aecli.cli.terminal import print_json
     from aecli.runs.config_file import json_schema
+    from aecli.studies.config import StudyFile
 
-    print_json(json_schema())
+    print_json(json_schema(StudyFile))

@@ -28,8 +28,8 @@ def command(images: Path, run_folder: Path | None, output: Path | None, overwrit
     note(f"using the run {run.path}", quiet or run_folder is not None)
     output = output or Path(f"{source_name(images)}_latents.npy")
     refuse_output(output, overwrite, images, suffix=".npy")
-    with reading(quiet) as told:
-        source, model = open_images_for(run, images, told), load_model(run)
+    with reading(quiet) as on_progress:
+        source, model = open_images_for(run, images, on_progress), load_model(run)
     note(str(source), quiet)
     with NpyWriter(output, (len(source), model.latent_dim), "<f4") as writer:
         for latents in source.map(model.encode):

@@ -33,6 +33,7 @@ def command(
     """
     from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_json, print_table, reading
     from aecli.core.files import refuse_output, write_text
+    from aecli.runs.baselines import row_titles
     from aecli.runs.metrics import METRICS, ssim_window
     from aecli.runs.model import load_model
     from aecli.runs.run import find_run
@@ -43,8 +44,8 @@ def command(
     note(f"using the run {run.path}", quiet or run_folder is not None)
     if per_image is not None:
         refuse_output(per_image, overwrite, images)
-    with reading(quiet) as told:
-        source, baselines = open_images_for(run, images, told), run.baselines
+    with reading(quiet) as on_progress:
+        source, baselines = open_images_for(run, images, on_progress), run.baselines
     note(str(source), quiet)
     keep = METRICS if per_image is not None else ()
     evaluation = evaluate(load_model(run).reconstruct, source, baselines, keep=keep)
@@ -55,7 +56,7 @@ def command(
     if as_json:
         print_json({"run": str(run.path), "images": len(source), "ssim_window": window, **summary})
         return
-    names = {"model": run.name, "pca": f"PCA-{len(baselines.components)}", "mean_image": "mean image"}
+    names = row_titles(run.name, len(baselines.components))
     print_table(
         [f"{len(source):,} images", *metric_header()],
         [[label, *metric_cells(summary[row])] for row, label in names.items()],

@@ -9,7 +9,7 @@ import click
 from aecli.cli.options import FILE, output_option, overwrite_option, quiet_option, threads_option
 
 if TYPE_CHECKING:
-    from aecli.data.files.convert import Imported
+    from aecli.data.files.convert import ConvertResult
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click only
@@ -59,23 +59,27 @@ def command(
       ae import mnist.npz --key x_train --limit 1000 --shuffle 0
     """
     from aecli.cli.terminal import note, reading
-    from aecli.data.files.convert import Wanted, import_images
+    from aecli.data.files.convert import ConvertOptions, import_images
     from aecli.data.files.open import source_name
-    from aecli.data.files.options import Decoding
+    from aecli.data.files.options import DecodeOptions
 
     color = {None: "auto", True: "grey", False: "rgb"}[grey]
-    decoding = Decoding(size, fit, color, key)  # type: ignore[arg-type]  # click has checked the words
+    decoding = DecodeOptions(size, fit, color, key)  # type: ignore[arg-type]  # click has checked the words
     output = output or Path(f"{source_name(sources[0])}.npy")
-    with reading(quiet) as told:
+    with reading(quiet) as on_progress:
         imported = import_images(
-            sources, output, Wanted(decoding, limit, shuffle, strict), overwrite=overwrite, told=told
+            sources,
+            output,
+            ConvertOptions(decoding, limit, shuffle, strict),
+            overwrite=overwrite,
+            on_progress=on_progress,
         )
     for line in imported.notes:
         note(line, quiet)
     _report(imported)
 
 
-def _report(imported: "Imported") -> None:
+def _report(imported: "ConvertResult") -> None:
     import numpy as np
 
     count, *shape = imported.manifest.shape

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from aecli.cli.options import FILE, output_option, overwrite_option, quiet_option, run_option
+from aecli.views.plot_table import PLOTS
 
 
 class Indices(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click only
@@ -22,11 +23,15 @@ class Indices(click.ParamType):  # type: ignore[type-arg]  # generic in newer re
         return numbers
 
 
-@click.command("plot")
+_WIDTH = max(map(len, PLOTS)) + 2
+_HELP = "Draw a picture of a run.\n\n\b\n" + "\n".join(f"{name:{_WIDTH}}{plot.about}" for name, plot in PLOTS.items())
+
+
+@click.command("plot", help=_HELP)
 @click.argument(
     "kind",
-    type=click.Choice(["reconstructions", "denoising", "history", "errors", "filters", "health"]),
-    default="reconstructions",
+    type=click.Choice([*PLOTS]),
+    default=next(iter(PLOTS)),
 )
 @run_option
 @click.option("--images", type=FILE, metavar="IMAGES", help="Images to draw.  [default: the run's validation images]")
@@ -41,22 +46,12 @@ def command(
     kind: str, run_folder: Path | None, images: Path | None, index: list[int] | None, worst: int | None,
     best: int | None, count: int | None, output: Path | None, overwrite: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    """Draw a picture of a run.
-
-    \b
-    reconstructions  originals over reconstructions over error maps, with PSNR
-    denoising        clean images over noisy over restored ones, of a run with corruption
-    history          training and validation loss
-    errors           distribution of the error, with examples
-    filters          what the first and the last layer learned
-    health           dead units, saturated outputs and gradients, layer by layer
-    """
     chosen = {"--index": index, "--worst": worst, "--best": best, "--count": count}
     given = [name for name, value in chosen.items() if value is not None]
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)} exclude each other")
-    allowed = {"reconstructions": chosen, "denoising": ("--index", "--count")}.get(kind, ())
-    if given and given[0] not in allowed:
+    plot = PLOTS[kind]
+    if given and given[0].removeprefix("--") not in plot.options:
         raise click.UsageError(f"{given[0]} belongs to the kind reconstructions")
 
     from aecli.cli.terminal import note, reading
@@ -71,13 +66,13 @@ def command(
     if output is not None:
         plots.check_suffix(output)
         refuse_output(output, overwrite, *([images] if images else []))
-    if plots.KINDS[kind].needs_images:
-        with reading(quiet) as told:
-            subject = plots.subject_of(run, images, told)
-        options = {"positions": subject.choose(index, worst, best, count)} if given else {}
-        figure = plots.KINDS[kind].draw(subject, **options)
+    if plot.needs_images:
+        with reading(quiet) as on_progress:
+            context = plots.open_context(run, images, on_progress)
+        options = {"positions": context.choose(index, worst, best, count)} if given else {}
+        figure = plot.draw(context, **options)
     else:
-        figure = plots.KINDS[kind].draw(run)
+        figure = plot.draw(run)
     # A picture of chosen images stands beside the run's own, not in its place.
     chosen_name = f"_{given[0].strip('-')}" if given else ""
     file_name = f"_of_{source_name(images)}" if images is not None else ""

@@ -17,7 +17,7 @@ from aecli.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from aecli.views.plots import Subject
+    from aecli.views.plots import PlotContext
 
 WORST = 5
 
@@ -55,17 +55,17 @@ def command(
     picture = output.with_suffix(".png")
     refuse_output(output, overwrite, images, suffix=".npy")
     refuse_output(picture, overwrite, images)
-    with reading(quiet) as told:
-        source, model, baselines = open_images_for(run, images, told), load_model(run), run.baselines
+    with reading(quiet) as on_progress:
+        source, model, baselines = open_images_for(run, images, on_progress), load_model(run), run.baselines
     note(str(source), quiet)
     with NpyWriter(output, source.file.shape, source.format.dtype) as writer:
         evaluation = evaluate(
             model.reconstruct, source, baselines, with_baselines=False, keep=("mse",), write=writer.write
         )
-    subject = plots.Subject(run, model, source, images.name, known_errors=evaluation.per_image["mse"])
-    plots.save(plots.reconstructions(subject), picture)
+    context = plots.PlotContext(run, model, source, images.name, known_errors=evaluation.per_image["mse"])
+    plots.save(plots.reconstructions(context), picture)
 
-    means, worst = evaluation.summary["model"], _worst(subject)
+    means, worst = evaluation.summary["model"], _worst(context)
     if as_json:
         files = {"run": str(run.path), "output": str(output), "picture": str(picture), "images": len(source)}
         window = ssim_window(*source.format.image_shape[:2])
@@ -77,12 +77,12 @@ def command(
     click.echo(f"reconstructions: {output}\npicture: {picture}")
 
 
-def _worst(subject: "Subject") -> list[dict[str, Any]]:
+def _worst(context: "PlotContext") -> list[dict[str, Any]]:
     from aecli.runs.metrics import per_image
 
-    rows = subject.choose(worst=WORST)
-    values = per_image(*subject.show(rows))
-    files = [subject.source.name(row) for row in rows]
+    rows = context.choose(worst=WORST)
+    values = per_image(*context.show(rows))
+    files = [context.source.name(row) for row in rows]
     return [
         {"image": row, **({"file": file} if file else {}), **{name: _finite(v[i]) for name, v in values.items()}}
         for i, (row, file) in enumerate(zip(rows, files, strict=True))

@@ -76,10 +76,12 @@ def command(
     if resume and config_file is None:
         from aecli.runs.run import run_to_resume
 
-        own = run_to_resume(run_folder)
-        run_folder, named = own.path, replace(load_config(own.config_file, overrides), name=own.config_name)
+        begun = run_to_resume(run_folder)
+        run_folder, named = begun.path, replace(load_config(begun.config_file, overrides), name=begun.config_name)
     else:
-        named = load_config(config_file, overrides)
+        from aecli.studies.config import load_run_config
+
+        named = load_run_config(config_file, overrides)
     named = named.with_training_images(data)
 
     from aecli.runs.run import RUNS, Run
@@ -98,7 +100,7 @@ def command(
 
 
 def _train(
-    named: "NamedConfig",
+    named: "NamedConfig[Config]",
     config_file: Path | None,
     folder: Path,
     overwrite: bool,
@@ -111,7 +113,9 @@ def _train(
     from aecli.core.errors import AeError, ReadError, WriteError
     from aecli.core.signals import Signals, exit_code
     from aecli.runs.run import Run
+    from aecli.training.artifacts import FULL
     from aecli.training.trainer import train
+    from aecli.views.plots import draw_plots
 
     with Signals() as signals, native_stderr_silenced():
         progress = training_progress(quiet)
@@ -125,6 +129,7 @@ def _train(
             return train(
                 named.config,
                 folder,
+                artifacts=(*FULL, draw_plots),
                 name=named.name,
                 overwrite=overwrite,
                 resume=resume,
@@ -164,9 +169,10 @@ def _cure(run: "Run", config: "Config", device: str) -> str | None:
 
 def _report(run: "Run", quiet: bool) -> None:
     from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_table
+    from aecli.runs.baselines import row_titles
 
     metrics = run.metrics
-    names = {"model": run.name, "pca": f"PCA-{metrics['pca_components']}", "mean_image": "mean image"}
+    names = row_titles(run.name, metrics["pca_components"])
     rows = [
         [part, label, *metric_cells(values[row])]
         for part, values in metrics["splits"].items()

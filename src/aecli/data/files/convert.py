@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from aecli.core.errors import AeError, DataError
 from aecli.core.files import refuse_output
 from aecli.core.npy import NpyWriter
-from aecli.core.progress import Told, untold
+from aecli.core.progress import ProgressCallback, no_progress
 from aecli.core.rng import derive
 from aecli.data.files.arrays import ArrayFile
 from aecli.data.files.decode import choose_target, survey_pictures, write_decoded
@@ -23,7 +23,7 @@ from aecli.data.files.labels import Labels, labels_beside
 from aecli.data.files.listing import Listing
 from aecli.data.files.manifest import Manifest, ends, read_manifest
 from aecli.data.files.open import list_pictures, open_source
-from aecli.data.files.options import Decoding
+from aecli.data.files.options import DecodeOptions
 
 OPTIONS = MappingProxyType({"size": "--size and --fit change it", "color": "--grey and --rgb change it"})
 
@@ -33,13 +33,13 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ConvertOptions:
     """What is taken of the sources: in an order drawn by a seed or in their own, so many at most.
 
     With `strict` a picture that cannot be read is an error, otherwise it is left out.
     """
 
-    decoding: Decoding = field(default_factory=Decoding)
+    decoding: DecodeOptions = field(default_factory=DecodeOptions)
     limit: int | None = None
     shuffle: int | None = None
     strict: bool = False
@@ -53,7 +53,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Imported:
+class ConvertResult:
     """What was written; `labels` is None where the sources have none, `notes` what the user should know."""
 
     images: Path
@@ -63,7 +63,7 @@ class Imported:
     notes: tuple[str, ...]
 
 
-Finish = Callable[[Manifest, Labels | None], Imported]
+Finish = Callable[[Manifest, Labels | None], ConvertResult]
 """Writes what belongs beside the images, when they are written and before they appear."""
 
 
@@ -73,8 +73,13 @@ def output_files(output: Path) -> tuple[Path, Path, Path]:
 
 
 def import_images(
-    sources: Sequence[Path], output: Path, wanted: Wanted, *, overwrite: bool = False, told: Told = untold
-) -> Imported:
+    sources: Sequence[Path],
+    output: Path,
+    wanted: ConvertOptions,
+    *,
+    overwrite: bool = False,
+    on_progress: ProgressCallback = no_progress,
+) -> ConvertResult:
     """Write the images of sources into one .npy, beside it <name>.json, and <name>_labels.npy where there are labels.
 
     All sources are pictures, or all are arrays of one shape and dtype. Labels are int64 (N,): the numbers of the
@@ -91,7 +96,7 @@ def import_images(
         array = next(path for path, listing in zip(sources, listings, strict=True) if listing is None)
         raise DataError(f"{array}: is an array, {pictures[0].source} has pictures: import them one after the other")
 
-    def finish(manifest: Manifest, labels: Labels | None) -> Imported:
+    def finish(manifest: Manifest, labels: Labels | None) -> ConvertResult:
         if labels is None and labels_file.exists():
             raise AeError(
                 f"{labels_file}: is of other images, these have no labels: remove it or give another --output"
@@ -111,11 +116,11 @@ def import_images(
                 # Former images must not be found beside the labels of these; these come in a moment.
                 images.unlink(missing_ok=True)
         notes = manifest.notes(images, OPTIONS if wanted.decoding.size is None else None)
-        return Imported(images, manifest_file, labels_file if labels else None, manifest, notes)
+        return ConvertResult(images, manifest_file, labels_file if labels else None, manifest, notes)
 
     if pictures:
-        return _import_pictures(sources, pictures, wanted, images, finish, told)
-    return _import_arrays(sources, wanted, images, finish, told)
+        return _import_pictures(sources, pictures, wanted, images, finish, on_progress)
+    return _import_arrays(sources, wanted, images, finish, on_progress)
 
 
 def _cut_short(output: Path, sources: Sequence[Path]) -> bool:
@@ -126,30 +131,35 @@ def _cut_short(output: Path, sources: Sequence[Path]) -> bool:
 
 
 def _import_pictures(
-    sources: Sequence[Path], listings: Sequence[Listing], wanted: Wanted, output: Path, finish: Finish, told: Told
-) -> Imported:
+    sources: Sequence[Path],
+    listings: Sequence[Listing],
+    wanted: ConvertOptions,
+    output: Path,
+    finish: Finish,
+    on_progress: ProgressCallback,
+) -> ConvertResult:
     listing = listings[0] if len(listings) == 1 else _joined(listings)
     class_of = _class_in_path if len(listings) == 1 else _class_by_source(sources)
     listing = replace(listing, names=[listing.names[i] for i in wanted.choose(len(listing))])
-    survey = survey_pictures(listing, strict=wanted.strict, told=told)
+    survey = survey_pictures(listing, strict=wanted.strict, on_progress=on_progress)
 
-    def with_labels(manifest: Manifest) -> Imported:
+    def with_labels(manifest: Manifest) -> ConvertResult:
         return finish(manifest, _labels_of(manifest.files or (), class_of))
 
     target = choose_target(survey, wanted.decoding)
-    return write_decoded(listing, survey, target, output, with_labels, strict=wanted.strict, told=told)
+    return write_decoded(listing, survey, target, output, with_labels, strict=wanted.strict, on_progress=on_progress)
 
 
 def _joined(listings: Sequence[Listing]) -> Listing:
     """Return the pictures of several sources one after the other, each named as from here."""
-    passed_over: Counter[str] = Counter()
+    ignored: Counter[str] = Counter()
     for listing in listings:
-        passed_over.update(dict(listing.passed_over))
+        ignored.update(dict(listing.ignored))
     return Listing(
         f"{listings[0].source} and {len(listings) - 1:,} more",
         Path(),
         [os.path.normpath(listing.path(name)) for listing in listings for name in listing.names],
-        tuple(passed_over.most_common()),
+        tuple(ignored.most_common()),
         tuple((listing.path(name), reason) for listing in listings for name, reason in listing.unreadable),
     )
 
@@ -179,7 +189,9 @@ def _labels_of(files: Sequence[str], class_of: Callable[[str], str | None]) -> L
     return Labels(np.array([numbers[name] for name in named if name is not None], np.int64), tuple(classes))
 
 
-def _import_arrays(sources: Sequence[Path], wanted: Wanted, output: Path, finish: Finish, told: Told) -> Imported:
+def _import_arrays(
+    sources: Sequence[Path], wanted: ConvertOptions, output: Path, finish: Finish, on_progress: ProgressCallback
+) -> ConvertResult:
     files = [open_source(path, wanted.decoding) for path in sources]
     first = files[0]
     for file in files[1:]:
@@ -199,7 +211,7 @@ def _import_arrays(sources: Sequence[Path], wanted: Wanted, output: Path, finish
             native = piece.astype(dtype, copy=False)
             writer.write(native)
             ends_so_far = [ends_so_far[0] if ends_so_far else native[:1], native[-1:]]
-            told("copying images", done, len(rows))
+            on_progress("copying images", done, len(rows))
         writer.sync()
         manifest = Manifest((), shape, dtype.str, ends(ends_so_far[0], ends_so_far[-1]), names)
         return finish(manifest, labels)

@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from aecli.core.errors import DataError, is_of_the_machine, unreadable
+from aecli.core.errors import DataError, is_io_failure, unreadable
 from aecli.core.machine import ordered_map
 from aecli.core.npy import NpyWriter
-from aecli.core.progress import Told, untold
+from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.files.listing import Listing
-from aecli.data.files.manifest import Manifest, ends, reason_of, shown
-from aecli.data.files.options import Decoding
-from aecli.data.files.pictures import Looked, Target, decode, look
+from aecli.data.files.manifest import Manifest, ends, error_reason, shown
+from aecli.data.files.options import DecodeOptions
+from aecli.data.files.pictures import PictureInfo, Target, decode, look
 
 DEFAULT_SIZE = (64, 64)
 
@@ -54,26 +54,26 @@ class Survey:
         return cls(counted, Counter(kinds), transparent, unreadable)
 
 
-def survey_pictures(listing: Listing, *, strict: bool = False, told: Told = untold) -> Survey:
+def survey_pictures(listing: Listing, *, strict: bool = False, on_progress: ProgressCallback = no_progress) -> Survey:
     """Read the headers of all pictures. Raises DataError where not one can be read, with `strict` at the first."""
     survey, transparent = Survey(), 0
     with _unwarned():
         for part, results in _map(listing.names, lambda name: look(listing.path(name)), BATCH):
             for name, found in zip(part, results, strict=True):
-                if isinstance(found, Looked):
+                if isinstance(found, PictureInfo):
                     survey.sizes[found.size] += 1
                     survey.kinds[found.kind] += 1
                     transparent += found.transparent
                 else:
                     _refuse(listing, name, found, strict)
-                    survey.unreadable[name] = reason_of(found)
-            told("looking at pictures", survey.sizes.total() + len(survey.unreadable), len(listing))
+                    survey.unreadable[name] = error_reason(found)
+            on_progress("looking at pictures", survey.sizes.total() + len(survey.unreadable), len(listing))
     if not survey.sizes:
         _none_left(listing, survey.unreadable)
     return replace(survey, transparent=transparent)
 
 
-def choose_target(survey: Survey, decoding: Decoding) -> Target:
+def choose_target(survey: Survey, decoding: DecodeOptions) -> Target:
     """Return what to decode to: as asked, or where nothing is asked from what the pictures are."""
     size = decoding.size
     if size is None:
@@ -92,7 +92,7 @@ def write_decoded(
     finish: Callable[[Manifest], T],
     *,
     strict: bool = False,
-    told: Told = untold,
+    on_progress: ProgressCallback = no_progress,
 ) -> T:
     """Decode pictures into an .npy file in their order; return what `finish` does.
 
@@ -101,7 +101,7 @@ def write_decoded(
     the file appears under its name: what belongs beside it is there first.
     """
     with _unwarned():
-        return _write(listing, survey, target, output, finish, strict, told)
+        return _write(listing, survey, target, output, finish, strict, on_progress)
 
 
 def _write(
@@ -111,7 +111,7 @@ def _write(
     output: Path,
     finish: Callable[[Manifest], T],
     strict: bool,
-    told: Told,
+    on_progress: ProgressCallback,
 ) -> T:
     unreadable = dict(survey.unreadable)
     wanted = [name for name in listing.names if name not in unreadable] if unreadable else listing.names
@@ -127,8 +127,8 @@ def _write(
                     writer.write(found)
                 else:
                     _refuse(listing, name, found, strict)
-                    unreadable[name] = reason_of(found)
-            told("decoding pictures", len(kept) + len(unreadable), len(listing))
+                    unreadable[name] = error_reason(found)
+            on_progress("decoding pictures", len(kept) + len(unreadable), len(listing))
         if not kept:
             _none_left(listing, unreadable)
         writer.end_after(len(kept))
@@ -153,7 +153,7 @@ def _manifest(
         transparent=survey.transparent,
         deep=0 if target.dtype == "uint16" else survey.kinds["deep grey"],
         skipped=(*listing.unreadable, *unreadable.items()),
-        passed_over=listing.passed_over,
+        ignored=listing.ignored,
     )
 
 
@@ -171,15 +171,15 @@ def _map(names: Sequence[str], function: Callable[[str], Any], batch: int) -> It
 
 
 def _refuse(listing: Listing, name: str, error: Exception, strict: bool) -> None:
-    if is_of_the_machine(error):
+    if is_io_failure(error):
         raise unreadable(shown(listing.path(name)), error) from error
     if strict:
-        raise DataError(f"{shown(listing.path(name))}: {reason_of(error)}: mend or remove it, or leave out --strict")
+        raise DataError(f"{shown(listing.path(name))}: {error_reason(error)}: mend or remove it, or leave out --strict")
 
 
 def _none_left(listing: Listing, unreadable: dict[str, str]) -> None:
     if not unreadable:
-        passed = ", ".join(f"{number:,} {shown(kind)}" for kind, number in listing.passed_over[:5])
+        passed = ", ".join(f"{number:,} {shown(kind)}" for kind, number in listing.ignored[:5])
         found = f"found {passed}" if passed else "it is empty"
         raise DataError(
             f"{listing.source}: holds no pictures ({found}): "

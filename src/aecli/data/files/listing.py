@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aecli.core.errors import DataError, is_of_the_machine
-from aecli.data.files.manifest import reason_of
+from aecli.core.errors import DataError, is_io_failure
+from aecli.data.files.manifest import error_reason
 
 if TYPE_CHECKING:
     pass
@@ -28,7 +28,7 @@ class Listing:
     source: str
     root: Path
     names: Sequence[str]
-    passed_over: tuple[tuple[str, int], ...] = ()
+    ignored: tuple[tuple[str, int], ...] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
@@ -58,7 +58,7 @@ class Listing:
 @dataclass
 class _Found:
     names: list[str] = field(default_factory=list)
-    passed_over: Counter[str] = field(default_factory=Counter)
+    ignored: Counter[str] = field(default_factory=Counter)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     visited: set[tuple[int, int]] = field(default_factory=set)
 
@@ -72,7 +72,7 @@ def list_folder(folder: Path) -> Listing:
     while waiting:
         waiting += _scan(folder, waiting.pop(), found)
     names = sorted(found.names, key=os.fsencode)
-    return Listing(str(folder), folder, names, tuple(found.passed_over.most_common()), tuple(sorted(found.unreadable)))
+    return Listing(str(folder), folder, names, tuple(found.ignored.most_common()), tuple(sorted(found.unreadable)))
 
 
 def _scan(root: Path, inner: str, found: _Found) -> list[str]:
@@ -86,24 +86,24 @@ def _scan(root: Path, inner: str, found: _Found) -> list[str]:
         with os.scandir(path) as scan:
             entries = list(scan)
     except OSError as error:
-        if not inner or is_of_the_machine(error):
+        if not inner or is_io_failure(error):
             raise
-        found.unreadable.append((inner, reason_of(error)))
+        found.unreadable.append((inner, error_reason(error)))
         return []
     names = {entry.name for entry in entries}
     if _STUDY_FILE in names or names >= _RUN_FILES:
-        found.passed_over["folders of runs or studies"] += 1
+        found.ignored["folders of runs or studies"] += 1
         return []
     for entry in entries:
         name = os.path.join(inner, entry.name)
         if entry.name.startswith("."):
-            found.passed_over["hidden"] += 1
+            found.ignored["hidden"] += 1
         elif _is_folder(entry):
             folders.append(name)
         elif (suffix := os.path.splitext(entry.name)[1].lower()) in SUFFIXES:
             found.names.append(name)
         else:
-            found.passed_over[suffix or "without a suffix"] += 1
+            found.ignored[suffix or "without a suffix"] += 1
     return folders
 
 

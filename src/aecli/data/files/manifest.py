@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from aecli.core.errors import escaped, is_of_the_machine, one_line, unreadable
+from aecli.core.errors import escaped, is_io_failure, one_line, unreadable
 from aecli.core.files import write_text
 from aecli.data.files.arrays import ArrayFile
 
@@ -28,7 +28,7 @@ class Manifest:
     hash of the first and the last row: a manifest beside another array is none of it. `sizes` are the number of
     different sizes found, the smallest and the largest (height, width); `transparent` and `deep` count pictures
     with an alpha channel, and of 16 bits that became 8. `skipped` are the files that could not be read, and why;
-    `passed_over` counts what is no picture by suffix. `labels` are names of classes, in the order of their numbers.
+    `ignored` counts what is no picture by suffix. `labels` are names of classes, in the order of their numbers.
     """
 
     source: tuple[str, ...]
@@ -43,7 +43,7 @@ class Manifest:
     transparent: int = 0
     deep: int = 0
     skipped: tuple[tuple[str, str], ...] = ()
-    passed_over: tuple[tuple[str, int], ...] = ()
+    ignored: tuple[tuple[str, int], ...] = ()
     classes: tuple[str, ...] | None = None
     shuffled_by: int | None = None
     key: str | None = None
@@ -73,9 +73,9 @@ class Manifest:
                 "1 file could not be read and is" if one else f"{len(self.skipped):,} files could not be read and are"
             )
             notes.append(f"{where}: {what} left out: {which}{more}")
-        if self.passed_over:
-            total = sum(count for _, count in self.passed_over)
-            kinds = ", ".join(f"{count:,} {shown(kind)}" for kind, count in self.passed_over[:8])
+        if self.ignored:
+            total = sum(count for _, count in self.ignored)
+            kinds = ", ".join(f"{count:,} {shown(kind)}" for kind, count in self.ignored[:8])
             notes.append(
                 f"{where}: passed over {total:,} that {'is no picture' if total == 1 else 'are no pictures'}: {kinds}"
             )
@@ -117,7 +117,7 @@ def read_manifest(path: Path) -> Manifest | None:
         manifest = Manifest(**known)
         return manifest if _sound(manifest) else None
     except OSError as error:
-        if is_of_the_machine(error):
+        if is_io_failure(error):
             raise unreadable(path, error) from error
         return None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -141,7 +141,7 @@ def shown(name: str) -> str:
     return text if len(text) <= 80 else f"{text[:38]}...{text[-38:]}"
 
 
-def reason_of(error: BaseException) -> str:
+def error_reason(error: BaseException) -> str:
     """Return why a file could not be read, in a few words."""
     if isinstance(error, FileNotFoundError):
         return "no such file"

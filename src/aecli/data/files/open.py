@@ -6,16 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from aecli.core.errors import DataError, did_you_mean, is_of_the_disk, unreadable
+from aecli.core.errors import DataError, did_you_mean, is_disk_failure, unreadable
 from aecli.core.files import write_text
-from aecli.core.progress import Told, untold
+from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.files import cache
 from aecli.data.files.archives import open_gzip, open_npz
 from aecli.data.files.arrays import HEAD_BYTES, ArrayFile, is_idx, open_idx, open_npy
 from aecli.data.files.decode import Survey, choose_target, survey_pictures, write_decoded
 from aecli.data.files.listing import Listing, list_folder, read_list
 from aecli.data.files.manifest import Manifest, read_manifest
-from aecli.data.files.options import Decoding
+from aecli.data.files.options import DecodeOptions
 from aecli.data.files.pictures import SUFFIXES
 
 KINDS = "a folder of pictures, a picture, a .txt list of pictures, .npy, .npz or IDX (.gz too)"
@@ -26,7 +26,7 @@ DECODER = 1
 CONFIG_KEYS = MappingProxyType({"size": "data.size and data.fit change it", "color": "data.color changes it"})
 """What to say after the size and the colours that were chosen."""
 
-ARRAYS: Mapping[str, Callable[[Path, Decoding], ArrayFile]] = MappingProxyType(
+ARRAYS: Mapping[str, Callable[[Path, DecodeOptions], ArrayFile]] = MappingProxyType(
     {
         ".npy": lambda path, _: open_npy(path),
         ".npz": lambda path, decoding: open_npz(path, decoding.key),
@@ -39,16 +39,18 @@ PACKED = (".npz", ".gz")
 """Suffixes of arrays that are unpacked into the cache."""
 
 
-def open_source(path: Path, decoding: Decoding | None = None, told: Told = untold) -> ArrayFile:
+def open_source(
+    path: Path, decoding: DecodeOptions | None = None, on_progress: ProgressCallback = no_progress
+) -> ArrayFile:
     """Open images or latents as an array: an array file as it is, pictures decoded into the cache.
 
     `decoding` says what pictures become; an array must be so already. Raises DataError, and ReadError.
     """
-    decoding = decoding or Decoding()
+    decoding = decoding or DecodeOptions()
     try:
         pictures = list_pictures(path)
         if pictures is not None:
-            return _decoded(path, pictures, decoding, told)
+            return _decoded(path, pictures, decoding, on_progress)
         file = open_array(path, decoding)
     except OSError as error:
         raise unreadable(path, error) from error
@@ -87,7 +89,7 @@ def require_source(path: Path) -> None:
     try:
         exists, is_folder, is_file = path.exists(), path.is_dir(), path.is_file()
     except OSError as error:
-        if is_of_the_disk(error):
+        if is_disk_failure(error):
             raise unreadable(path, error) from error
         raise DataError(f"{path}: cannot be read ({error.strerror}): check the path") from error
     if is_folder:
@@ -99,7 +101,7 @@ def require_source(path: Path) -> None:
         raise DataError(f"{path}: is not a regular file: give {KINDS}")
 
 
-def open_array(path: Path, decoding: Decoding) -> ArrayFile:
+def open_array(path: Path, decoding: DecodeOptions) -> ArrayFile:
     """Open a file of an array by its suffix, or as IDX where it begins like one."""
     reader = ARRAYS.get(path.suffix.lower())
     if reader is not None:
@@ -111,10 +113,10 @@ def open_array(path: Path, decoding: Decoding) -> ArrayFile:
     raise DataError(f"{path}: unknown suffix '{path.suffix}': give {KINDS}")
 
 
-def _decoded(path: Path, pictures: Listing, decoding: Decoding, told: Told) -> ArrayFile:
+def _decoded(path: Path, pictures: Listing, decoding: DecodeOptions, on_progress: ProgressCallback) -> ArrayFile:
     # The key is what is decoded to, not what was asked: a run on the pictures of its training finds those again.
     listed = f"{DECODER} {pictures.key()}"
-    survey = _surveyed(path, pictures, listed, told)
+    survey = _surveyed(path, pictures, listed, on_progress)
     target = choose_target(survey, decoding)
     key = hashlib.sha256(f"{listed} {target}".encode()).hexdigest()
 
@@ -122,7 +124,7 @@ def _decoded(path: Path, pictures: Listing, decoding: Decoding, told: Told) -> A
         def finish(manifest: Manifest) -> None:
             manifest.write(folder / "manifest.json")
 
-        write_decoded(pictures, survey, target, folder / "images.npy", finish, told=told)
+        write_decoded(pictures, survey, target, folder / "images.npy", finish, on_progress=on_progress)
 
     entry = cache.cached(key, str(path), len(pictures) * target.bytes, make)
     file, manifest = open_npy(path, entry.path / "images.npy"), read_manifest(entry.path / "manifest.json")
@@ -132,9 +134,9 @@ def _decoded(path: Path, pictures: Listing, decoding: Decoding, told: Told) -> A
     return replace(file, notes=notes, manifest=entry.path / "manifest.json", lease=entry)
 
 
-def _surveyed(path: Path, pictures: Listing, listed: str, told: Told) -> Survey:
+def _surveyed(path: Path, pictures: Listing, listed: str, on_progress: ProgressCallback) -> Survey:
     def make(folder: Path) -> None:
-        write_text(folder / "survey.json", survey_pictures(pictures, told=told).to_json())
+        write_text(folder / "survey.json", survey_pictures(pictures, on_progress=on_progress).to_json())
 
     entry = cache.cached(hashlib.sha256(listed.encode()).hexdigest(), str(path), 0, make)
     try:
@@ -155,7 +157,7 @@ def manifest_of(file: ArrayFile) -> Manifest | None:
     return manifest if manifest is not None and manifest.belongs_to(file) else None
 
 
-def _refuse_decoding(file: ArrayFile, decoding: Decoding) -> None:
+def _refuse_decoding(file: ArrayFile, decoding: DecodeOptions) -> None:
     """Raise DataError where an array is not what pictures would be decoded to."""
     size = file.shape[1:3] if len(file.shape) > 2 else None
     if decoding.size is not None and size is not None and size != decoding.size:

@@ -8,7 +8,7 @@ Color = Literal["auto", "grey", "rgb"]
 
 
 @dataclass(frozen=True)
-class Decoding:
+class DecodeOptions:
     """How pictures become images of one shape.
 
     `size` is (height, width); None keeps their own where all share a small one, and else takes 64 x 64. `fit`

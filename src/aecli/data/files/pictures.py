@@ -46,7 +46,7 @@ Kind = Literal["grey", "deep grey", "rgb"]
 
 
 @dataclass(frozen=True)
-class Looked:
+class PictureInfo:
     """What a picture says of itself: the height and width that it is seen at, and its kind."""
 
     size: tuple[int, int]
@@ -74,13 +74,13 @@ class Target:
         return self.size[0] * self.size[1] * self.channels * np.dtype(self.dtype).itemsize
 
 
-def look(path: str) -> Looked:
+def look(path: str) -> PictureInfo:
     """Read the header of a picture. Raises an exception of any kind where it cannot be read."""
     with _opened(path) as image:
         width, height = image.size
         if _orientation(image) in _SIDEWAYS:
             width, height = height, width
-        return Looked((height, width), _kind(image), image.has_transparency_data)
+        return PictureInfo((height, width), _kind(image), image.has_transparency_data)
 
 
 def decode(path: str, target: Target) -> NDArray[Any]:

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aecli.core.errors import RunError
+from aecli.core.errors import NotInRunError
 from aecli.core.rng import VALIDATION, Draws, draw_key
 from aecli.data.corruption import Corruption
-from aecli.data.dataset import ImageSource, Rows
+from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.format import Images, Stored
 from aecli.runs.config import TrainingConfig
 from aecli.runs.config_file import load_config
-from aecli.runs.metrics import Means, PerImage, mse, per_image
+from aecli.runs.metrics import PerImage, RunningMeans, mse, per_image
 from aecli.runs.run import Run
 
 
 @dataclass(frozen=True)
-class Corruptor:
+class ValidationCorruption:
     """Corrupts images as a training corrupts its validation images: alike in every epoch."""
 
     corruption: Corruption
@@ -28,26 +28,27 @@ class Corruptor:
         key = np.array(draw_key(self.seed, VALIDATION), np.uint32)
         return np.asarray(self.corruption.apply(images, Draws(np, key, rows.astype(np.uint32))))
 
+    @classmethod
+    def from_config(cls, training: TrainingConfig) -> "ValidationCorruption | None":
+        """Return what corrupts the validation images of a training; None where nothing does."""
+        return None if training.corruption is None else cls(training.corruption, training.seed)
 
-def corruptor(training: TrainingConfig) -> Corruptor | None:
-    """Return what corrupts the validation images of a training; None where nothing does."""
-    return None if training.corruption is None else Corruptor(training.corruption, training.seed)
-
-
-def corruptor_of(run: Run) -> Corruptor:
-    """Return what corrupted a run's validation images; RunError where nothing did."""
-    found = corruptor(load_config(run.config_file).config.training)
-    if found is None:
-        raise RunError(
-            f"{run.path}: was trained without training.corruption: train one that denoises, e.g. ae train -c denoising"
-        )
-    return found
+    @classmethod
+    def from_run(cls, run: Run) -> "ValidationCorruption":
+        """Return what corrupted a run's validation images; NotInRunError where nothing did."""
+        corruption = cls.from_config(load_config(run.config_file).config.training)
+        if corruption is None:
+            raise NotInRunError(
+                f"{run.path}: was trained without training.corruption: train one that denoises, "
+                f"e.g. ae train -c denoising"
+            )
+        return corruption
 
 
 def evaluate_denoising(
     reconstruct: Callable[[Images], Images],
-    corrupt: Corruptor,
-    source: ImageSource,
+    corrupt: ValidationCorruption,
+    source: ImageDataset,
     mean_image: Images,
     rows: Rows | None = None,
 ) -> dict[str, dict[str, float | int | None]]:
@@ -59,7 +60,7 @@ def evaluate_denoising(
         values = {"noisy": per_image(images, noisy), "restored": per_image(images, reconstruct(noisy))}
         return values, float(mse(images, np.broadcast_to(mean_image, images.shape)).sum())
 
-    means, error = {"noisy": Means(), "restored": Means()}, 0.0
+    means, error = {"noisy": RunningMeans(), "restored": RunningMeans()}, 0.0
     for measured, mean_image_error in source.map_stored(measure, rows):
         for name, values in measured.items():
             means[name].add(values)

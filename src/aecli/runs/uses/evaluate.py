@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.core.errors import escaped
-from aecli.data.dataset import ImageSource
+from aecli.data.dataset import ImageDataset
 from aecli.data.format import Images, Stored
 from aecli.runs.baselines import Baselines
-from aecli.runs.metrics import METRICS, Means, PerImage, mse, per_image
+from aecli.runs.metrics import PerImage, RunningMeans, mse, per_image
 
 
 @dataclass(frozen=True)
@@ -50,18 +50,18 @@ class _Measured:
 
 def evaluate(
     reconstruct: Callable[[Images], Images],
-    source: ImageSource,
+    source: ImageDataset,
     baselines: Baselines,
     rows: NDArray[np.int64] | None = None,
     *,
-    metrics: Collection[str] = tuple(METRICS),
+    metrics: Collection[str] | None = None,
     with_baselines: bool = True,
     keep: Collection[str] = (),
     write: Callable[[Stored], object] | None = None,
 ) -> Evaluation:
     """Measure `reconstruct` on the images of a source or of some of its rows, and the baselines on the same.
 
-    `metrics` are names of METRICS, for the model's row; the baselines get all of them.
+    `metrics` are names of METRICS, by default all, for the model's row; the baselines get all of them.
     Only the metrics named in `keep` are kept for each image; the rest takes no memory per image.
     `write` receives the reconstructions as they are stored, chunk by chunk in order.
     """
@@ -74,7 +74,7 @@ def evaluate(
         error = float(mse(images, baselines.reconstruct_mean(images)).sum())
         return _Measured(values, error, source.format.from_contract(reconstructions) if write else None)
 
-    means = {"model": Means(metrics), **{name: Means() for name in others}}
+    means = {"model": RunningMeans(metrics), **{name: RunningMeans() for name in others}}
     kept: dict[str, list[PerImage]] = {name: [] for name in keep}
     mean_image_error = 0.0
     for measured in source.map(measure, rows):

@@ -8,8 +8,8 @@ import numpy as np
 
 from aecli.core.errors import DataError, ReadError, RunError, one_line
 from aecli.core.machine import ordered_map
-from aecli.core.progress import Told, untold
-from aecli.data.dataset import ImageSource, chunk_slices, images_of, open_images_like, scan
+from aecli.core.progress import ProgressCallback, no_progress
+from aecli.data.dataset import ImageDataset, chunk_slices, images_of, open_images_like, scan
 from aecli.data.files.arrays import ArrayFile
 from aecli.data.files.open import holds_pictures, open_source
 from aecli.data.format import Images
@@ -18,12 +18,12 @@ from aecli.runs.model import Model
 from aecli.runs.run import Run
 
 
-def open_images_for(run: Run, path: Path, told: Told = untold) -> ImageSource:
+def open_images_for(run: Run, path: Path, on_progress: ProgressCallback = no_progress) -> ImageDataset:
     """Open images for the model of a run; pictures become what those of its training did. Raises DataError."""
-    return open_images_like(path, run.image_format, fit=run.decoding.fit, told=told)
+    return open_images_like(path, run.image_format, fit=run.decoding.fit, on_progress=on_progress)
 
 
-def reopen_images(run: Run, fields: Mapping[str, Any], cure: str, *, name_only: bool = False) -> ImageSource:
+def reopen_images(run: Run, fields: Mapping[str, Any], cure: str, *, name_only: bool = False) -> ImageDataset:
     """Open the images that a run was trained or tested on, `fields` of its environment.json.
 
     Raises RunError with the cure where they are gone, or no longer those of the training; `name_only` keeps the

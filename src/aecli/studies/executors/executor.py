@@ -1,11 +1,25 @@
-"""Who trains the runs of a study: tasks in, events out."""
+"""What trains the runs of a study: tasks in, events out."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
+from aecli.core.errors import OtherImagesError
+from aecli.core.signals import Signals
 from aecli.runs.config import Config
 from aecli.runs.records import EpochRecord
+from aecli.runs.run import Run
+from aecli.training.artifacts import STUDY
+from aecli.training.checkpoints import CheckpointPolicy
+from aecli.training.engines.engine import DEFAULT_ENGINE, EngineSource
+from aecli.training.progress import Progress
+from aecli.training.resume import can_go_on
+from aecli.training.trainer import Trainer
+
+ATTEMPTS = 2
+"""How often a run is tried: the second failure is final."""
 
 
 @dataclass(frozen=True)
@@ -26,3 +40,29 @@ class Event:
     task: Task
     record: EpochRecord | None = None
     reason: str | None = None
+
+
+class Executor(Protocol):
+    """Trains tasks, wherever: each ends with the event "done" or "failed"."""
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
+        """Train every task; yield what happens, as it happens.
+
+        Closing the iterator ends the training; runs that are not at their end keep a checkpoint. Raises AeError when
+        files cannot be written or read, or another process holds the folder of a run.
+        """
+
+
+def study_trainer(engine: EngineSource = DEFAULT_ENGINE) -> Trainer:
+    """Return what trains the runs of a study one after the other: on the CPU, without what a study has no use for."""
+    policy = CheckpointPolicy(after_epochs=False, keep_last=False)
+    return Trainer("cpu", STUDY, checkpoints=policy, mapped=True, engine=engine)
+
+
+def train_task(trainer: Trainer, task: Task, progress: Progress, signals: Signals | None = None) -> None:
+    """Train a run, from its last checkpoint where it has one of the same config and images."""
+    with suppress(OtherImagesError):
+        if can_go_on(Run(task.folder), task.config):
+            trainer.train(task.config, task.folder, task.name, resume=True, progress=progress, signals=signals)
+            return
+    trainer.train(task.config, task.folder, task.name, overwrite=True, progress=progress, signals=signals)

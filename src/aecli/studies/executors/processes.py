@@ -1,4 +1,4 @@
-"""Worker processes that train the runs of a study, each with one TensorFlow and the images mapped, not copied.
+"""Worker processes that train the runs of a study, each with one engine and the images mapped, not copied.
 
 A worker keeps to one group of tasks while it can: what it has compiled serves the whole group. A run that fails, or
 whose worker dies, is tried once more, and its second failure is final; the others go on. A disk that cannot be written
@@ -9,7 +9,6 @@ of what they export and measure.
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections import Counter, deque
@@ -20,38 +19,39 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from aecli.core.errors import AeError, LockedError, OtherImagesError, is_of_memory, is_of_the_disk, one_line
-from aecli.core.signals import Signals, Stopped
+from aecli.core.errors import AeError, LockedError, is_disk_failure, is_memory_failure, one_line
+from aecli.core.signals import Interrupted, Signals
 from aecli.runs.records import EpochRecord
-from aecli.runs.run import Run
-from aecli.studies.executors.executor import Event, Task
-from aecli.training.progress import Progress, Silence
-from aecli.training.resume import can_go_on
+from aecli.studies.executors.executor import ATTEMPTS, Event, Task, study_trainer, train_task
+from aecli.training.engines.engine import DEFAULT_ENGINE
+from aecli.training.progress import NullProgress, Progress
 from aecli.training.trainer import Trainer
 
-ATTEMPTS = 2
 SECONDS_TO_END = 60
 """How long a worker that is to end may take for its checkpoint before it is killed."""
 
 RUNS_PER_WORKER = 200
-"""Runs after which a worker is replaced: TensorFlow keeps some megabytes of every network it has built."""
+"""Runs after which a worker is replaced: an engine keeps some megabytes of every network it has built."""
 
 
-def train_all(tasks: Iterable[Task], workers: int, threads: int) -> Iterator[Event]:
-    """Train every task in worker processes of some threads each; yield what happens, as it happens.
+@dataclass(frozen=True)
+class ProcessExecutor:
+    """Trains tasks in so many worker processes, of some threads each."""
 
-    Closing the iterator ends the workers; the runs in flight keep a checkpoint. Raises AeError when files
-    cannot be written or read, or another process holds the folder of a run.
-    """
-    pool = _Pool(threads)
-    for task in tasks:
-        pool.add(task)
-    try:
-        pool.start(workers)
-        while pool.workers:
-            yield from pool.wait()
-    finally:
-        pool.end()
+    workers: int
+    threads: int
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
+        """Train every task; see `Executor.run`."""
+        pool = _Pool(self.threads)
+        for task in tasks:
+            pool.add(task)
+        try:
+            pool.start(self.workers)
+            while pool.workers:
+                yield from pool.wait()
+        finally:
+            pool.end()
 
 
 @dataclass(eq=False)
@@ -82,16 +82,16 @@ class _Pool:
     def start(self, count: int) -> None:
         """Start workers, no more than there are tasks; each takes its first task when it is ready."""
         for _ in range(min(count, sum(map(len, self.waiting.values())))):
-            self._hire()
+            self._start_worker()
 
     def wait(self) -> Iterator[Event]:
         """Wait until workers report, and give the free ones their next task."""
         ready = wait([item for w in self.workers for item in (w.connection, w.process.sentinel)])
         for worker in list(self.workers):
             if worker.connection in ready:
-                yield from self._hear(worker)
+                yield from self._receive(worker)
             elif worker.process.sentinel in ready:
-                yield from self._bury(worker)
+                yield from self._handle_death(worker)
 
     def end(self) -> None:
         """End all workers, each after a checkpoint of the run that it trains; when interrupted, at once."""
@@ -99,7 +99,7 @@ class _Pool:
         try:
             for worker in self.workers:
                 worker.process.terminate()
-                worker.connection.close()  # nobody listens any more: it must not wait for that
+                worker.connection.close()  # nobody receives any more: it must not wait for that
             for worker in self.workers:
                 worker.process.join(max(0.0, deadline - time.monotonic()))
         finally:
@@ -108,7 +108,7 @@ class _Pool:
                 worker.process.join()
             self.workers.clear()
 
-    def _hire(self) -> None:
+    def _start_worker(self) -> None:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs,), daemon=True)
@@ -117,11 +117,11 @@ class _Pool:
         theirs.close()
         self.workers.append(_Worker(process, ours))
 
-    def _hear(self, worker: _Worker) -> Iterator[Event]:
+    def _receive(self, worker: _Worker) -> Iterator[Event]:
         try:
             kind, value = worker.connection.recv()
         except (EOFError, OSError):
-            yield from self._bury(worker)
+            yield from self._handle_death(worker)
             return
         if kind in ("epoch", "collapsed") and worker.task:
             yield Event(kind, worker.task, *value)
@@ -132,15 +132,15 @@ class _Pool:
             yield Event("done", worker.task) if kind == "done" else self._failed(worker.task, value)
             worker.task = None
         if worker.runs >= RUNS_PER_WORKER:
-            self._dismiss(worker)
-            self._hire()
+            self._stop_worker(worker)
+            self._start_worker()
         elif task := self._next_for(worker):
             worker.task, worker.group, worker.runs = task, task.group, worker.runs + 1
             with suppress(OSError):  # a worker that has just died is met by its sentinel
                 worker.connection.send(task)
             yield Event("started", task)
         else:
-            self._dismiss(worker)
+            self._stop_worker(worker)
 
     def _next_for(self, worker: _Worker) -> Task | None:
         """Take a task of the worker's own group, else of one that nobody works on, else of the fullest."""
@@ -159,8 +159,8 @@ class _Pool:
         self.add(task)
         return Event("retried", task, reason=reason)
 
-    def _bury(self, worker: _Worker) -> Iterator[Event]:
-        """Take leave of a worker that has died, and put another in its place."""
+    def _handle_death(self, worker: _Worker) -> Iterator[Event]:
+        """Give up the task of a worker that has died, and start another in its place."""
         worker.process.join()
         self.workers.remove(worker)
         code = worker.process.exitcode
@@ -172,9 +172,9 @@ class _Pool:
             if self.unstarted >= ATTEMPTS:
                 raise AeError(f"workers: a worker process could not start ({how}): see whether ae train works")
         if any(self.waiting.values()):
-            self._hire()
+            self._start_worker()
 
-    def _dismiss(self, worker: _Worker) -> None:
+    def _stop_worker(self, worker: _Worker) -> None:
         with suppress(OSError):
             worker.connection.send(None)
         worker.process.join()
@@ -182,8 +182,8 @@ class _Pool:
         self.workers.remove(worker)
 
 
-class _Relay(Silence):
-    """Tells the study of every epoch, as long as there is one."""
+class _Relay(NullProgress):
+    """Sends every epoch to the study, as long as there is one."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -195,40 +195,38 @@ class _Relay(Silence):
         self._send("collapsed", record, reason)
 
     def _send(self, kind: str, *values: Any) -> None:
-        with suppress(OSError):  # a study that was killed: `_end_with_parent` sees to its workers
+        with suppress(OSError):  # a study that was killed: `_exit_with_parent` sees to its workers
             self._connection.send((kind, values))
 
 
 def _work(connection: Connection) -> None:
     """Train what comes through the connection until None does, or the study ends its worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the study ends its workers by SIGTERM
-    with suppress(Stopped, EOFError, OSError), Signals() as signals:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+    with suppress(Interrupted, EOFError, OSError), Signals() as signals:
+        threading.Thread(target=_exit_with_parent, daemon=True).start()
         # What native libraries print would tear the study's table; errors travel through the connection.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        trainer = Trainer("cpu", brief=True)
+        trainer = study_trainer()
         connection.send(("ready", None))
         while (task := connection.recv()) is not None:
             outcome = _outcome(trainer, task, _Relay(connection), signals)
-            signals.look()  # one that came while the run failed
+            signals.raise_if_received()  # one that came while the run failed
             connection.send(outcome)
 
 
 def _outcome(trainer: Trainer, task: Task, progress: Progress, signals: Signals) -> tuple[str, str | None]:
     try:
-        _when_free(lambda: train_task(trainer, task, progress, signals))
+        _wait_for_lock(lambda: train_task(trainer, task, progress, signals))
     except Exception as error:
-        if (
-            is_of_memory(error) and "aecli.training.loop" not in sys.modules
-        ):  # without TensorFlow nothing can be trained
+        if is_memory_failure(error) and not DEFAULT_ENGINE.loads():  # without an engine nothing can be trained
             cure = "give fewer --workers, free some, or raise the limit (ulimit -v)"
             return "ended", f"memory: there is not enough for the workers: {cure}"
         reason = one_line(error) if isinstance(error, AeError) else f"{type(error).__name__}: {one_line(error)}"
-        return "ended" if is_of_the_disk(error) or isinstance(error, LockedError) else "failed", reason
+        return "ended" if is_disk_failure(error) or isinstance(error, LockedError) else "failed", reason
     return "done", None
 
 
-def _when_free(train: Callable[[], None]) -> None:
+def _wait_for_lock(train: Callable[[], None]) -> None:
     """Train a run when nobody else does: the workers of a study that was killed take a moment for their checkpoints."""
     deadline = time.monotonic() + SECONDS_TO_END
     while True:
@@ -238,15 +236,6 @@ def _when_free(train: Callable[[], None]) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
-
-
-def train_task(trainer: Trainer, task: Task, progress: Progress, signals: Signals | None = None) -> None:
-    """Train a run, from its last checkpoint where it has one of the same config and images."""
-    with suppress(OtherImagesError):
-        if can_go_on(Run(task.folder), task.config):
-            trainer.train(task.config, task.folder, task.name, resume=True, progress=progress, signals=signals)
-            return
-    trainer.train(task.config, task.folder, task.name, overwrite=True, progress=progress, signals=signals)
 
 
 @contextmanager
@@ -263,7 +252,7 @@ def _inherited(**variables: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

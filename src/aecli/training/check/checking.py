@@ -6,7 +6,7 @@ from itertools import accumulate
 from typing import Any
 
 from aecli.core.errors import ConfigError, DataError, NotFiniteError, ReadError
-from aecli.data.dataset import ImageSource
+from aecli.data.dataset import ImageDataset
 from aecli.data.split import Split
 from aecli.runs.config import Config
 from aecli.training.check.costs import cost_findings
@@ -17,12 +17,12 @@ from aecli.training.check.leaks import leaks, parts_of, twice
 from aecli.training.check.order import order_findings
 from aecli.training.check.survey import Survey, survey
 from aecli.training.check.values import value_findings
-from aecli.training.prepare import Prepared, check_fit, open_data, require_files, split_of
-from aecli.training.progress import Progress, Silence
+from aecli.training.prepare import Prepared, check_output_range, check_paths, open_data, split_of
+from aecli.training.progress import NullProgress, Progress
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckReport:
     """What was found. `surveys` are of the training file and, where there is one, the test file; empty where unread."""
 
     findings: tuple[Finding, ...]
@@ -45,7 +45,7 @@ class Checked:
         return {"sources": [_about(each.source) for each in self.surveys], **counts, "findings": findings}
 
 
-def _about(source: ImageSource) -> dict[str, Any]:
+def _about(source: ImageDataset) -> dict[str, Any]:
     return {
         "file": str(source.file.path),
         "images": len(source),
@@ -59,33 +59,33 @@ def _about(source: ImageSource) -> dict[str, Any]:
     }
 
 
-def check(config: Config, progress: Progress | None = None) -> Checked:
+def check(config: Config, progress: Progress | None = None) -> CheckReport:
     """Look at the images that a config names, and at how the config will do on them.
 
     Everything is read by chunks: twice where the value range is to be decided, else once. Raises AeError where a file
     is missing or is no array; whatever else `ae train` would refuse is an error among the findings.
     """
-    progress = progress or Silence()
-    require_files(config)
+    progress = progress or NullProgress()
+    check_paths(config)
     progress.stage("reading images")
     try:
         train, test = open_data(config)
     except NotFiniteError as error:
         rows = ", ".join(f"#{row}" for row in error.rows)
-        return Checked(
+        return CheckReport(
             (
                 Finding("error", "not_finite", str(error), {"rows": list(error.rows)}),
                 Finding("note", "not_finite_rows", f"the first images with NaN or infinite values: {rows}"),
             )
         )
     except (DataError, ReadError) as error:
-        return Checked((Finding("error", "not_images", str(error)),))
+        return CheckReport((Finding("error", "not_images", str(error)),))
     sources = [train] if test is None else [train, test]
     findings: list[Finding] = []
     split = _split(config, train, test, findings)
     for source in sources:
         try:
-            check_fit(config, source)
+            check_output_range(config, source)
         except ConfigError as error:
             findings.append(Finding("error", "does_not_fit", str(error)))
     surveys = _survey(sources, progress)
@@ -101,12 +101,12 @@ def check(config: Config, progress: Progress | None = None) -> Checked:
     findings += [reachable(config, train), compression(config, train)]
     if split is not None:
         progress.stage("timing")
-        findings += cost_findings(config, Prepared(train, test, split))
+        findings += cost_findings(Prepared(config, train, test, split))
     order = ("error", "warning", "note")
-    return Checked(tuple(sorted(findings, key=lambda finding: order.index(finding.level))), surveys, duplicates)
+    return CheckReport(tuple(sorted(findings, key=lambda finding: order.index(finding.level))), surveys, duplicates)
 
 
-def _split(config: Config, train: ImageSource, test: ImageSource | None, findings: list[Finding]) -> Split | None:
+def _split(config: Config, train: ImageDataset, test: ImageDataset | None, findings: list[Finding]) -> Split | None:
     try:
         return split_of(config, train, test)
     except DataError as error:
@@ -114,7 +114,7 @@ def _split(config: Config, train: ImageSource, test: ImageSource | None, finding
         return None
 
 
-def _survey(sources: list[ImageSource], progress: Progress) -> tuple[Survey, ...]:
+def _survey(sources: list[ImageDataset], progress: Progress) -> tuple[Survey, ...]:
     progress.stage("looking at every image")
     starts = [0, *accumulate(len(source) for source in sources)]
 

@@ -2,16 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterable
-from itertools import pairwise
 from math import ceil, prod
 
 import numpy as np
 
 from aecli.core.machine import cores, ordered_map
-from aecli.data.loader import WINDOW_BYTES, Feed
-from aecli.runs.config import Config
+from aecli.data.loader import WINDOW_BYTES, Loader
 from aecli.training.check.findings import BYTES_A_WEIGHT, Finding, count_of
-from aecli.training.prepare import Prepared, feeds
+from aecli.training.engines.engine import DEFAULT_ENGINE
+from aecli.training.prepare import Prepared
 
 LARGEST_TIMED = 2048
 """Rows and columns of the largest matrices that are timed; larger ones take their time in proportion."""
@@ -22,17 +21,19 @@ MOVED_A_WEIGHT = 28
 SECONDS_TIMED = 0.05
 
 
-def cost_findings(config: Config, prepared: Prepared) -> Iterable[Finding]:
+def cost_findings(prepared: Prepared) -> Iterable[Finding]:
     """Yield how the training will hold its images and weights, and about how long an epoch will take."""
-    train, validation = feeds(config, prepared)
-    weights = config.model.weight_count(prepared.train.format.image_shape)
+    train, validation = prepared.loaders
+    config = prepared.config
+    weights = config.model.parameter_count(prepared.train.format.image_shape)
     images = held_bytes(train) + held_bytes(validation)
     how = "streamed from the file in every epoch through" if train.streamed else "held in memory,"
     yield Finding(
         "note",
         "memory",
         f"training images are {how} {_megabytes(images)}; {count_of(weights, 'weight')} take "
-        f"{_megabytes(BYTES_A_WEIGHT * weights)}; TensorFlow itself about 900 MB",
+        f"{_megabytes(BYTES_A_WEIGHT * weights)}; {DEFAULT_ENGINE.title} itself about "
+        f"{_megabytes(DEFAULT_ENGINE.memory)}",
         {
             "streamed": train.streamed,
             "image_bytes": images,
@@ -40,7 +41,7 @@ def cost_findings(config: Config, prepared: Prepared) -> Iterable[Finding]:
             "weight_bytes": BYTES_A_WEIGHT * weights,
         },
     )
-    seconds = seconds_per_epoch(config, prepared)
+    seconds = seconds_per_epoch(prepared)
     whole = seconds * config.training.epochs
     yield Finding(
         "note",
@@ -52,13 +53,13 @@ def cost_findings(config: Config, prepared: Prepared) -> Iterable[Finding]:
     )
 
 
-def held_bytes(feed: Feed) -> int:
-    """Return the bytes of images in memory at once: all, or a streamed feed's window and the next one."""
-    return 2 * WINDOW_BYTES if feed.streamed else feed.size
+def held_bytes(loader: Loader) -> int:
+    """Return the bytes of images in memory at once: all, or a streamed loader's window and the next one."""
+    return 2 * WINDOW_BYTES if loader.streamed else loader.size
 
 
-def seconds_per_epoch(config: Config, prepared: Prepared) -> float:
-    """Return about how long an epoch takes on this machine's cores: a short timing in NumPy, without TensorFlow.
+def seconds_per_epoch(prepared: Prepared) -> float:
+    """Return about how long an epoch takes on this machine's cores: a short timing in NumPy, without the engine.
 
     The matrix products of a step (forward, and backward twice but for the first layer) are timed at the network's
     own sizes, one on each core, and the bytes that Adam moves at the speed of a copy. Validation is a forward pass.
@@ -66,14 +67,14 @@ def seconds_per_epoch(config: Config, prepared: Prepared) -> float:
     Beside real trainings on 54,000 images on two busy cores this was 1.1 to 1.6 times the median epoch of 784-64-784
     and 1.1 to 1.3 times that of configs/deep.yaml. Random layers cost more than it says, and a GPU less.
     """
+    config, shape = prepared.config, prepared.train.format.image_shape
     batch = min(config.training.batch_size, len(prepared.split.train))
-    widths = config.model.widths(prepared.train.format.image_shape)
     forward, backward = 0.0, 0.0
-    for i, (inputs, units) in enumerate(pairwise(widths)):
-        one = _product_seconds(batch, inputs, units)
-        forward += one
-        backward += one * (2 if i else 1)
-    update = MOVED_A_WEIGHT * config.model.weight_count(prepared.train.format.image_shape) / _bytes_per_second()
+    for i, product in enumerate(config.model.products(shape)):
+        seconds = _product_seconds(batch * product.rows, product.inputs, product.units)
+        forward += seconds
+        backward += seconds * (2 if i else 1)
+    update = MOVED_A_WEIGHT * config.model.parameter_count(shape) / _bytes_per_second()
     steps = len(prepared.split.train) / batch
     validation_steps = len(prepared.split.validation) / batch
     return ceil(steps) * update + steps * (forward + backward) + validation_steps * forward

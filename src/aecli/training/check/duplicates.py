@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from aecli.core.machine import cores
-from aecli.data.dataset import ImageSource, Rows
+from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.format import Images
 from aecli.training.check.survey import Survey, Values, spread_rows
 
@@ -98,7 +98,7 @@ def _near(signature: Values) -> Rows:
     return pairs[order][np.sort(first)]
 
 
-def _correlations(sources: Sequence[ImageSource], pairs: Rows) -> Values:
+def _correlations(sources: Sequence[ImageDataset], pairs: Rows) -> Values:
     """Return the correlation of the pixels of each pair."""
     step = max(1, READ_AT_ONCE // (8 * prod(sources[0].format.image_shape)))
     parts = []
@@ -115,7 +115,7 @@ def _standardised(images: Images) -> Values:
     return np.asarray(np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0))
 
 
-def take(sources: Sequence[ImageSource], indices: Rows) -> Images:
+def take(sources: Sequence[ImageDataset], indices: Rows) -> Images:
     """Return the images of these numbers through all sources."""
     images: Images = np.empty((len(indices), *sources[0].format.image_shape), np.float32)
     start = 0

@@ -6,7 +6,7 @@ from math import prod
 from typing import Any, Literal
 
 from aecli.core.machine import memory_size
-from aecli.data.dataset import ROWS_NAMED, ImageSource, Rows
+from aecli.data.dataset import ROWS_NAMED, ImageDataset, Rows
 from aecli.runs.config import Config
 
 Level = Literal["error", "warning", "note"]
@@ -31,12 +31,12 @@ class Finding:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-def row_name(source: ImageSource, row: int) -> str:
+def row_name(source: ImageDataset, row: int) -> str:
     """Return how an image of a source is named to the user: its row, and its file where that is known."""
     return " ".join(part for part in (f"#{row}", source.name(row)) if part)
 
 
-def name_rows(source: ImageSource, rows: Sequence[int] | Rows, count: int | None = None) -> str:
+def name_rows(source: ImageDataset, rows: Sequence[int] | Rows, count: int | None = None) -> str:
     """Return the first of these rows by name, and how many more there are of `count`, by default all."""
     named = [row_name(source, int(row)) for row in rows[:ROWS_NAMED]]
     more = (len(rows) if count is None else count) - len(named)
@@ -53,7 +53,7 @@ def count_of(count: int, thing: str = "image") -> str:
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
-def before_training(config: Config, source: ImageSource, train_count: int, validation_count: int) -> list[Finding]:
+def before_training(config: Config, source: ImageDataset, train_count: int, validation_count: int) -> list[Finding]:
     """Return the warnings that config, format, counts and extremes give rise to; nothing is read for them."""
     found = (
         _code_length(config, source, train_count),
@@ -64,7 +64,7 @@ def before_training(config: Config, source: ImageSource, train_count: int, valid
     return [finding for findings in found for finding in findings]
 
 
-def _code_length(config: Config, source: ImageSource, train_count: int) -> Iterable[Finding]:
+def _code_length(config: Config, source: ImageDataset, train_count: int) -> Iterable[Finding]:
     size, length = prod(source.format.image_shape), config.model.latent_dim
     if length >= size:
         yield Finding(
@@ -104,7 +104,7 @@ def _counts(config: Config, train_count: int, validation_count: int) -> Iterable
         )
 
 
-def constant_images(source: ImageSource, rows: Sequence[int], count: int | None = None) -> list[Finding]:
+def constant_images(source: ImageDataset, rows: Sequence[int], count: int | None = None) -> list[Finding]:
     """Return what there is to say of images of a single value: these rows, the first of `count`, by default all."""
     count = len(rows) if count is None else count
     if not count or prod(source.format.image_shape) == 1:
@@ -121,7 +121,7 @@ def constant_images(source: ImageSource, rows: Sequence[int], count: int | None 
     ]
 
 
-def guessed_range(config: Config, source: ImageSource) -> bool:
+def guessed_range(config: Config, source: ImageDataset) -> bool:
     """Return whether black and white are merely the smallest and the largest value that there is."""
     extremes = (source.scan.low, source.scan.high)
     known = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
@@ -134,7 +134,7 @@ def guessed_range(config: Config, source: ImageSource) -> bool:
     )
 
 
-def _guessed_range(config: Config, source: ImageSource) -> Iterable[Finding]:
+def _guessed_range(config: Config, source: ImageDataset) -> Iterable[Finding]:
     if guessed_range(config, source):
         low, high = source.format.value_range
         yield Finding(
@@ -146,9 +146,9 @@ def _guessed_range(config: Config, source: ImageSource) -> Iterable[Finding]:
         )
 
 
-def _weights(config: Config, source: ImageSource) -> Iterable[Finding]:
+def _weights(config: Config, source: ImageDataset) -> Iterable[Finding]:
     shape = source.format.image_shape
-    count = config.model.weight_count(shape)
+    count = config.model.parameter_count(shape)
     size, memory = BYTES_A_WEIGHT * count, memory_size()
     if size <= memory // 4:
         return
@@ -158,6 +158,6 @@ def _weights(config: Config, source: ImageSource) -> Iterable[Finding]:
         "weights_too_large",
         f"model: {count / 1e6:,.0f} million weights for images of {' x '.join(map(str, shape))} take "
         f"{size / 1e9:,.1f} GB in training and {will} in the {memory / 1e9:,.0f} GB of this machine: "
-        f"give smaller images, or set a smaller model.hidden or model.latent_dim",
+        f"give smaller images, or set a smaller model",
         {"weights": count, "bytes": size, "memory": memory},
     )

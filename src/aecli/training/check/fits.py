@@ -3,19 +3,19 @@
 from math import isfinite, prod
 
 from aecli.core.errors import AeError
-from aecli.core.schema import Choice
-from aecli.data.dataset import ImageSource
-from aecli.models.activations import ACTIVATIONS
+from aecli.core.schema import Choice, parse_choice
+from aecli.data.dataset import ImageDataset
+from aecli.models.activations import ACTIVATIONS, Activation, find_activation
 from aecli.runs.config import Config
 from aecli.training.check.findings import Finding
-from aecli.training.prepare import check_fit
+from aecli.training.prepare import check_output_range
 
 
-def reachable(config: Config, source: ImageSource) -> Finding:
+def reachable(config: Config, source: ImageDataset) -> Finding:
     """Return which output activations and losses fit these images, by the rule that `ae train` refuses by."""
     scale, offset = source.format.scale_and_offset()
     low, high = source.scan.low * scale + offset, source.scan.high * scale + offset
-    outputs = {row.name: Choice(row.name, tuple(row.parameters.items())) for row in ACTIVATIONS.values()}
+    outputs = {name: parse_choice(name, find_activation) for name in ACTIVATIONS}
     reach = [name for name, output in outputs.items() if _fits(config, source, output, "mse")]
     exact = [name for name in reach if _range(name) == (low, high)]
     bounded = [name for name in reach if name not in exact and all(map(isfinite, _range(name)))]
@@ -40,17 +40,17 @@ def _range(name: str) -> tuple[float, float]:
     return ACTIVATIONS[name].output_range(ACTIVATIONS[name].parameters)
 
 
-def _fits(config: Config, source: ImageSource, output: Choice, loss: str) -> bool:
+def _fits(config: Config, source: ImageDataset, output: Choice[Activation], loss: str) -> bool:
     model = config.model.model_copy(update={"output_activation": output})
     training = config.training.model_copy(update={"loss": loss})
     try:
-        check_fit(config.model_copy(update={"model": model, "training": training}), source)
+        check_output_range(config.model_copy(update={"model": model, "training": training}), source)
     except AeError:
         return False
     return True
 
 
-def compression(config: Config, source: ImageSource) -> Finding:
+def compression(config: Config, source: ImageDataset) -> Finding:
     values, length = prod(source.format.image_shape), config.model.latent_dim
     stored, code = values * source.file.dtype.itemsize, 4 * length
     return Finding(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.data.dataset import ROWS_NAMED, ImageSource, Rows
+from aecli.data.dataset import ROWS_NAMED, ImageDataset, Rows
 from aecli.data.split import Split
 from aecli.training.check.duplicates import Duplicates
 from aecli.training.check.findings import Finding, count_of, row_name
@@ -13,7 +13,7 @@ from aecli.training.check.findings import Finding, count_of, row_name
 PARTS = ("train", "validation", "test")
 
 
-def parts_of(split: Split, train: ImageSource, test: ImageSource | None) -> NDArray[np.int8]:
+def parts_of(split: Split, train: ImageDataset, test: ImageDataset | None) -> NDArray[np.int8]:
     """Return the part of every image, as a place in PARTS, those of the training file first."""
     parts = np.zeros(len(train), np.int8)
     parts[split.validation] = 1
@@ -21,7 +21,7 @@ def parts_of(split: Split, train: ImageSource, test: ImageSource | None) -> NDAr
     return parts if test is None else np.concatenate([parts, np.full(len(test), 2, np.int8)])
 
 
-def leaks(duplicates: Duplicates, parts: NDArray[np.int8], sources: Sequence[ImageSource]) -> Iterable[Finding]:
+def leaks(duplicates: Duplicates, parts: NDArray[np.int8], sources: Sequence[ImageDataset]) -> Iterable[Finding]:
     """Yield a finding for the validation and the test images that training shows the network anyway."""
     trained = np.zeros(duplicates.group.max() + 1, bool)
     trained[duplicates.group[parts == 0]] = True
@@ -46,7 +46,7 @@ def leaks(duplicates: Duplicates, parts: NDArray[np.int8], sources: Sequence[Ima
         )
 
 
-def twice(duplicates: Duplicates, sources: Sequence[ImageSource]) -> Iterable[Finding]:
+def twice(duplicates: Duplicates, sources: Sequence[ImageDataset]) -> Iterable[Finding]:
     copies = duplicates.copies()
     if len(copies):
         yield Finding(
@@ -75,7 +75,7 @@ def twice(duplicates: Duplicates, sources: Sequence[ImageSource]) -> Iterable[Fi
         )
 
 
-def name_of(sources: Sequence[ImageSource], index: int) -> str:
+def name_of(sources: Sequence[ImageDataset], index: int) -> str:
     """Return the name of an image numbered through all sources; of a second source its file too."""
     if index < len(sources[0]):
         return row_name(sources[0], index)
@@ -83,7 +83,7 @@ def name_of(sources: Sequence[ImageSource], index: int) -> str:
     return f"{source.file.path.name} {row_name(source, index - len(sources[0]))}"
 
 
-def _names(sources: Sequence[ImageSource], indices: Sequence[int], count: int) -> str:
+def _names(sources: Sequence[ImageDataset], indices: Sequence[int], count: int) -> str:
     """Return the names of images of one source; its file is named once, where it is the second."""
     first, *others = indices
     start = 0 if first < len(sources[0]) else len(sources[0])
@@ -92,7 +92,7 @@ def _names(sources: Sequence[ImageSource], indices: Sequence[int], count: int) -
     return ", ".join(named) + (f" and {more:,} more" if more else "")
 
 
-def _pairs(sources: Sequence[ImageSource], pairs: Rows) -> str:
+def _pairs(sources: Sequence[ImageDataset], pairs: Rows) -> str:
     shown = [f"{name_of(sources, int(b))} = {name_of(sources, int(a))}" for a, b in pairs[:ROWS_NAMED]]
     more = len(pairs) - len(shown)
     return ", ".join(shown) + (f" and {more:,} more" if more else "")

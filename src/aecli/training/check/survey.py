@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.data.dataset import ImageSource, Rows
+from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.format import Images, Stored
 
 Values = NDArray[np.float32]
@@ -47,7 +47,7 @@ class Survey:
     shares of all values at the ends of the value range, or beyond.
     """
 
-    source: ImageSource
+    source: ImageDataset
     mean: Values
     contrast: Values
     distance: Values
@@ -75,7 +75,7 @@ class _Chunk:
     white: int
 
 
-def survey(source: ImageSource, advance: Callable[[int], object] = lambda _: None) -> Survey:
+def survey(source: ImageDataset, advance: Callable[[int], object] = lambda _: None) -> Survey:
     """Look at every image of a source once; `advance` hears how many have been looked at."""
     mean_image = mean_of(source)
     # Made whole before the first chunk: small pieces kept between large ones would keep the memory of these in use.
@@ -101,7 +101,7 @@ def survey(source: ImageSource, advance: Callable[[int], object] = lambda _: Non
     )
 
 
-def _look(source: ImageSource, mean_image: Images, stored: Stored, _: Rows) -> _Chunk:
+def _look(source: ImageDataset, mean_image: Images, stored: Stored, _: Rows) -> _Chunk:
     images, (low, high) = source.format.to_contract(stored), source.format.value_range
     rows, stored_rows = images.reshape(len(images), -1), stored.reshape(len(stored), -1)
     found = np.empty(len(images), _OF_AN_IMAGE)
@@ -121,12 +121,12 @@ def spread_rows(count: int, wanted: int) -> Rows:
     return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(np.int64))
 
 
-def sample_of(source: ImageSource) -> Images:
+def sample_of(source: ImageDataset) -> Images:
     """Return images spread over the file, at most SAMPLED, and of large ones as many as SAMPLE_BYTES hold."""
     return np.concatenate([*_spread_images(source, at_least=2)])
 
 
-def mean_of(source: ImageSource) -> Images:
+def mean_of(source: ImageDataset) -> Images:
     """Return the mean (H, W, C) of such images; of large ones at least 16."""
     total, count = np.zeros(source.format.image_shape), 0
     for image in _spread_images(source, at_least=16):
@@ -134,7 +134,7 @@ def mean_of(source: ImageSource) -> Images:
     return np.asarray(total / count, np.float32)
 
 
-def _spread_images(source: ImageSource, at_least: int) -> Iterator[Images]:
+def _spread_images(source: ImageDataset, at_least: int) -> Iterator[Images]:
     fitting = max(at_least, SAMPLE_BYTES // (4 * prod(source.format.image_shape)))
     for row in spread_rows(len(source), min(SAMPLED, fitting)):
         # Read one by one: in a map of the file, rows so far apart would bring most of it into memory.

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from aecli.data.dataset import ROWS_NAMED, ImageSource
+from aecli.data.dataset import ROWS_NAMED, ImageDataset
 from aecli.data.format import Images
 from aecli.runs.config import Config
 from aecli.training.check.findings import Finding, constant_images, count_of, guessed_range, name_rows, plain_rows
@@ -133,7 +133,7 @@ def _outliers(survey: Survey) -> Iterable[Finding]:
         yield Finding("note", "farthest", f"{source.file.path.name}: {text}", data)
 
 
-def _other_axes(source: ImageSource) -> Iterable[Finding]:
+def _other_axes(source: ImageDataset) -> Iterable[Finding]:
     """Yield a warning where another order of the axes makes the images much smoother."""
     height, width, channels = source.format.image_shape
     others = {}

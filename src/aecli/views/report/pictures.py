@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.core.errors import RunError
-from aecli.data.dataset import ImageSource, Rows
+from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.files.manifest import shown
 from aecli.data.format import Images
 from aecli.runs.metrics import PerImage, mse
@@ -79,7 +79,7 @@ class Model:
 class Part:
     """The images that a run was tested on: a file, and the rows of it or None for all."""
 
-    source: ImageSource
+    source: ImageDataset
     rows: Rows | None
     name: str
 
@@ -130,7 +130,7 @@ def tested_rows(run: Run, part: str) -> Rows:
     return run.split.test if part == "test" else run.split.validation
 
 
-def gallery(models: Sequence[Model], source: ImageSource, rows: Rows, about: str) -> Gallery:
+def gallery(models: Sequence[Model], source: ImageDataset, rows: Rows, about: str) -> Gallery:
     """Choose images by their mean error over the models, and reconstruct them by every one."""
     judges = [model.reconstruct for model in models if not model.baseline]
 

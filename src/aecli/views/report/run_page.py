@@ -4,21 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from aecli.core.errors import AeError, RunError
+from aecli.runs.baselines import row_titles
+from aecli.runs.metrics import table_metrics
 from aecli.runs.run import Run
 from aecli.views.report.charts.charts import Axes, Curve, panel
 from aecli.views.report.charts.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
 from aecli.views.report.page import Cell, Column, Figure, Page, Section, Table
 from aecli.views.report.pictures import Gallery, gallery_of
 from aecli.views.report.provenance import data_facts, environment_facts
-
-METRICS = {
-    "mse": ("mse", ".6f", "mean squared error, pixels in [0, 1]"),
-    "mae": ("mae", ".5f", "mean absolute error"),
-    "sse_per_image": ("sse/image", ".3f", "sum of squared errors over the pixels of an image"),
-    "psnr": ("psnr dB", ".2f", "10 log10(1 / mse), mean over the images"),
-    "ssim": ("ssim", ".4f", "structural similarity, Wang et al. 2004"),
-    "fvu": ("fvu", ".4f", "mse by that of the mean image: 1 means nothing was learned"),
-}
 
 
 def run_page(run: Run) -> Page:
@@ -94,19 +87,18 @@ def _verdict(run: Run) -> str:
 
 def _table(run: Run) -> Table:
     metrics = run.metrics
-    names = {"model": name_of(run), "pca": f"PCA-{metrics['pca_components']}", "mean_image": "mean image"}
+    names = row_titles(name_of(run), metrics["pca_components"])
     rows: dict[str, list[tuple[Cell, ...]]] = {"model": [], "below": []}
     for part, values in reversed(metrics["splits"].items()):  # what counts most comes first
         for by, name in names.items():
             cells = [Cell(name, key=name), Cell(f"{part}, {values['images']:,}", key=part)]
-            for metric, (_, spec, _) in METRICS.items():
-                value = values[by].get(metric)
-                cells.append(Cell("-" if value is None else format(value, spec), key=value))
+            means = [(metric, values[by].get(metric.name)) for metric in table_metrics()]
+            cells += [Cell(metric.text(mean), key=mean) for metric, mean in means]
             rows["model" if by == "model" else "below"].append(tuple(cells))
     columns = (
         Column("by"),
         Column("images", words=True),
-        *(Column(title, about) for title, _, about in METRICS.values()),
+        *(Column(metric.title, metric.about) for metric in table_metrics()),
     )
     exact = sum(values["model"]["exact_copies"] for values in metrics["splits"].values())
     notes = (f"{exact:,} exact copies are not in the mean of psnr, theirs is infinite.",) if exact else ()

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from aecli.core.errors import AeError
+from aecli.runs.metrics import METRICS
 from aecli.runs.run import Run
-from aecli.studies.results import HIGHER_IS_BETTER, Result
+from aecli.studies.results import Result
 from aecli.studies.stats import Interval, mean_interval
 from aecli.studies.summary import SummaryRow
 from aecli.studies.tables import number
@@ -17,8 +18,6 @@ from aecli.views.report.page import Cell, Column, Facts, Page, Section, Table, c
 from aecli.views.report.pictures import Gallery, gallery_of
 from aecli.views.report.provenance import data_facts, environment_facts
 from aecli.views.report.study_data import TRAINED, StudyData
-
-OTHER_METRICS = ("mse", "psnr", "ssim")
 
 
 def study_page(data: StudyData) -> Page:
@@ -86,7 +85,7 @@ def _warnings(data: StudyData) -> list[str]:
 
 def _table(data: StudyData) -> Table:
     metric = data.summary.metric
-    others = [name for name in OTHER_METRICS if name != metric]
+    others = [row.name for row in METRICS.values() if row.beside and row.name != metric]
     columns = (
         Column("variant"),
         Column("verdict", "best; tied: these seeds do not show it to be worse; worse: they do", words=True),
@@ -97,7 +96,7 @@ def _table(data: StudyData) -> Table:
         Column("p (Holm)", "Wilcoxon's signed-rank test against the best, corrected for all pairs"),
         Column("rank", "mean rank over the seeds, 1 the best"),
         *(
-            Column(name if name != "psnr" else "psnr dB", "mean over the seeds, with its 95 % interval")
+            Column(METRICS[name].title, f"{METRICS[name].about}: mean over the seeds, with its 95 % interval")
             for name in others
         ),
         Column("gap", "validation mse less training mse"),
@@ -118,12 +117,12 @@ def _table(data: StudyData) -> Table:
     return Table(columns, rows, tuple(below), sorted_by=3, notes=tuple(notes))
 
 
-DECIMALS = {"psnr": 2, "ssim": 4, "settled": 1, "seconds": 2}
+_DECIMALS = {"settled": 1, "seconds": 2}
 
 
 def _digits(data: StudyData, metric: str) -> int:
     """Return the decimals of a metric: three digits of the best variant's, the same all down the column."""
-    return DECIMALS.get(metric) or decimals_for(data.rows[0].means[metric] or math.nan)
+    return METRICS[metric].decimals or decimals_for(data.rows[0].means[metric] or math.nan)
 
 
 def _row(data: StudyData, row: SummaryRow, others: list[str], digits: int) -> tuple[Cell, ...]:
@@ -148,13 +147,14 @@ def _row(data: StudyData, row: SummaryRow, others: list[str], digits: int) -> tu
         cells += [measured(against.worse_by, digits), measured(against.best_wins, 2), counted(against.p_holm, 3)]
     cells.append(counted(row.mean_rank, 1))
     results, mse = data.complete(row), _digits(data, "mse")
-    columns = (*others, "gap", "settled", "seconds")
-    return (*cells, *(measured(over_seeds(results, name), DECIMALS.get(name, mse)) for name in columns))
+    shown = [(name, _digits(data, name)) for name in others]
+    shown += [(name, _DECIMALS.get(name, mse)) for name in ("gap", "settled", "seconds")]
+    return (*cells, *(measured(over_seeds(results, name), digits) for name, digits in shown))
 
 
 def over_seeds(results: list[Result], name: str) -> Interval:
     """Return the mean of a column of the results with its interval."""
-    values = [float(value) for result in results if (value := getattr(result, name)) is not None]
+    values = [float(value) for result in results if (value := result.value(name)) is not None]
     found = mean_interval(np.array(values, np.float64))
     # Of few seeds an interval may reach where no value can be.
     return replace(found, low=max(found.low, 0.0)) if name in ("mse", "settled", "seconds") else found
@@ -166,7 +166,7 @@ def _seed_table(data: StudyData) -> Table:
     for row in data.rows:
         by_seed = {result.seed: result for result in data.of(row)}
         rows.append((Cell(row.variant, key=row.variant), *(_seed_cell(data, by_seed.get(seed)) for seed in seeds)))
-    ordered = "higher" if data.summary.metric in HIGHER_IS_BETTER else "lower"
+    ordered = METRICS[data.summary.metric].better
     note = f"{data.summary.metric} on the test images, {ordered} is better."
     return Table((Column("variant"), *(Column(f"seed {seed}") for seed in seeds)), tuple(rows), notes=(note,))
 
@@ -174,7 +174,7 @@ def _seed_table(data: StudyData) -> Table:
 def _seed_cell(data: StudyData, result: Result | None) -> Cell:
     if result is None:
         return Cell("-")
-    value = getattr(result, data.summary.metric)
+    value = result.value(data.summary.metric)
     if value is None:
         return Cell(result.state, style="lost")
     note = "" if result.state == "complete" else result.state
@@ -218,7 +218,7 @@ def _lost_table(data: StudyData) -> Table:
             Cell(result.variant, key=result.variant),
             Cell(str(result.seed), key=float(result.seed)),
             Cell(result.state, key=result.state, style="lost"),
-            Cell(number(result.fvu), key=result.fvu),
+            Cell(number(result.value("fvu")), key=result.value("fvu")),
             Cell(result.reason or ("not trained yet" if result.state == "missing" else ""), style="words"),
         )
         for result in data.lost

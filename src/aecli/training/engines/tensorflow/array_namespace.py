@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from aecli.core.rng import Namespace
-from aecli.models.backend import tf
+from aecli.training.engines.tensorflow.backend import tf
 
 TENSORFLOW: Namespace = SimpleNamespace(
     arange=tf.range,

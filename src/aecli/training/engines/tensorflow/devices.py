@@ -3,7 +3,7 @@
 from typing import Any
 
 from aecli.core.errors import TrainingError
-from aecli.models.backend import tf
+from aecli.training.engines.tensorflow.backend import tf
 
 
 def choose_devices(wanted: str) -> Any:

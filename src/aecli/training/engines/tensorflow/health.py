@@ -1,80 +1,74 @@
 """Measures the health of the activations of a network in training, on a fixed sample of images."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from aecli.data.format import Images
-from aecli.models.backend import keras, tf
-from aecli.models.layers import Autoencoder, Unit
-from aecli.runs.health import SATURATED_WITHIN, LayerHealth
-
-
-@dataclass(frozen=True)
-class Health:
-    """The health of every layer, encoder first, and the error on the sample as a share of its mean image's."""
-
-    layers: list[LayerHealth]
-    fvu: float
+from aecli.models.autoencoder import Autoencoder, WatchedLayer
+from aecli.models.objective import Objective
+from aecli.runs.records import SATURATED_WITHIN, LayerHealth
+from aecli.training.engines.engine import NetworkHealth
+from aecli.training.engines.tensorflow.backend import keras, tf
 
 
 class HealthProbe:
     """Looks into an autoencoder: its layers' outputs and gradients on one sample of images."""
 
-    def __init__(self, autoencoder: Autoencoder, loss: str) -> None:
-        self.units = autoencoder.units
-        self._encoder = _watched(autoencoder.encoder, self.units)
-        self._decoder = _watched(autoencoder.decoder, self.units)
+    def __init__(self, autoencoder: Autoencoder, objective: Objective) -> None:
+        self._layers = autoencoder.layers
+        self._encoder = _watched(autoencoder.encoder, self._layers)
+        self._decoder = _watched(autoencoder.decoder, self._layers)
         self._strategy = tf.distribute.get_strategy()
-        self._loss = keras.losses.get(loss)
-        self._slopes = [(i, unit.activation) for i, unit in enumerate(self.units) if unit.learned_slope]
+        self._objective = objective
+        self._slopes = [(i, layer.slope) for i, layer in enumerate(self._layers) if layer.slope is not None]
         # Not XLA: it would compile for longer than it saves.
         self._look = tf.function(self._look_body)
 
-    def measure(self, epoch: int, sample: Images) -> Health:
+    def measure(self, epoch: int, sample: Images) -> NetworkHealth:
         """Return the health of the network on images (N, H, W, C)."""
         # Every device sees the same: the first one's word is enough.
         parts = self._strategy.run(self._look, args=(tf.constant(sample),))
         firsts = (self._strategy.experimental_local_results(part)[0] for part in parts)
         dead, saturated, gradients, weights, fvu = map(np.asarray, firsts)
-        slopes = {i: float(np.mean(keras.ops.convert_to_numpy(layer.alpha))) for i, layer in self._slopes}
+        slopes = {i: float(np.mean(keras.ops.convert_to_numpy(slope))) for i, slope in self._slopes}
         layers = [
             LayerHealth(
                 epoch,
-                unit.dense.name,
-                unit.choice.name,
-                unit.dense.units,
+                layer.name,
+                layer.choice.name,
+                layer.units,
                 float(dead[i]),
-                float(saturated[i]) if unit.bounded else None,
+                float(saturated[i]) if layer.bounded else None,
                 slopes.get(i),
                 float(gradients[i]),
                 float(weights[i]),
             )
-            for i, unit in enumerate(self.units)
+            for i, layer in enumerate(self._layers)
         ]
-        return Health(layers, float(fvu))
+        return NetworkHealth(layers, float(fvu))
 
     def _look_body(self, images: Any) -> tuple[Any, ...]:
-        kernels = [unit.dense.kernel.value for unit in self.units]
+        kernels = [layer.kernel.value for layer in self._layers]
         with tf.GradientTape() as tape:
             latents, encoded = self._encoder(images, training=False)
             reconstructions, decoded = self._decoder(latents, training=False)
-            loss = tf.reduce_mean(self._loss(images, reconstructions))
-        outputs = [tf.cast(output, tf.float32) for output in [*encoded, *decoded]]
+            outputs = {"latents": latents, "reconstructions": reconstructions}
+            loss = sum(tf.reduce_mean(term) for term in self._objective.per_image(images, outputs))
+        activated = [tf.cast(output, tf.float32) for output in [*encoded, *decoded]]
         gradients = tape.gradient(loss, kernels, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return (
-            tf.stack([_dead(output) for output in outputs]),
-            tf.stack([_saturated(output, unit) for output, unit in zip(outputs, self.units, strict=True)]),
+            tf.stack([_dead(output) for output in activated]),
+            tf.stack([_saturated(output, layer) for output, layer in zip(activated, self._layers, strict=True)]),
             tf.stack([tf.norm(gradient) for gradient in gradients]),
             tf.stack([tf.norm(kernel) for kernel in kernels]),
             _fvu(images, reconstructions),
         )
 
 
-def _watched(model: Any, units: tuple[Unit, ...]) -> Any:
+def _watched(model: Any, layers: tuple[WatchedLayer, ...]) -> Any:
     """Return the model with the outputs of its activations beside its own."""
-    inside = [unit.activation.output for unit in units if unit.activation in model.layers]
+    inside = [layer.activation.output for layer in layers if layer.activation in model.layers]
     return keras.Model(model.inputs[0], [model.outputs[0], inside])
 
 
@@ -88,9 +82,9 @@ def _dead(output: Any) -> Any:
     return tf.reduce_mean(tf.cast(spread == 0, tf.float32))
 
 
-def _saturated(output: Any, unit: Unit) -> Any:
-    if not unit.bounded:
+def _saturated(output: Any, layer: WatchedLayer) -> Any:
+    if not layer.bounded:
         return tf.constant(0.0)
-    low, high = unit.output_range
+    low, high = layer.output_range
     slack = SATURATED_WITHIN * (high - low)
     return tf.reduce_mean(tf.cast((output <= low + slack) | (output >= high - slack), tf.float32))

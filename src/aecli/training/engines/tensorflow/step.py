@@ -18,13 +18,14 @@ from aecli.core.errors import TrainingError
 from aecli.core.rng import VALIDATION, draw_key
 from aecli.data.augmentation import Augmentation
 from aecli.data.format import Stored
-from aecli.data.loader import ALIGNMENT, Block, Feed, kept_as_stored
-from aecli.models.backend import keras, tf
-from aecli.models.layers import Autoencoder
-from aecli.runs.config import OPTIMIZERS, TrainingConfig
+from aecli.data.loader import ALIGNMENT, Loader, Window, kept_as_stored
+from aecli.models.autoencoder import Autoencoder
+from aecli.models.objective import Objective
+from aecli.runs.config import TrainingConfig
 from aecli.training.checkpoints import Cursor, Values
+from aecli.training.engines.tensorflow.backend import keras, tf
 from aecli.training.engines.tensorflow.health import HealthProbe
-from aecli.training.engines.tensorflow.transforms import Inputs
+from aecli.training.engines.tensorflow.transforms import Transforms
 
 SECONDS_PER_CALL = 0.25
 """How long the compiled loop runs before Python can show progress and hear Ctrl-C."""
@@ -43,34 +44,33 @@ class _Pace:
             self.steps = max(1, int(steps * min(SECONDS_PER_CALL / seconds, 64)))
 
 
-class Program:
+class TensorFlowStep:
     """The compiled training step and validation pass of one autoencoder, with its optimizer.
 
-    Compiling takes longer than many trainings. `restart` makes a compiled program train again, from the
+    Compiling takes longer than many trainings. `reset` makes a compiled step train again, from the
     weights of another network of the same shape.
     """
 
     def __init__(
         self,
         autoencoder: Autoencoder,
+        objective: Objective,
         training: TrainingConfig,
-        activity_l1: float,
-        train: Feed,
+        train: Loader,
         augmentation: Augmentation | None = None,
     ) -> None:
-        self.autoencoder, self.activity_l1 = autoencoder, activity_l1
-        self.batch_size, self.format = min(training.batch_size, len(train)), train.source.format
-        self.loss = keras.losses.get(training.loss)
-        self._inputs = Inputs(augmentation, training.corruption)
-        self.optimizer = _optimizer(training, math.ceil(len(train) / self.batch_size))
-        self.optimizer.build(autoencoder.model.trainable_variables)
-        self._untrained = [keras.ops.convert_to_numpy(variable) for variable in self.optimizer.variables]
+        self.autoencoder, self._objective = autoencoder, objective
+        self.batch_size, self._format = min(training.batch_size, len(train)), train.source.format
+        self._transforms = Transforms(augmentation, training.corruption)
+        self._optimizer = _optimizer(training, math.ceil(len(train) / self.batch_size))
+        self._optimizer.build(autoencoder.model.trainable_variables)
+        self._untrained = [keras.ops.convert_to_numpy(variable) for variable in self._optimizer.variables]
         self._strategy = tf.distribute.get_strategy()
         self._replicas = self._strategy.num_replicas_in_sync
         self._share = math.ceil(self.batch_size / self._replicas)
         self._variables = autoencoder.model.trainable_variables
-        self._kept_as_stored = kept_as_stored(np.dtype(self.format.dtype))
-        self._scale, self._offset = self.format.scale_and_offset() if self._kept_as_stored else (1.0, 0.0)
+        self._kept_as_stored = kept_as_stored(np.dtype(self._format.dtype))
+        self._scale, self._offset = self._format.scale_and_offset() if self._kept_as_stored else (1.0, 0.0)
         # Random numbers inside XLA are an order of magnitude slower on a CPU than outside it.
         jit = not _has_random_layers(autoencoder.model)
         # Gradients cannot be summed between devices inside a compiled program.
@@ -81,32 +81,32 @@ class Program:
         self._gradients = self._gradients_body
         if self._replicas > 1:
             self._gradients = tf.function(self._gradients_body, jit_compile=jit)
-        self.look = HealthProbe(autoencoder, training.loss).measure
+        self.probe = HealthProbe(autoencoder, objective).measure
         self._training_pace, self._validation_pace = _Pace(), _Pace()
         self._resident: dict[int, Any] = {}
 
     @property
     def learning_rate(self) -> float:
         """The learning rate of the next step."""
-        return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
+        return float(keras.ops.convert_to_numpy(self._optimizer.learning_rate))
 
-    def restart(self, fresh: Autoencoder) -> None:
+    def reset(self, fresh: Autoencoder) -> None:
         """Go back to the state before training, with the variables of a freshly built network."""
         for variable, source in zip(self.autoencoder.model.variables, fresh.model.variables, strict=True):
             variable.assign(source)
-        for variable, value in zip(self.optimizer.variables, self._untrained, strict=True):
+        for variable, value in zip(self._optimizer.variables, self._untrained, strict=True):
             variable.assign(value)
-        self.release()
+        self.free_images()
 
     def values(self) -> tuple[list[Values], list[Values]]:
         """Return copies of the network's variables, states of its dropout included, and of the optimizer's."""
-        variables = self.autoencoder.model.variables, self.optimizer.variables
+        variables = self.autoencoder.model.variables, self._optimizer.variables
         model, optimizer = ([keras.ops.convert_to_numpy(variable) for variable in each] for each in variables)
         return model, optimizer
 
     def restore(self, model: Sequence[Values], optimizer: Sequence[Values]) -> None:
         """Set the variables to what `values` gave; TrainingError where they are those of another network."""
-        for variables, values in ((self.autoencoder.model.variables, model), (self.optimizer.variables, optimizer)):
+        for variables, values in ((self.autoencoder.model.variables, model), (self._optimizer.variables, optimizer)):
             if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
                 raise TrainingError(
                     "checkpoint: its variables have other shapes than this version makes: train again with --overwrite"
@@ -114,67 +114,73 @@ class Program:
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
 
-    def release(self) -> None:
+    def free_images(self) -> None:
         """Let go of the images held for training."""
         self._resident.clear()
 
-    def compile(self, train: Feed, validation: Feed) -> None:
+    def compile(self, train: Loader, validation: Loader) -> None:
         """Compile both passes: calls of no steps."""
-        nothing, key = tf.constant(0), _key(0, VALIDATION)
-        images, visits = self._tensors(train, train.specimen())
-        self._train_steps(images, visits, key, nothing, nothing, nothing, tf.constant(0.0))
-        images, visits = self._tensors(validation, validation.specimen())
-        self._validate_steps(images, visits, key, nothing, nothing, nothing, tf.constant(0.0))
+        nothing, key, totals = tf.constant(0), _key(0, VALIDATION), self._totals(Cursor())
+        images, visits = self._tensors(train, train.warmup_window())
+        self._train_steps(images, visits, key, nothing, nothing, nothing, totals)
+        images, visits = self._tensors(validation, validation.warmup_window())
+        self._validate_steps(images, visits, key, nothing, nothing, nothing, totals)
 
-    def train(self, feed: Feed, seed: int, start: Cursor) -> Iterator[Cursor]:
+    def _totals(self, cursor: Cursor) -> Any:
+        """Return the sums so far, float32: of the loss, and of its parts where it has several."""
+        count = 1 + len(self._objective.columns)
+        return tf.constant(cursor.totals or (0.0,) * count, tf.float32)
+
+    def train(self, loader: Loader, seed: int, start: Cursor) -> Iterator[Cursor]:
         """Train on the images of an epoch in its order, from the cursor on; yield where it stands after every call."""
-        blocks, key = feed.shuffled(seed, start.epoch, start.block), _key(seed, start.epoch)
-        return self._visit(self._train_steps, self._training_pace, feed, blocks, key, start)
+        windows, key = loader.shuffled(seed, start.epoch, start.window), _key(seed, start.epoch)
+        return self._visit(self._train_steps, self._training_pace, loader, windows, key, start)
 
-    def validate(self, feed: Feed, seed: int) -> Iterator[Cursor]:
-        """Sum up the loss over the images, penalties included; yield the sum so far in a cursor after every call.
+    def validate(self, loader: Loader, seed: int) -> Iterator[Cursor]:
+        """Sum up the losses over the images, penalties included; yield the sums so far in a cursor after every call.
 
         The images are corrupted alike in every epoch.
         """
         key = _key(seed, VALIDATION)
-        return self._visit(self._validate_steps, self._validation_pace, feed, feed.in_order(), key, Cursor())
+        return self._visit(self._validate_steps, self._validation_pace, loader, loader.sequential(), key, Cursor())
 
     def _visit(
-        self, run: Callable[..., Any], pace: _Pace, feed: Feed, blocks: Iterator[Block], key: Any, start: Cursor
+        self, run: Callable[..., Any], pace: _Pace, loader: Loader, windows: Iterator[Window], key: Any, start: Cursor
     ) -> Iterator[Cursor]:
-        step, total = start.step, start.total
-        for number, block in enumerate(blocks, start.block):
-            images, visits = self._tensors(feed, block)
-            steps = math.ceil(len(block.order) / self.batch_size)
+        step, totals = start.step, self._totals(start)
+        for number, window in enumerate(windows, start.window):
+            images, visits = self._tensors(loader, window)
+            steps = math.ceil(len(window.order) / self.batch_size)
             while step < steps:
                 stop = min(step + pace.steps, steps)
                 started = time.perf_counter()
-                span = map(tf.constant, (step, stop, len(block.order)))
-                total = float(run(images, visits, key, *span, tf.constant(total)))
+                span = map(tf.constant, (step, stop, len(window.order)))
+                totals = run(images, visits, key, *span, totals)
+                sums = tuple(map(float, totals))  # waits for the call
                 pace.adapt(stop - step, time.perf_counter() - started)
                 step, place = stop, (number, stop) if stop < steps else (number + 1, 0)
-                yield Cursor(start.epoch, *place, total)
+                yield Cursor(start.epoch, *place, sums)
             step = 0
-            del block, images, visits  # before the next one comes
+            del window, images, visits  # before the next one comes
 
-    def _tensors(self, feed: Feed, block: Block) -> tuple[Any, Any]:
-        """Return a block's images (capacity, H * W * C) and the visits to them, filled up with zeros to full batches.
+    def _tensors(self, loader: Loader, window: Window) -> tuple[Any, Any]:
+        """Return a window's images (capacity, H * W * C) and the visits to them, filled up with zeros to full batches.
 
-        Each visit is the position of an image in the block and its row in the file, int32 (2, visits).
+        Each visit is the position of an image in the window and its row in the file, int32 (2, visits).
         """
-        images = self._resident.get(id(feed))
+        images = self._resident.get(id(loader))
         if images is None:
-            images = self._on_every_device(self._load(block.read()))
-            if not feed.streamed:
-                self._resident[id(feed)] = images
+            images = self._on_every_device(self._load(window.read()))
+            if not loader.streamed:
+                self._resident[id(loader)] = images
         unused = self._replicas * self._share - self.batch_size
-        visits = np.zeros((2, math.ceil(feed.capacity / self.batch_size) * self.batch_size + unused), np.int32)
-        visits[0, : len(block.order)] = block.order
-        visits[1, : len(block.order)] = block.rows.astype(np.uint32).view(np.int32)
+        visits = np.zeros((2, math.ceil(loader.capacity / self.batch_size) * self.batch_size + unused), np.int32)
+        visits[0, : len(window.order)] = window.order
+        visits[1, : len(window.order)] = window.rows.astype(np.uint32).view(np.int32)
         return images, self._on_every_device(visits)
 
     def _load(self, stored: Stored) -> Stored:
-        images = stored if self._kept_as_stored else self.format.to_contract(stored)
+        images = stored if self._kept_as_stored else self._format.to_contract(stored)
         return images.reshape(len(images), -1)
 
     def _on_every_device(self, array: Stored) -> Any:
@@ -189,37 +195,40 @@ class Program:
         return self._strategy.experimental_distribute_values_from_function(copy)
 
     def _steps_of(self, run: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a loop over some steps, which adds their losses to a total."""
+        """Return a loop over some steps, which adds their losses to the totals."""
 
-        def steps(images: Any, visits: Any, key: Any, first: Any, last: Any, count: Any, total: Any) -> Any:
+        def steps(images: Any, visits: Any, key: Any, first: Any, last: Any, count: Any, totals: Any) -> Any:
             step = first
             while step < last:  # not over tf.range: XLA would compile again for other ends
-                total += self._on_replicas(run, images, visits, key, step, count)
+                totals += self._on_replicas(run, images, visits, key, step, count)
                 step += 1
-            return total
+            return totals
 
         return steps
 
     def _on_replicas(self, run: Callable[..., Any], images: Any, visits: Any, key: Any, step: Any, count: Any) -> Any:
-        """Return the sum of the step's loss over its images, those of all devices together."""
+        """Return the sums of the step's losses over its images, those of all devices together."""
         in_step = tf.cast(tf.minimum(count - step * self.batch_size, self.batch_size), tf.float32)
         losses = self._strategy.run(run, args=(images, visits, key, step, count, in_step))
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None) * in_step
 
     def _train_step(self, images: Any, visits: Any, key: Any, step: Any, count: Any, in_step: Any) -> Any:
         images, rows, weights = self._batch(images, visits, step, count)
-        loss, gradients = self._gradients(*self._inputs.training(images, rows, key), weights, in_step)
-        self.optimizer.apply(gradients, self._variables)
-        return loss
+        losses, gradients = self._gradients(*self._transforms.training(images, rows, key), weights, in_step)
+        self._optimizer.apply(gradients, self._variables)
+        return losses
 
     def _validate_step(self, images: Any, visits: Any, key: Any, step: Any, count: Any, in_step: Any) -> Any:
         images, rows, weights = self._batch(images, visits, step, count)
-        return self._mean_loss(self._inputs.validation(images, rows, key), images, weights, in_step, training=False)
+        return self._mean_losses(
+            self._transforms.validation(images, rows, key), images, weights, in_step, training=False
+        )
 
     def _gradients_body(self, seen: Any, images: Any, weights: Any, in_step: Any) -> tuple[Any, Any]:
         with tf.GradientTape() as tape:
-            loss = self._mean_loss(seen, images, weights, in_step, training=True)
-        return loss, tape.gradient(loss, [variable.value for variable in self._variables])
+            losses = self._mean_losses(seen, images, weights, in_step, training=True)
+            loss = losses[0]
+        return losses, tape.gradient(loss, [variable.value for variable in self._variables])
 
     def _batch(self, images: Any, visits: Any, step: Any, count: Any) -> tuple[Any, Any, Any]:
         """Return this device's share of the step's images, their rows in the file, and weights, 0 for fillers."""
@@ -230,17 +239,21 @@ class Program:
         stored = tf.gather(images, positions)
         batch = tf.cast(stored, tf.float32) * np.float32(self._scale) + np.float32(self._offset)
         weights = tf.cast(start + tf.range(self._share) < end, tf.float32)
-        return tf.reshape(batch, (self._share, *self.format.image_shape)), tf.bitcast(rows, tf.uint32), weights
+        return tf.reshape(batch, (self._share, *self._format.image_shape)), tf.bitcast(rows, tf.uint32), weights
 
-    def _mean_loss(self, seen: Any, images: Any, weights: Any, in_step: Any, training: bool) -> Any:
-        """Return this device's part of the mean loss over the step's `in_step` images, given what is seen of them."""
-        latents = self.autoencoder.encoder(seen, training=training)
-        reconstructions = self.autoencoder.decoder(latents, training=training)
-        per_image = tf.reduce_mean(self.loss(images, reconstructions), axis=(1, 2))
-        if self.activity_l1:
-            per_image += self.activity_l1 * tf.reduce_sum(tf.abs(tf.cast(latents, tf.float32)), axis=1)
-        penalties = sum([*self.autoencoder.encoder.losses, *self.autoencoder.decoder.losses])
-        return tf.reduce_sum(per_image * weights) / in_step + penalties / self._replicas
+    def _mean_losses(self, seen: Any, images: Any, weights: Any, in_step: Any, training: bool) -> Any:
+        """Return this device's share of the mean losses over the step's `in_step` images, given what is seen of them.
+
+        The first is what is minimised; where it has several parts, they follow and add up to it.
+        """
+        outputs = self.autoencoder.outputs(seen, training)
+        terms = self._objective.per_image(images, outputs)
+        penalties = self.autoencoder.penalties / self._replicas
+        loss = tf.reduce_sum(sum(terms[1:], terms[0]) * weights) / in_step + penalties
+        if not self._objective.columns:
+            return tf.stack([loss])
+        parts = [tf.reduce_sum(term * weights) / in_step for term in terms]
+        return tf.stack([loss, *parts, *([penalties] if self._objective.penalised else [])])
 
 
 def _tensor_of(array: Stored) -> Any:
@@ -258,8 +271,9 @@ def _optimizer(training: TrainingConfig, steps: int) -> Any:
     rate: Any = training.learning_rate
     if training.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, steps * training.epochs)
-    name = OPTIMIZERS[training.optimizer.name][0]
-    return getattr(keras.optimizers, name)(learning_rate=rate, **training.optimizer.parameters)
+    return getattr(keras.optimizers, training.optimizer.row.keras_class)(
+        learning_rate=rate, **training.optimizer.parameters
+    )
 
 
 def _has_random_layers(model: Any) -> bool:

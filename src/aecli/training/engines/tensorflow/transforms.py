@@ -5,11 +5,11 @@ from typing import Any
 from aecli.core.rng import Draws
 from aecli.data.augmentation import AMOUNTS, Augmentation, draw_amounts
 from aecli.data.corruption import Corruption
-from aecli.models.backend import tf
 from aecli.training.engines.tensorflow.array_namespace import TENSORFLOW, computed_once
+from aecli.training.engines.tensorflow.backend import tf
 
 
-class Inputs:
+class Transforms:
     """Augments and corrupts batches: images (N, H, W, C), their rows in the file (N,), the epoch's key (2,)."""
 
     def __init__(self, augmentation: Augmentation | None, corruption: Corruption | None) -> None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from aecli.runs.health import LayerHealth
+from aecli.runs.records import LayerHealth
 from aecli.studies.tables import number
 from aecli.views.report.charts.charts import Axes, Curve, mean_and_band, panel
 from aecli.views.report.charts.drawing import Drawing

@@ -6,8 +6,9 @@ from itertools import chain
 
 import numpy as np
 
-from aecli.runs.health import LayerHealth
-from aecli.studies.results import HIGHER_IS_BETTER, Result
+from aecli.runs.metrics import METRICS
+from aecli.runs.records import LayerHealth
+from aecli.studies.results import Result
 from aecli.studies.stats import Interval, mean_interval
 from aecli.studies.summary import SummaryRow
 from aecli.studies.tables import interval, number
@@ -61,7 +62,7 @@ def _dot_row(data: StudyData, row: SummaryRow) -> Row:
     metric = data.summary.metric
     values = []
     for result in data.of(row):
-        value = getattr(result, metric)
+        value = result.value(metric)
         if value is not None:
             lost = result.state == "collapsed"
             title = f"{row.variant}, seed {result.seed}: {metric} {value:.6g}" + (", collapsed" if lost else "")
@@ -79,12 +80,12 @@ def differences(data: StudyData) -> Figure | None:
     if len(data.rows) < 2 or data.summary.best is None:
         return None
     metric, best = data.summary.metric, data.rows[0]
-    sign = -1 if metric in HIGHER_IS_BETTER else 1
-    base = {r.seed: getattr(r, metric) for r in data.complete(best)}
+    sign = -1 if METRICS[metric].better == "higher" else 1
+    base = {r.seed: r.value(metric) for r in data.complete(best)}
     # The best one has a row too: the rows then stand beside those of the chart of seeds.
     rows = [Row(best.variant, (Value(0.0, f"{best.variant}: the best mean", "mean best", "diamond"),))]
     for row in data.rows[1:]:
-        pairs = [(r.seed, sign * (getattr(r, metric) - base[r.seed])) for r in data.complete(row) if r.seed in base]
+        pairs = [(r.seed, sign * (r.value(metric) - base[r.seed])) for r in data.complete(row) if r.seed in base]
         values = tuple(Value(d, f"{row.variant}, seed {seed}: worse by {d:.4g}") for seed, d in pairs)
         against = row.against_best
         title = (
@@ -183,7 +184,7 @@ def time_and_quality(data: StudyData) -> Figure | None:
     if not places:
         return None
     drawing = places_chart(places, "seconds of training", f"{metric} on the test images", f"{metric} against seconds")
-    caption = "Means over the seeds with 95 % intervals; the seconds are those of the training alone."
+    caption = "RunningMeans over the seeds with 95 % intervals; the seconds are those of the training alone."
     return Figure("time_and_quality", "Time against quality", caption, (drawing,))
 
 
@@ -221,7 +222,7 @@ def _epochs(values: Sequence[float]) -> tuple[float, ...]:
 
 
 def _known(results: Sequence[Result], name: str) -> list[float]:
-    return [float(value) for result in results if (value := getattr(result, name)) is not None]
+    return [float(value) for result in results if (value := result.value(name)) is not None]
 
 
 def _interval_of(results: Sequence[Result], name: str) -> Interval:

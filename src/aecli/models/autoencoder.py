@@ -1,0 +1,80 @@
+"""A network as an engine trains it: three models over the same weights, and the layers whose health is measured."""
+
+import hashlib
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from aecli.core.schema import Choice
+from aecli.models.activations import Activation
+from aecli.models.objective import Outputs
+
+
+@dataclass(frozen=True)
+class WatchedLayer:
+    """A layer with weights, and the layer of the activation that takes its output; both are layers of Keras.
+
+    `kernel` is the layer's weight whose norm and gradient are measured, `units` the length of its output's last axis.
+    """
+
+    layer: Any
+    activation: Any
+    choice: Choice[Activation]
+
+    @property
+    def name(self) -> str:
+        """The layer's name."""
+        return str(self.layer.name)
+
+    @property
+    def kernel(self) -> Any:
+        """The weights that its inputs are multiplied by."""
+        return self.layer.kernel
+
+    @property
+    def units(self) -> int:
+        """How many units or channels it has."""
+        return int(self.activation.output.shape[-1])
+
+    @property
+    def output_range(self) -> tuple[float, float]:
+        """The infimum and the supremum of the activation's output."""
+        return self.choice.row.output_range(self.choice.parameters)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the output has a bound on both sides, and so can saturate."""
+        return all(map(isfinite, self.output_range))
+
+    @property
+    def slope(self) -> Any:
+        """The learned slopes below zero, None where the activation learns none."""
+        name = self.choice.row.learned_slope
+        return None if name is None else getattr(self.activation, name)
+
+
+@dataclass(frozen=True)
+class Autoencoder:
+    """Three Keras models over the same weights: images -> latents, latents -> images, and both.
+
+    `layers` are those whose health is measured, those of the encoder first.
+    """
+
+    encoder: Any
+    decoder: Any
+    model: Any
+    layers: tuple[WatchedLayer, ...]
+
+    def outputs(self, images: Any, training: bool) -> Outputs:
+        """Return what the network makes of images (N, H, W, C): its latents (N, latent_dim) and reconstructions."""
+        latents = self.encoder(images, training=training)
+        return {"latents": latents, "reconstructions": self.decoder(latents, training=training)}
+
+    def weights_sha256(self) -> str:
+        """Return the SHA-256 of the weights, one after the other, as they lie in memory."""
+        return hashlib.sha256(b"".join(weights.tobytes() for weights in self.model.get_weights())).hexdigest()
+
+    @property
+    def penalties(self) -> Any:
+        """The sum of what the layers' regularizers ask for."""
+        return sum([*self.encoder.losses, *self.decoder.losses])

@@ -1,0 +1,128 @@
+"""What a training needs of an engine: a compiled step to train and validate with, on devices of its own."""
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from aecli.data.augmentation import Augmentation
+from aecli.data.format import Images
+from aecli.data.loader import Loader
+from aecli.models.autoencoder import Autoencoder
+from aecli.models.objective import Objective
+from aecli.runs.config import TrainingConfig
+from aecli.runs.records import LayerHealth
+from aecli.training.checkpoints import Cursor, Values
+
+
+@dataclass(frozen=True)
+class NetworkHealth:
+    """The health of every layer, encoder first, and the error on the sample as a share of its mean image's."""
+
+    layers: Sequence[LayerHealth]
+    fvu: float
+
+
+class CompiledStep(Protocol):
+    """The training step and the validation pass of one autoencoder, compiled, with its optimizer."""
+
+    @property
+    def autoencoder(self) -> Autoencoder:
+        """The network, whose weights the steps change."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images in one step."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step."""
+
+    def compile(self, train: Loader, validation: Loader) -> None:
+        """Compile what `train` and `validate` run, without training."""
+
+    def train(self, loader: Loader, seed: int, start: Cursor) -> Iterator[Cursor]:
+        """Train on an epoch from the cursor on; yield where it stands, several times a second."""
+
+    def validate(self, loader: Loader, seed: int) -> Iterator[Cursor]:
+        """Sum up the losses over all images; yield the sums so far."""
+
+    def probe(self, epoch: int, sample: Images) -> NetworkHealth:
+        """Return the health of the network on images (N, H, W, C)."""
+
+    def values(self) -> tuple[list[Values], list[Values]]:
+        """Return copies of the variables of the network and of the optimizer."""
+
+    def restore(self, model: Sequence[Values], optimizer: Sequence[Values]) -> None:
+        """Set the variables to what `values` gave; TrainingError where they are those of another network."""
+
+    def reset(self, fresh: Autoencoder) -> None:
+        """Go back to the state before training, with the variables of a freshly built network."""
+
+    def free_images(self) -> None:
+        """Let go of the images held for training."""
+
+
+class Engine(Protocol):
+    """A library that computes trainings, behind Keras's layers."""
+
+    @property
+    def out_of_memory(self) -> tuple[type[BaseException], ...]:
+        """What it raises where an array does not fit in memory."""
+
+    def versions(self) -> Mapping[str, str]:
+        """Return the versions of the packages that its results depend on."""
+
+    def variables(self) -> list[str]:
+        """Return the environment variables that change how it computes, as NAME=VALUE."""
+
+    def devices(self, wanted: str) -> AbstractContextManager[object]:
+        """Return what puts a training on devices: "auto", "cpu" or "gpu:N". Raises TrainingError."""
+
+    def device_names(self) -> list[str]:
+        """Return what a training runs on, e.g. ["cpu"]."""
+
+    def compile(
+        self,
+        autoencoder: Autoencoder,
+        objective: Objective,
+        training: TrainingConfig,
+        loader: Loader,
+        augmentation: Augmentation | None,
+    ) -> CompiledStep:
+        """Return the compiled step of a network."""
+
+
+@dataclass(frozen=True)
+class EngineSource:
+    """An engine that is not imported yet, which takes seconds: what imports it, and what is known before.
+
+    `title` is its name as messages say it, `memory` about the bytes that it takes by itself.
+    """
+
+    title: str
+    memory: int
+    load: Callable[[], Engine]
+
+    def loads(self) -> bool:
+        """Whether it can be imported in this process."""
+        try:
+            self.load()
+        except Exception:
+            return False
+        return True
+
+
+def _import(module: str) -> Engine:
+    engine: Engine = importlib.import_module(module).ENGINE
+    return engine
+
+
+ENGINES: dict[str, EngineSource] = {
+    "tensorflow": EngineSource("TensorFlow", 900 * 10**6, partial(_import, "aecli.training.engines.tensorflow.engine")),
+}
+"""The engines by name; each has a folder here."""
+
+DEFAULT_ENGINE = next(iter(ENGINES.values()))

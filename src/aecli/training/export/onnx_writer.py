@@ -1,0 +1,114 @@
+"""From a functional Keras model to an ONNX file, layer by layer.
+
+A layer is known by the name of its class and its attributes: neither Keras nor its engine is imported, so that
+models of every engine can be written.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from aecli.core.errors import TrainingError
+from aecli.models.activations import ACTIVATIONS
+from aecli.training.export.onnx_graph import Graph, value
+
+WriteLayer = Callable[..., str]
+"""Adds the nodes of a layer: takes the graph, the layer and the names of its inputs; returns that of its output."""
+
+
+def write_onnx(model: Any, path: Path, input_name: str, output_name: str, metadata: Mapping[str, object]) -> None:
+    """Write a model of one input and one output, for batches of any size; TrainingError where it has no ONNX."""
+    graph = Graph()
+    graph.rename(_write_layer(graph, model, input_name), output_name)
+    [given], [result] = model.inputs, model.outputs
+    graph.write(path, value(input_name, given.shape), value(output_name, result.shape), metadata)
+
+
+def _write_layer(graph: Graph, layer: Any, *inputs: str) -> str:
+    kind = type(layer).__name__
+    if kind not in LAYERS:
+        raise TrainingError(
+            f"layer '{layer.name}': a {kind} cannot be written as ONNX: "
+            f"add a row to LAYERS of aecli/training/export/onnx_writer.py"
+        )
+    graph.layer = layer.name
+    return LAYERS[kind](graph, layer, *inputs)
+
+
+def _model(graph: Graph, model: Any, *inputs: str) -> str:
+    """All layers of a functional model, each after those that it takes values of."""
+    names = {id(tensor): name for tensor, name in zip(model.inputs, inputs, strict=True)}
+    for _, nodes in sorted(model._nodes_by_depth.items(), reverse=True):
+        for node in nodes:
+            if not node.is_input:
+                [output] = node.output_tensors
+                names[id(output)] = _write_layer(graph, node.operation, *(names[id(x)] for x in node.input_tensors))
+    [output] = model.outputs
+    return names[id(output)]
+
+
+def _dense(graph: Graph, layer: Any, x: str) -> str:
+    """(N, inputs) times the weights (inputs, units), plus the bias (units,) where there is one."""
+    return _activate(graph, graph.add("Gemm", x, *layer.get_weights()), layer.activation.__name__)
+
+
+def _activate(graph: Graph, x: str, name: str, parameters: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """Add an activation of the table, with its defaults for the parameters that are not given."""
+    row = ACTIVATIONS.get(name)
+    if row is None or row.onnx is None:
+        raise TrainingError(
+            f"layer '{graph.layer}': the activation '{name}' cannot be written as ONNX: "
+            f"give it a row with onnx in ACTIVATIONS of aecli/models/activations.py"
+        )
+    return row.onnx(graph, x, **{**row.parameters, **parameters})
+
+
+def _flatten(graph: Graph, layer: Any, x: str) -> str:
+    return graph.add("Flatten", x, axis=1)
+
+
+def _reshape(graph: Graph, layer: Any, x: str) -> str:
+    return graph.add("Reshape", x, np.array([0, *layer.target_shape]))  # 0: the length that the axis has
+
+
+def _same(graph: Graph, layer: Any, x: str) -> str:
+    return x
+
+
+def _activation(graph: Graph, layer: Any, x: str) -> str:
+    return _activate(graph, x, layer.activation.__name__)
+
+
+def _elementwise(graph: Graph, layer: Any, x: str) -> str:
+    return _activate(graph, x, layer.function, layer.parameters)
+
+
+def _leaky_relu(graph: Graph, layer: Any, x: str) -> str:
+    return _activate(graph, x, "leaky_relu", {"negative_slope": float(layer.negative_slope)})
+
+
+def _elu(graph: Graph, layer: Any, x: str) -> str:
+    return _activate(graph, x, "elu", {"alpha": float(layer.alpha)})
+
+
+def _prelu(graph: Graph, layer: Any, x: str) -> str:
+    """A slope for each unit."""
+    return graph.add("PRelu", x, *layer.get_weights())
+
+
+LAYERS: dict[str, WriteLayer] = {
+    "Activation": _activation,
+    "Dense": _dense,
+    "Dropout": _same,
+    "ELU": _elu,
+    "Elementwise": _elementwise,
+    "Flatten": _flatten,
+    "Functional": _model,
+    "LeakyReLU": _leaky_relu,
+    "PReLU": _prelu,
+    "Reshape": _reshape,
+}
+"""Name of a layer's class -> how it is written. A new layer is a row here."""

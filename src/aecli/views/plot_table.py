@@ -1,0 +1,53 @@
+"""The pictures of a run by name: `ae plot`, its help and the plots of every training follow these rows.
+
+What draws is named and imported when it is used: the help of a command must not load Matplotlib.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CHOOSING = ("index", "worst", "best", "count")
+"""The options that choose which images are drawn."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A picture of a run.
+
+    `function` is "module:name": it takes the run, or, where it `needs_images`, a `plots.PlotContext` and the positions
+    of the images where `options` choose them, and raises NotInRunError for a run that has nothing of the kind.
+    """
+
+    name: str
+    about: str
+    function: str
+    needs_images: bool = False
+    options: tuple[str, ...] = ()
+
+    @property
+    def draw(self) -> "Callable[..., Figure]":
+        """The function that draws it."""
+        module, _, name = self.function.partition(":")
+        function: Callable[..., Figure] = getattr(importlib.import_module(module), name)
+        return function
+
+
+_HERE = "aecli.views.plots"
+
+_ROWS = (
+    Plot("reconstructions", "originals over reconstructions over error maps, with PSNR",
+         f"{_HERE}:reconstructions", needs_images=True, options=CHOOSING),
+    Plot("denoising", "clean images over noisy over restored ones, of a run with corruption",
+         f"{_HERE}:denoising", needs_images=True, options=("index", "count")),
+    Plot("history", "training and validation loss", f"{_HERE}:history"),
+    Plot("errors", "distribution of the error, with examples", f"{_HERE}:errors", needs_images=True),
+    Plot("filters", "what the first and the last layer learned", f"{_HERE}:filters"),
+    Plot("health", "dead units, saturated outputs and gradients, layer by layer", f"{_HERE}:health"),
+)  # fmt: skip
+
+PLOTS: dict[str, Plot] = {row.name: row for row in _ROWS}
