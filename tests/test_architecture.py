@@ -41,6 +41,7 @@ FLOORS = [
     ("report",),
     ("api",),
     ("cli",),
+    ("__main__",),
 ]
 
 
