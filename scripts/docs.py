@@ -191,9 +191,8 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
 """Page -> what is generated in it, by the name in its comments."""
 
 
-def generated(page: str) -> str:
-    """Return a page of docs/ as it should be."""
-    text = (DOCS / page).read_text(encoding="utf-8")
+def generated(page: str, text: str) -> str:
+    """Return the text of a page of docs/ with its generated parts as they should be."""
     for name, make in PAGES[page].items():
         begin, end = f"<!-- generated: {name} -->\n", f"\n<!-- end of {name} -->"
         before, found, rest = text.partition(begin)
@@ -208,7 +207,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; end with 1 where a page would change")
     check = parser.parse_args().check
-    changed = {page: text for page in PAGES if (text := generated(page)) != (DOCS / page).read_text(encoding="utf-8")}
+    written = {page: (DOCS / page).read_text(encoding="utf-8") for page in PAGES}
+    changed = {page: new for page, old in written.items() if (new := generated(page, old)) != old}
     for page, text in changed.items():
         print(f"docs/{page}: {'would change: python scripts/docs.py writes it' if check else 'written'}")
         if not check:
