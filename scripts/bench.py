@@ -200,7 +200,7 @@ def _summary(measured: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """Return the README's table."""
+    """Return the table of docs/performance.md."""
     lines = [
         "| network | trained by | s / epoch | ae's share of it | whole process, s | peak MB |",
         "| --- | --- | --- | --- | --- | --- |",
