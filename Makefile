@@ -1,7 +1,7 @@
 # make demo   a trained autoencoder and its pictures, from nothing
 # make test   every test
 # make check  lint and types
-# make bench  the figures of the README
+# make bench  the figures of docs/performance.md and docs/results.md
 # make soak   trainings, studies, imports and reconstructions killed at random instants and given again
 # make fuzz   damaged inputs at random, for MINUTES=3
 # make audit  known holes in the dependencies, where their database can be reached
@@ -61,5 +61,6 @@ clean:
 	@touch $@
 
 .venv/installed-dev: .venv/python pyproject.toml
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'  # it knows --group
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . --group dev
 	@touch $@ .venv/installed

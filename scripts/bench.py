@@ -5,7 +5,7 @@
 Every contestant trains the same two networks (784-64-784 and 784-1000-500-250-30 mirrored; ReLU, sigmoid
 output, MSE, Adam 1e-3, batches of 256) on the same 54,000 MNIST images, each in a process of its own, taking
 turns, twice. Seconds per epoch is the median over all epochs but each process's first, which compiles. PyTorch
-and scikit-learn come with `pip install -e '.[bench]'`; the ones missing are named and left out. MNIST is read from
+and scikit-learn come with `pip install --group bench`; the ones missing are named and left out. MNIST is read from
 ../shared/data; where it is missing, generated images of that shape take its place.
 
 The GEMM bound is the time of the matrix products alone, at the best rate this machine shows for a large product;
@@ -200,7 +200,7 @@ def _summary(measured: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """Return the README's table."""
+    """Return the table of docs/performance.md."""
     lines = [
         "| network | trained by | s / epoch | ae's share of it | whole process, s | peak MB |",
         "| --- | --- | --- | --- | --- | --- |",

@@ -131,7 +131,7 @@ def picture(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def markdown(cost: list[dict[str, Any]], large: dict[str, Any]) -> str:
-    """Return the README's tables."""
+    """Return the tables of docs/performance.md."""
     lines = ["| images, streamed | s / epoch | off the line | peak MB |", "| --- | --- | --- | --- |"]
     for row in cost:
         cells = f"{row['seconds_per_epoch']:.2f} | {row['off_the_line']:+.0%} | {row['peak_mb']:.0f}"

@@ -3,7 +3,7 @@
     python scripts/figures.py [--quick | --photos]
 
 Needs MNIST and Fashion-MNIST in ../shared/data; about five minutes on two cores, --quick skips the
-two longest. Prints the Markdown table of the README. --photos instead trains on the photos there, draws
+two longest. Prints the Markdown table of docs/results.md. --photos instead trains on the photos there, draws
 the pictures of docs/your-own-images.md and prints their credits.
 """
 

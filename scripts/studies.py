@@ -5,7 +5,7 @@
 Two data sets, two networks, eleven activations, eleven paired seeds, matched initialisation, 20 epochs on 20,000
 images, tested on the data sets' own 10,000 test images; and one study of how much the initial weights matter. They
 go into --keep (default: ./studies, where a second call continues them); what is not weights is copied to
-docs/studies/. Needs the arrays in ../shared/data.
+docs/studies/, reports too, of which git keeps the one of mnist-784-256-64. Needs the arrays in ../shared/data.
 """
 
 import argparse

@@ -8,8 +8,12 @@ import tomllib
 import zipfile
 
 import pytest
+import yaml
 
+from aecli import __version__
 from tests.conftest import ROOT
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +39,7 @@ def test_the_wheel_carries_every_module(wheel):
 
 
 def test_every_imported_package_is_declared():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {re.split(r"[<>=]", requirement)[0] for requirement in project["dependencies"]}
+    declared = {re.split(r"[<>=]", requirement)[0] for requirement in PYPROJECT["project"]["dependencies"]}
     names = {"PIL": "pillow", "yaml": "pyyaml", "pydantic_core": "pydantic"}
     imported = set()
     for path in (ROOT / "src").rglob("*.py"):
@@ -47,3 +50,48 @@ def test_every_imported_package_is_declared():
                 imported.add(node.module.split(".")[0])
     third_party = imported - set(sys.stdlib_module_names) - {"aecli"}
     assert {names.get(name, name) for name in third_party} <= declared
+
+
+def group(name):
+    included = (group(entry["include-group"]) for entry in entries(name) if isinstance(entry, dict))
+    return {entry for entry in entries(name) if isinstance(entry, str)}.union(*included)
+
+
+def entries(name):
+    return PYPROJECT["dependency-groups"][name]
+
+
+def test_tools_for_work_on_ae_are_groups_and_no_extras():
+    assert set(PYPROJECT["project"]["optional-dependencies"]) & set(PYPROJECT["dependency-groups"]) == set()
+    assert group("dev") == group("test") | group("lint")
+
+
+@pytest.mark.parametrize("name", ["test", "lint", "dev", "bench"])
+def test_a_group_names_a_requirement_once(name):
+    requirements = sorted(re.split(r"[<>=]", requirement)[0] for requirement in group(name))
+    assert requirements == sorted(set(requirements))
+
+
+def test_the_makefile_installs_the_group_with_a_pip_that_knows_groups():
+    recipe = (ROOT / "Makefile").read_text().partition(".venv/installed-dev: .venv/python")[2]
+    assert "--upgrade 'pip>=25.1'" in recipe.partition("--group dev")[0]
+
+
+def test_python_m_aecli_is_ae():
+    command = [sys.executable, "-m", "aecli"]
+    version = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True).stdout
+    assert version == f"ae, version {__version__}\n"
+    usage = subprocess.run([*command, "train", "--no-such"], capture_output=True, text=True, check=False)
+    assert usage.returncode == 2
+    assert usage.stderr.startswith("Usage: ae train")
+
+
+def test_the_citation_is_of_this_version_by_these_authors():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["type"] == "software"
+    assert citation["version"] == PYPROJECT["project"]["version"] == __version__
+    assert citation["authors"] == PYPROJECT["project"]["authors"]
+    assert citation["authors"][0]["name"] in (ROOT / "LICENSE").read_text()
+    assert citation["license"] == "MIT"
+    assert citation["repository-code"] == PYPROJECT["project"]["urls"]["Repository"]
