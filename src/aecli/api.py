@@ -22,12 +22,11 @@ from aecli.runs.run import RUNS, Run, find_run
 from aecli.studies.compare import NullStudyProgress, StudyResult
 from aecli.studies.compare import compare as compare_config
 from aecli.studies.config import StudyFile
+from aecli.studies.study import STUDIES
 from aecli.training.artifacts import FULL
 from aecli.training.trainer import train as train_config
 from aecli.views.plots import draw_plots
 from aecli.views.report.report import write_study_report
-
-STUDIES = Path("studies")
 
 ImagesOrFile = NDArray[Any] | str | Path
 """Images as an array, (N, H, W), (N, H, W, C) or (N, D) in any units, or the path of what `ae train` takes."""

@@ -26,7 +26,7 @@ def source():
 def loader(request, source, monkeypatch):
     # Windows of 350 images in chunks of 4: as many chunks to a window as in real use.
     monkeypatch.setattr(loader_module, "WINDOW_BYTES", 2 * 350)
-    monkeypatch.setattr(loader_module, "CHUNK", 4)
+    monkeypatch.setattr(loader_module, "_CHUNK", 4)
     return Loader(source, np.arange(0, COUNT, 2), BATCH, 10**6 if request.param == "in memory" else 100)
 
 
@@ -76,7 +76,7 @@ def test_streamed_training_ends_where_training_in_memory_does(dtype, digits, mon
     """Other orders, the same data: the losses agree to 2 %, and streaming repeats itself bit for bit."""
     # Windows of 640 images in chunks of 4: as many chunks to a window as in real use.
     monkeypatch.setattr(loader_module, "WINDOW_BYTES", 64 * 640 * (1 if dtype == "uint8" else 4))
-    monkeypatch.setattr(loader_module, "CHUNK", 4)
+    monkeypatch.setattr(loader_module, "_CHUNK", 4)
     np.save("images.npy", np.tile(digits, (3, 1, 1)).astype(dtype))
     keys = ("data.train=images.npy", "training.epochs=12", "model.latent_dim=16")
     losses = []

@@ -36,7 +36,7 @@ def test_components_are_orthonormal(images):
 
 
 def test_randomised_pca_of_large_images_comes_within_a_percent(images, monkeypatch):
-    monkeypatch.setattr(baselines, "EXACT_LIMIT", 32)
+    monkeypatch.setattr(baselines, "_EXACT_LIMIT", 32)
     fitted = fit_baselines(batches(images), 10)
     error = mse(images, fitted.reconstruct_pca(images)).mean()
     assert sklearn_mse(images, 10) * 0.9999 <= error <= sklearn_mse(images, 10) * 1.01

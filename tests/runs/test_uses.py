@@ -107,7 +107,7 @@ def test_the_evaluation_is_one_value_per_image_and_its_csv_too(trained, digits):
 @pytest.fixture
 def many_chunks(monkeypatch):
     """Chunks of 50 digits, so that there are many of them."""
-    monkeypatch.setattr(data, "CHUNK_BYTES", 50 * 8 * 8 * 4)
+    monkeypatch.setattr(data, "_CHUNK_BYTES", 50 * 8 * 8 * 4)
 
 
 def evaluate_and_write(run):
@@ -133,7 +133,7 @@ def test_values_and_reconstructions_are_those_of_each_chunk_to_the_last_bit(trai
 @pytest.mark.usefixtures("many_chunks")
 def test_one_thread_and_several_give_the_same_means_to_the_last_bit(trained, monkeypatch):
     several = [evaluate_and_write(trained)[0].summary for _ in range(3)]
-    monkeypatch.setattr(machine, "MOST_THREADS", 1)
+    monkeypatch.setattr(machine, "_MOST_THREADS", 1)
     one = evaluate_and_write(trained)[0].summary
     assert several == [one] * 3
 

@@ -71,7 +71,7 @@ def test_the_survey_is_what_numpy_says_of_all_images_at_once(dtype, order):
 
 
 def test_a_sample_is_said_to_be_one(monkeypatch):
-    monkeypatch.setattr("aecli.training.check.duplicates.SEARCHED", 50)
+    monkeypatch.setattr("aecli.training.check.duplicates._SEARCHED", 50)
     finding = found(noise())["near_duplicates"]
     assert (finding.data["count"], finding.data["searched"]) == (0, 50)
     assert "searched for 50 of them among all" in finding.text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aecli.runs.provenance import describe_environment, differences
+from aecli.runs.provenance import describe_environment, environment_differences
 from aecli.runs.run import Run
 
 
@@ -56,9 +56,9 @@ def test_a_run_of_an_older_version_says_so(run, ae):
 def test_a_package_of_earlier_versions_is_no_difference():
     now = describe_environment(["cpu"], {"tensorflow": "2.21.0"}, [])
     with_another = {**now, "versions": {**now["versions"], "tf2onnx": "1.17.0"}}
-    assert differences(with_another, now) == []
+    assert environment_differences(with_another, now) == []
     without_one = {**now, "versions": {name: v for name, v in now["versions"].items() if name != "keras"}}
-    assert differences(without_one, now) == [f"keras none, now {now['versions']['keras']}"]
+    assert environment_differences(without_one, now) == [f"keras none, now {now['versions']['keras']}"]
 
 
 def test_neither_the_process_nor_its_folder_nor_its_environment_changes_a_bit(tmp_path):

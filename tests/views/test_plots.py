@@ -123,7 +123,7 @@ def test_filters_are_the_weights_of_the_first_and_the_last_layer(trained):
         np.testing.assert_allclose(drawn, weights, atol=1e-6)
 
 
-@pytest.mark.parametrize("suffix", plots.SUFFIXES)
+@pytest.mark.parametrize("suffix", plots.FIGURE_SUFFIXES)
 def test_the_suffix_decides_the_format(trained, suffix):
     path = Path(f"a{suffix}")
     plots.save(plots.history(trained), path)

@@ -18,7 +18,7 @@ from aecli.studies.results import read_results
 from aecli.studies.stats import Interval
 from aecli.studies.study import Study
 from aecli.training.progress import NullProgress
-from aecli.views.report.charts.charts import Row, Value, mean_and_band, row_chart
+from aecli.views.report.charts.charts import ChartRow, Value, mean_and_band, row_chart
 from aecli.views.report.charts.drawing import Text, broken, fitted, shortened, tick_texts
 from aecli.views.report.charts.save import COLOURS
 from aecli.views.report.charts.svg import to_svg
@@ -332,7 +332,7 @@ def test_the_mean_of_curves_ends_where_most_of_them_have_ended():
 
 def test_long_names_stay_on_their_own_side():
     name = ", ".join(["activation=leaky_relu(negative_slope=0.1234)"] * 5)
-    drawing = row_chart([Row(name, (Value(1.0, "one"),), Interval(1.0, 0.5, 2.0))], "mse", "about")
+    drawing = row_chart([ChartRow(name, (Value(1.0, "one"),), Interval(1.0, 0.5, 2.0))], "mse", "about")
     texts = [shape for shape in drawing.shapes if isinstance(shape, Text) and shape.style == "label"]
     assert 1 < len(texts) <= 3
     assert all(len(text.text) <= 21 and text.full == name for text in texts)
@@ -348,7 +348,7 @@ def test_numbers_of_a_column_have_the_same_decimals():
 
 
 def test_an_svg_escapes_what_it_is_given():
-    svg = to_svg(row_chart([Row("<b>", (Value(1.0, '"><script>'),))], "<i>", "about <u>"))
+    svg = to_svg(row_chart([ChartRow("<b>", (Value(1.0, '"><script>'),))], "<i>", "about <u>"))
     assert all(f"<{tag}>" not in svg for tag in ("b", "script", "i", "u"))
 
 

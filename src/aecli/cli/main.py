@@ -72,15 +72,15 @@ class Commands(click.Group):
             ctx.exit(1)
 
 
-LONGEST_LINE = 900
+_LONGEST_LINE = 900
 """Characters of an error; of a longer one the middle is left out."""
 
 
 def _say(line: str) -> None:
     """Print an error: a name with a newline in it must not look like two, nor one with an escape paint the screen."""
     text = escaped(" ".join(line.splitlines()))
-    if len(text) > LONGEST_LINE:
-        text = f"{text[: LONGEST_LINE // 2]} ... {text[-LONGEST_LINE // 2 :]}"
+    if len(text) > _LONGEST_LINE:
+        text = f"{text[: _LONGEST_LINE // 2]} ... {text[-_LONGEST_LINE // 2 :]}"
     click.echo(f"ae: {text}", err=True)
 
 

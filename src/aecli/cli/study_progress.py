@@ -67,12 +67,12 @@ class _Lines(_Counted):
 
 def _trouble(event: "Event") -> str | None:
     """Return a line about a run that goes badly and has not ended; None where nothing is to be said."""
-    where = f"{event.task.name}, seed {event.task.config.training.seed}"
+    place = f"{event.task.name}, seed {event.task.config.training.seed}"
     if event.kind == "retried":
-        return f"{where}: {event.reason}; once more"
+        return f"{place}: {event.reason}; once more"
     # The last epoch's is said with the run's end.
     if event.kind == "collapsed" and event.record and event.record.epoch < event.task.config.training.epochs:
-        return f"{where}: {collapse_note(event.record, event.reason or '')}"
+        return f"{place}: {collapse_note(event.record, event.reason or '')}"
     return None
 
 

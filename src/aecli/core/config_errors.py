@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from aecli.core.errors import did_you_mean
 from aecli.core.schema import section_of
-from aecli.core.strict_yaml import Key
+from aecli.core.strict_yaml import KeyPath
 
 
 def sort_problems(problems: Iterable[str]) -> list[str]:
@@ -22,7 +22,7 @@ def sort_problems(problems: Iterable[str]) -> list[str]:
     return sorted(dict.fromkeys(problems), key=line)
 
 
-def describe_error(schema: type[BaseModel], data: Any, detail: ErrorDetails, places: Mapping[Key, str]) -> str:
+def describe_error(schema: type[BaseModel], data: Any, detail: ErrorDetails, places: Mapping[KeyPath, str]) -> str:
     """Return what is wrong with `data` under a schema as "place: what is wrong", in the words of the config."""
     key = _written_key(schema, data, detail["loc"])
     depth = next((n for n in range(len(key), 0, -1) if key[:n] in places), 0)
@@ -41,7 +41,7 @@ def names_another_alternative(detail: ErrorDetails) -> bool:
     )
 
 
-def _written_key(schema: Any, data: Any, loc: tuple[str | int, ...]) -> Key:
+def _written_key(schema: Any, data: Any, loc: tuple[str | int, ...]) -> KeyPath:
     """Return a pydantic location without the parts that name alternatives of a union."""
     key: list[str | int] = []
     for part in loc:
@@ -79,7 +79,7 @@ _EXPECTED = {
 }
 
 
-def _message(schema: type[BaseModel], data: Any, detail: ErrorDetails, key: Key) -> str:
+def _message(schema: type[BaseModel], data: Any, detail: ErrorDetails, key: KeyPath) -> str:
     kind, received, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "extra_forbidden":
         known = _known_keys(schema, data, key[:-1])
@@ -107,7 +107,7 @@ def _known_keys(schema: Any, data: Any, section: Sequence[str | int]) -> list[st
     return list(schema.model_fields)
 
 
-def dotted_key(key: Key) -> str:
+def dotted_key(key: KeyPath) -> str:
     """Return a key as it is written on the command line."""
     return ".".join(map(str, key))
 

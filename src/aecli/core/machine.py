@@ -44,26 +44,26 @@ def memory_size() -> int:
         return size
 
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
-MOST_THREADS = 16
+_MOST_THREADS = 16
 """Beyond it Python's lock is the limit, and every thread holds a chunk in memory."""
 
 
 def ordered_map(
-    function: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None
-) -> Iterator[Result]:
+    function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int | None = None
+) -> Iterator[_Result]:
     """Yield function(item) for every item, in order; its error where it raises one.
 
     Items are taken only a few ahead of the results, so memory does not grow with their number.
     """
-    threads = threads or min(cores(), MOST_THREADS)
+    threads = threads or min(cores(), _MOST_THREADS)
     pool = ThreadPoolExecutor(threads, "chunk")
-    ahead: deque[Future[Result]] = deque()
+    ahead: deque[Future[_Result]] = deque()
     try:
         for item in items:
             ahead.append(pool.submit(function, item))

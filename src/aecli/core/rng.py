@@ -12,7 +12,7 @@ from typing import Any, Protocol
 VALIDATION = 0
 """Stands for the epoch where every epoch must see the same; the epochs of a training count from 1."""
 
-Key = tuple[int, int]
+_DrawKey = tuple[int, int]
 """Two words of 32 bits that open a stream of random numbers."""
 
 
@@ -37,7 +37,7 @@ class Namespace(Protocol):
     where: Any
 
 
-def draw_key(seed: int, epoch: int) -> Key:
+def draw_key(seed: int, epoch: int) -> _DrawKey:
     """Return the key of an epoch's draws."""
     return derive(seed, "draws", epoch, 0), derive(seed, "draws", epoch, 1)
 
@@ -46,7 +46,7 @@ def draw_key(seed: int, epoch: int) -> Key:
 class Draws:
     """The random numbers of some images in one epoch.
 
-    `key` is a Key as uint32 (2,), `rows` are the rows of the images in their file, uint32 (N,). A `purpose` is a
+    `key` is a _DrawKey as uint32 (2,), `rows` are the rows of the images in their file, uint32 (N,). A `purpose` is a
     small number that keeps the draws of one rule apart from those of another.
     """
 

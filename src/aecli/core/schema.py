@@ -15,7 +15,7 @@ from aecli.core.errors import did_you_mean
 Parameter = float | bool | None
 
 
-class Row(Protocol):
+class TableRow(Protocol):
     """A row of a table that configs choose from."""
 
     @property
@@ -27,7 +27,7 @@ class Row(Protocol):
         """Every parameter with its default."""
 
 
-R = TypeVar("R", bound=Row)
+_R = TypeVar("_R", bound=TableRow)
 
 
 class Section(BaseModel):
@@ -43,10 +43,10 @@ class Section(BaseModel):
 
 
 @dataclass(frozen=True)
-class Choice(Generic[R]):
+class Choice(Generic[_R]):
     """A row of a table with all its parameters: `relu`, or `{name: elu, alpha: 1.0}`."""
 
-    row: R = field(compare=False, repr=False)
+    row: _R = field(compare=False, repr=False)
     name: str
     items: tuple[tuple[str, Parameter], ...] = ()
 
@@ -60,7 +60,7 @@ class Choice(Generic[R]):
         return f"{self.name}({changed})" if changed else self.name
 
 
-def parse_choice(value: Any, find: Callable[[str], R]) -> Choice[R]:
+def parse_choice(value: Any, find: Callable[[str], _R]) -> Choice[_R]:
     """Read a name, or a mapping of `name` and parameters; `find` returns a name's row, or says in a ValueError why not.
 
     A parameter that is not given has its default.
@@ -111,9 +111,9 @@ def _dump_choice(choice: Choice[Any]) -> Any:
 
 @dataclass(frozen=True)
 class ChoiceOf:
-    """Makes `Annotated[Choice[R], ChoiceOf(...)]` a pydantic type: a choice among the rows that `find` knows."""
+    """Makes `Annotated[Choice[_R], ChoiceOf(...)]` a pydantic type: a choice among the rows that `find` knows."""
 
-    find: Callable[[str], Row]
+    find: Callable[[str], TableRow]
     names: Callable[[], Iterable[str]]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

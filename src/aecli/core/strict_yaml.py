@@ -14,9 +14,9 @@ import yaml
 from aecli.core.errors import ConfigError
 
 MAX_BYTES = 256 * 1024
-MAX_DEPTH = 20
+_MAX_DEPTH = 20
 
-Key = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Document:
     """A parsed document: plain data, the line of each key path, and the problems found on the way."""
 
     data: Any
-    lines: dict[Key, int] = field(default_factory=dict)
+    lines: dict[KeyPath, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
@@ -82,8 +82,8 @@ def _refuse_structure(text: str, name: str) -> None:
             raise ConfigError([f"{name}:{line}: anchors and aliases are not used here: write the value out"])
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
-            if depth > MAX_DEPTH:
-                raise ConfigError([f"{name}:{line}: nested deeper than {MAX_DEPTH} levels: a config has three"])
+            if depth > _MAX_DEPTH:
+                raise ConfigError([f"{name}:{line}: nested deeper than {_MAX_DEPTH} levels: a config has three"])
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
@@ -92,7 +92,7 @@ def _line(node: Any) -> int:
     return int(node.start_mark.line) + 1
 
 
-def _value(node: yaml.Node, key: Key, name: str, document: Document) -> Any:
+def _value(node: yaml.Node, key: KeyPath, name: str, document: Document) -> Any:
     line = _line(node)
     document.lines.setdefault(key, line)
     if node.tag not in _COLLECTIONS and node.tag not in _SCALARS:
@@ -104,7 +104,7 @@ def _value(node: yaml.Node, key: Key, name: str, document: Document) -> Any:
     return _SCALARS.get(node.tag, str)(node.value)
 
 
-def _mapping(node: yaml.MappingNode, key: Key, name: str, document: Document) -> dict[str, Any]:
+def _mapping(node: yaml.MappingNode, key: KeyPath, name: str, document: Document) -> dict[str, Any]:
     mapping: dict[str, Any] = {}
     for key_node, value_node in node.value:
         line = _line(key_node)

@@ -53,8 +53,8 @@ def salt_and_pepper(values: Any, amount: float, draws: Draws) -> Any:
     return draws.xp.where(drawn < amount / 2, 0.0, draws.xp.where(drawn < amount, 1.0, values))
 
 
-Rule = Callable[[Any, float, Draws], Any]
-RULES: Mapping[str, Rule] = MappingProxyType(
+_Rule = Callable[[Any, float, Draws], Any]
+RULES: Mapping[str, _Rule] = MappingProxyType(
     {"gaussian": gaussian, "masking": masking, "salt_and_pepper": salt_and_pepper}
 )
 """Name -> the rule, in the order in which they apply."""

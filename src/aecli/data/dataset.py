@@ -22,13 +22,13 @@ T = TypeVar("T")
 Rows = NDArray[np.int64]
 """Row numbers of a file, int64 (n,)."""
 
-SAMPLE = 256
+_SAMPLE = 256
 """Images looked at where a few stand for all."""
 
 ROWS_NAMED = 10
 """Rows that are named where any number of images has the same fault."""
 
-CHUNK_BYTES = 4 * 2**20
+_CHUNK_BYTES = 4 * 2**20
 """Contract bytes (float32) in one chunk: large enough for full speed, small enough to stay in a cache."""
 
 
@@ -61,11 +61,11 @@ class ImageDataset:
     def __str__(self) -> str:
         low, high = self.format.value_range
         height, width, channels = self.format.image_shape
-        found = (
+        description = (
             f"{self.file.path}: {len(self):,} image{'s' if len(self) > 1 else ''} of {height} x {width} x {channels}, "
             f"values from {low:g} to {high:g} stand for 0 to 1 ({self.range_reason})"
         )
-        return "\n".join([*self.file.notes, found])
+        return "\n".join([*self.file.notes, description])
 
     @cached_property
     def names(self) -> tuple[str, ...] | None:
@@ -96,8 +96,8 @@ class ImageDataset:
         return zip(self._parts(rows), self.map(lambda images: images, rows), strict=True)
 
     def sample(self, rows: Rows) -> Images:
-        """Return the first of these rows as images: SAMPLE, or as many as fit one chunk."""
-        count = next(chunk_slices(min(SAMPLE, len(rows)), self.format.image_shape)).stop
+        """Return the first of these rows as images: _SAMPLE, or as many as fit one chunk."""
+        count = next(chunk_slices(min(_SAMPLE, len(rows)), self.format.image_shape)).stop
         return self.format.to_contract(self.file.take(rows[:count]))
 
     def _parts(self, rows: Rows | None) -> Iterator[slice]:
@@ -105,8 +105,8 @@ class ImageDataset:
 
 
 def chunk_slices(count: int, image_shape: tuple[int, ...]) -> Iterator[slice]:
-    """Yield slices that cut `count` images of this shape into chunks of CHUNK_BYTES."""
-    step = max(1, CHUNK_BYTES // (4 * prod(image_shape)))
+    """Yield slices that cut `count` images of this shape into chunks of _CHUNK_BYTES."""
+    step = max(1, _CHUNK_BYTES // (4 * prod(image_shape)))
     for start in range(0, count, step):
         yield slice(start, min(start + step, count))
 
@@ -139,15 +139,17 @@ def images_of(
     """Check the images of an array that is open; see `open_images`."""
     path = file.path
     shape = find_image_shape(str(path), file.shape, image_shape)
-    found = _nothing_to_find(file.dtype, value_range) or scan(file)
+    scanned = _nothing_to_find(file.dtype, value_range) or scan(file)
     if value_range is None:
-        value_range, reason = decide_value_range(file.dtype, found.low, found.high)
+        value_range, reason = decide_value_range(file.dtype, scanned.low, scanned.high)
     else:
         reason = given_reason
     if not np.isfinite(value_range[1] - value_range[0]):
-        raise DataError(f"{path}: values from {found.low:g} to {found.high:g} are too far apart: scale the images down")
+        raise DataError(
+            f"{path}: values from {scanned.low:g} to {scanned.high:g} are too far apart: scale the images down"
+        )
     image_format = ImageFormat(file.dtype.str, file.shape[1:], shape, value_range)
-    return ImageDataset(file, image_format, found, reason, decoding or DecodeOptions())
+    return ImageDataset(file, image_format, scanned, reason, decoding or DecodeOptions())
 
 
 def _nothing_to_find(dtype: np.dtype[Any], value_range: tuple[float, float] | None) -> Scan | None:

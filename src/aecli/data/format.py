@@ -63,7 +63,7 @@ class ImageFormat:
         return 1.0 / (high - low), -low / (high - low)
 
 
-def find_image_shape(where: str, shape: tuple[int, ...], wanted: tuple[int, ...] | None) -> tuple[int, int, int]:
+def find_image_shape(path: str, shape: tuple[int, ...], wanted: tuple[int, ...] | None) -> tuple[int, int, int]:
     """Return (H, W, C) of the images in an array of this shape.
 
     `wanted` is the user's `data.image_shape`, (H, W) or (H, W, C), needed for flat rows that are
@@ -75,12 +75,12 @@ def find_image_shape(where: str, shape: tuple[int, ...], wanted: tuple[int, ...]
         fits = prod(sample) == height * width * channels
         if fits and len(sample) > 1 and (*sample, 1)[:3] != (height, width, channels):
             raise DataError(
-                f"{where}: data.image_shape {list(wanted)} is not that of the images, {list(sample)}: "
+                f"{path}: data.image_shape {list(wanted)} is not that of the images, {list(sample)}: "
                 f"it is for flat rows only, leave it out"
             )
         if not fits or len(sample) not in (1, 2, 3):
             raise DataError(
-                f"{where}: data.image_shape {list(wanted)} has {height * width * channels} values an image, "
+                f"{path}: data.image_shape {list(wanted)} has {height * width * channels} values an image, "
                 f"the array's shape {list(shape)} has {prod(sample)}: correct data.image_shape"
             )
         return height, width, channels
@@ -88,7 +88,7 @@ def find_image_shape(where: str, shape: tuple[int, ...], wanted: tuple[int, ...]
         side = isqrt(sample[0])
         if side * side != sample[0]:
             raise DataError(
-                f"{where}: rows of {sample[0]} values are not square images: "
+                f"{path}: rows of {sample[0]} values are not square images: "
                 f"say their height and width with data.image_shape, e.g. --set data.image_shape=[H,W]"
             )
         return side, side, 1
@@ -97,12 +97,12 @@ def find_image_shape(where: str, shape: tuple[int, ...], wanted: tuple[int, ...]
     if len(sample) == 3:
         if sample[0] in _CHANNELS and sample[2] not in _CHANNELS:
             raise DataError(
-                f"{where}: shape {list(shape)} looks like (N, C, H, W): "
+                f"{path}: shape {list(shape)} looks like (N, C, H, W): "
                 f"save it as (N, H, W, C), e.g. with images.transpose(0, 2, 3, 1)"
             )
         return sample[0], sample[1], sample[2]
     raise DataError(
-        f"{where}: expected images as (N, H, W), (N, H, W, C) or (N, D), found shape {list(shape)}: reshape the array"
+        f"{path}: expected images as (N, H, W), (N, H, W, C) or (N, D), found shape {list(shape)}: reshape the array"
     )
 
 

@@ -22,13 +22,13 @@ from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.format import Images, Stored
 
 WINDOW_BYTES = 64 * 2**20
-CHUNK = 64
+_CHUNK = 64
 """Neighbouring images that stay in one window: long enough to read well. A window holds at least as many chunks."""
 
 ALIGNMENT = 64
 """Bytes to which windows are aligned: engines can then compute on them where they are."""
 
-PIECE = 8 * 2**20
+_PIECE = 8 * 2**20
 """Bytes read at once: a map counts as memory of the process until it is closed."""
 
 
@@ -142,7 +142,7 @@ class Loader:
 
     def _shuffled_positions(self, rng: np.random.Generator) -> Iterator[Rows]:
         """Yield the positions of each window, whole chunks in shuffled order; all at once they would fill memory."""
-        chunk = max(1, min(CHUNK, self.capacity // CHUNK))
+        chunk = max(1, min(_CHUNK, self.capacity // _CHUNK))
         starts = rng.permutation(np.arange(0, len(self), chunk))
         waiting = np.arange(0)
         for group in np.array_split(starts, max(1, len(starts) * chunk // self.capacity)):
@@ -174,7 +174,7 @@ class Loader:
         """Return these rows as stored, filled up with zeros."""
         file = self.source.file
         images = _aligned_zeros((capacity, *file.shape[1:]), file.dtype)
-        step = max(1, PIECE // (prod(file.shape[1:]) * file.dtype.itemsize))
+        step = max(1, _PIECE // (prod(file.shape[1:]) * file.dtype.itemsize))
         for start in range(0, len(rows), step):
             piece = file.take(rows[start : start + step])
             images[start : start + len(piece)] = piece

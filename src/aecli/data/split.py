@@ -18,13 +18,13 @@ class Split:
     test: Rows
 
 
-def split_indices(where: str, count: int, validation_split: float, seed: int, test_split: float = 0.0) -> Split:
+def split_indices(path: str, count: int, validation_split: float, seed: int, test_split: float = 0.0) -> Split:
     """Return a shuffled split: a function of the seed, at least one image in each part asked for."""
     needed = 3 if test_split else 2
     if count < needed:
         parts = "training, validation and test" if test_split else "training and validation"
         holds = f"{count} image{'s' if count > 1 else ''}"
-        raise DataError(f"{where}: holds {holds}, {parts} need at least {needed}: give more images")
+        raise DataError(f"{path}: holds {holds}, {parts} need at least {needed}: give more images")
     held_out = min(max(1, round(count * validation_split)), count - needed + 1)
     kept_for_test = min(max(1, round(count * test_split)), count - held_out - 1) if test_split else 0
     order = np.random.default_rng(derive(seed, "split")).permutation(count)

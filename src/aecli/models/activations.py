@@ -11,12 +11,12 @@ from typing import Any, Protocol
 
 from aecli.core.errors import did_you_mean
 
-INFINITY = float("inf")
+_INFINITY = float("inf")
 Bound = float | Callable[[Mapping[str, float]], float]
 HE, LECUN, GLOROT = "he_normal", "lecun_normal", "glorot_uniform"
 
 
-class Graph(Protocol):
+class GraphBuilder(Protocol):
     """A graph of ONNX in the making."""
 
     def add(self, operator: str, *inputs: Any, **attributes: float) -> str:
@@ -38,8 +38,8 @@ class Activation:
     name: str
     formula: str
     reference: str
-    low: Bound = -INFINITY
-    high: Bound = INFINITY
+    low: Bound = -_INFINITY
+    high: Bound = _INFINITY
     initializer: str = GLOROT
     parameters: Mapping[str, float] = field(default_factory=dict)
     layer: str | None = None
@@ -66,27 +66,27 @@ def _minus_alpha(parameters: Mapping[str, float]) -> float:
     return -parameters["alpha"]
 
 
-def _gelu(graph: Graph, x: str) -> str:
+def _gelu(graph: GraphBuilder, x: str) -> str:
     doubled = graph.add("Add", graph.add("Erf", graph.add("Mul", x, sqrt(0.5))), 1.0)
     return graph.add("Mul", graph.add("Mul", x, doubled), 0.5)
 
 
-def _mish(graph: Graph, x: str) -> str:
+def _mish(graph: GraphBuilder, x: str) -> str:
     return graph.add("Mul", x, graph.add("Tanh", graph.add("Softplus", x)))
 
 
-def _squareplus(graph: Graph, x: str, b: float) -> str:
+def _squareplus(graph: GraphBuilder, x: str, b: float) -> str:
     root = graph.add("Sqrt", graph.add("Add", graph.add("Mul", x, x), b))
     return graph.add("Mul", graph.add("Add", x, root), 0.5)
 
 
-def _sparse_plus(graph: Graph, x: str) -> str:
+def _sparse_plus(graph: GraphBuilder, x: str) -> str:
     # The parabola lies above x, which is its tangent at 1, and is 0 at -1.
     half = graph.add("Mul", graph.add("Add", graph.add("Clip", x, -1.0, 1.0), 1.0), 0.5)
     return graph.add("Max", x, graph.add("Mul", half, half))
 
 
-def _soft_shrink(graph: Graph, x: str, threshold: float) -> str:
+def _soft_shrink(graph: GraphBuilder, x: str, threshold: float) -> str:
     if threshold >= 0:
         return graph.add("Shrink", x, lambd=threshold, bias=threshold)
     # Here each x lies beyond one of the thresholds or both, and programs differ in which one Shrink looks at first.
@@ -94,7 +94,7 @@ def _soft_shrink(graph: Graph, x: str, threshold: float) -> str:
     return graph.add("Where", graph.add("Greater", x, threshold), above, below)
 
 
-def _threshold(graph: Graph, x: str, threshold: float, default_value: float) -> str:
+def _threshold(graph: GraphBuilder, x: str, threshold: float, default_value: float) -> str:
     return graph.add("Where", graph.add("Greater", x, threshold), x, default_value)
 
 

@@ -13,12 +13,12 @@ from aecli.data.format import Images
 Pass = Callable[[Callable[[Images], Any]], Iterable[Any]]
 """One pass over the training images: applies a function to each batch of the contract, results in order."""
 
-Matrix = NDArray[np.float32]
-Matrix64 = NDArray[np.float64]
+_Matrix = NDArray[np.float32]
+_Matrix64 = NDArray[np.float64]
 
-EXACT_LIMIT = 1600
-OVERSAMPLING = 16
-POWER_ITERATIONS = 4
+_EXACT_LIMIT = 1600
+_OVERSAMPLING = 16
+_POWER_ITERATIONS = 4
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ def fit_baselines(over_batches: Pass, latent_dim: int) -> Baselines:
     """
     # Nearly the mean of all: moments about it lose no precision to a large mean.
     first = next(iter(over_batches(lambda images: images.mean(axis=0, dtype=np.float64).astype(np.float32))))
-    fit = _fit_exactly if first.size <= EXACT_LIMIT else _fit_randomised
+    fit = _fit_exactly if first.size <= _EXACT_LIMIT else _fit_randomised
 
-    def over_rows(function: Callable[[Matrix], Any]) -> Iterable[Any]:
+    def over_rows(function: Callable[[_Matrix], Any]) -> Iterable[Any]:
         return over_batches(lambda images: function((images - first).reshape(len(images), -1)))
 
     offset, components = fit(over_rows, latent_dim)
@@ -59,10 +59,10 @@ def fit_baselines(over_batches: Pass, latent_dim: int) -> Baselines:
     return Baselines(mean.astype(np.float32), np.ascontiguousarray(components.T, np.float32))
 
 
-Rows = Callable[[Callable[[Matrix], Any]], Iterable[Any]]
+_RowPass = Callable[[Callable[[_Matrix], Any]], Iterable[Any]]
 
 
-def _fit_exactly(over_rows: Rows, count: int) -> tuple[Matrix64, Matrix64]:
+def _fit_exactly(over_rows: _RowPass, count: int) -> tuple[_Matrix64, _Matrix64]:
     """Return the mean (size,) of the rows and their components (size, k), in one pass."""
     seen, total, products = _sums(
         over_rows(lambda rows: (len(rows), rows.sum(axis=0, dtype=np.float64), rows.T @ rows))
@@ -71,13 +71,13 @@ def _fit_exactly(over_rows: Rows, count: int) -> tuple[Matrix64, Matrix64]:
     return mean, _leading(products / seen - np.outer(mean, mean), min(count, seen - 1))
 
 
-def _fit_randomised(over_rows: Rows, count: int) -> tuple[Matrix64, Matrix64]:
+def _fit_randomised(over_rows: _RowPass, count: int) -> tuple[_Matrix64, _Matrix64]:
     seen, total = _sums(over_rows(lambda rows: (len(rows), rows.sum(axis=0, dtype=np.float64))))
     mean = total / seen
     shift = mean.astype(np.float32)
-    width = min(count + OVERSAMPLING, len(mean))
-    basis: Matrix64 = np.random.default_rng(0).standard_normal((len(mean), width))
-    for _ in range(POWER_ITERATIONS):
+    width = min(count + _OVERSAMPLING, len(mean))
+    basis: _Matrix64 = np.random.default_rng(0).standard_normal((len(mean), width))
+    for _ in range(_POWER_ITERATIONS):
         narrow = np.linalg.qr(basis)[0].astype(np.float32)
         (basis,) = _sums(over_rows(partial(_iterate, narrow, shift)))
     narrow = np.linalg.qr(basis)[0].astype(np.float32)
@@ -85,12 +85,12 @@ def _fit_randomised(over_rows: Rows, count: int) -> tuple[Matrix64, Matrix64]:
     return mean, narrow @ _leading(covariance, min(count, seen - 1))
 
 
-def _iterate(basis: Matrix, mean: Matrix, rows: Matrix) -> tuple[Any]:
+def _iterate(basis: _Matrix, mean: _Matrix, rows: _Matrix) -> tuple[Any]:
     centred = rows - mean
     return (centred.T @ (centred @ basis),)
 
 
-def _project(basis: Matrix, mean: Matrix, rows: Matrix) -> tuple[Any]:
+def _project(basis: _Matrix, mean: _Matrix, rows: _Matrix) -> tuple[Any]:
     projected = (rows - mean) @ basis
     return (projected.T @ projected,)
 
@@ -107,7 +107,7 @@ def _wide(value: Any) -> Any:
     return value.astype(np.float64) if isinstance(value, np.ndarray) else value
 
 
-def _leading(covariance: Matrix64, count: int) -> Matrix64:
+def _leading(covariance: _Matrix64, count: int) -> _Matrix64:
     """Return the eigenvectors (size, at most `count`) of the largest eigenvalues, largest first."""
     vectors = np.linalg.eigh(covariance)[1]
     return np.asarray(vectors[:, ::-1][:, :count])

@@ -13,27 +13,27 @@ from aecli.core.config_errors import describe_error, dotted_key, names_another_a
 from aecli.core.errors import ConfigError, did_you_mean, unreadable
 from aecli.core.files import packaged
 from aecli.core.schema import ConfigJsonSchema, section_of, sections_of
-from aecli.core.strict_yaml import Key
+from aecli.core.strict_yaml import KeyPath
 from aecli.runs.config import Config
 
-DEFAULT_NAME = "default"
+_DEFAULT_NAME = "default"
 
 
-C = TypeVar("C", bound=Config)
+_C = TypeVar("_C", bound=Config)
 
-NO_PART_OF_A_RUN = "study"
+_NO_PART_OF_A_RUN = "study"
 """A section of config files, and of runs that earlier versions wrote, which no training depends on."""
 
 
 @dataclass(frozen=True)
-class NamedConfig(Generic[C]):
+class NamedConfig(Generic[_C]):
     """A config and the name its run gets by default; `origin` is its file, None for the defaults."""
 
-    config: C
+    config: _C
     name: str
     origin: Path | None
 
-    def with_training_images(self, path: Path | None) -> "NamedConfig[C]":
+    def with_training_images(self, path: Path | None) -> "NamedConfig[_C]":
         """Return the config with `data.train` set to this path, unchanged for None."""
         if path is None:
             return self
@@ -44,7 +44,7 @@ class NamedConfig(Generic[C]):
 @overload
 def load_config(path: Path | None, overrides: Iterable[str] = ...) -> NamedConfig[Config]: ...
 @overload
-def load_config(path: Path | None, overrides: Iterable[str], schema: type[C]) -> NamedConfig[C]: ...
+def load_config(path: Path | None, overrides: Iterable[str], schema: type[_C]) -> NamedConfig[_C]: ...
 def load_config(path: Path | None, overrides: Iterable[str] = (), schema: Any = Config) -> NamedConfig[Any]:
     """Read a YAML file, apply `KEY=VALUE` overrides, validate. Raises ConfigError with every problem."""
     if path is None:
@@ -54,8 +54,8 @@ def load_config(path: Path | None, overrides: Iterable[str] = (), schema: Any = 
         document = strict_yaml.parse(_read(origin), str(path))
     problems = list(document.problems)
     if not isinstance(document.data, dict):
-        found = short_repr(document.data)
-        raise ConfigError([f"{path}: expected keys and values, received {found}: see 'ae config init'"])
+        received = short_repr(document.data)
+        raise ConfigError([f"{path}: expected keys and values, received {received}: see 'ae config init'"])
     # A section with nothing under it is the section with its defaults.
     data = {key: value for key, value in document.data.items() if value is not None}
     places = {key: f"{path}:{line}: {dotted_key(key)}" for key, line in document.lines.items()}
@@ -66,23 +66,23 @@ def load_config(path: Path | None, overrides: Iterable[str] = (), schema: Any = 
             places |= {(*key, *inner): f"--set {override}" for inner in _paths(value)}
         except ConfigError as error:
             problems += error.problems
-    if NO_PART_OF_A_RUN not in schema.model_fields:
-        data.pop(NO_PART_OF_A_RUN, None)
+    if _NO_PART_OF_A_RUN not in schema.model_fields:
+        data.pop(_NO_PART_OF_A_RUN, None)
     config = _validate(schema, data, places, problems)
-    return NamedConfig(config, origin.stem if origin else DEFAULT_NAME, origin)
+    return NamedConfig(config, origin.stem if origin else _DEFAULT_NAME, origin)
 
 
-def change_config(config: C, changes: Mapping[str, Any], where: str) -> C:
+def change_config(config: _C, changes: Mapping[str, Any], place: str) -> _C:
     """Return the config with these keys changed, e.g. {"model.latent_dim": 8}; ConfigError says `where: key=value`.
 
     Where a section becomes another one, such as that of another family, it keeps the keys that it has too.
     """
     schema, data = type(config), config.model_dump(mode="json")
-    places: dict[Key, str] = {}
+    places: dict[KeyPath, str] = {}
     for name, value in changes.items():
         key = tuple(name.split("."))
         _put(schema, data, key, value)
-        places |= {(*key, *inner): f"{where}: {name}={short_repr(value)}" for inner in _paths(value)}
+        places |= {(*key, *inner): f"{place}: {name}={short_repr(value)}" for inner in _paths(value)}
     for name, info in schema.model_fields.items():
         section = section_of(info, data[name])
         if section is not None and section is not type(getattr(config, name)):
@@ -91,7 +91,7 @@ def change_config(config: C, changes: Mapping[str, Any], where: str) -> C:
     return _validate(schema, data, places, [])
 
 
-def _validate(schema: type[C], data: dict[str, Any], places: Mapping[Key, str], problems: list[str]) -> C:
+def _validate(schema: type[_C], data: dict[str, Any], places: Mapping[KeyPath, str], problems: list[str]) -> _C:
     try:
         config = schema.model_validate(data)
     except ValidationError as error:
@@ -198,7 +198,7 @@ def _defaults(schema: type[Config], data: Mapping[str, Any]) -> dict[str, Any]:
     return {name: section().model_dump(mode="json") for name, section in sections.items() if section is not None}
 
 
-def _paths(value: Any) -> list[Key]:
+def _paths(value: Any) -> list[KeyPath]:
     if isinstance(value, dict):
         return [(), *((key, *inner) for key, item in value.items() for inner in _paths(item))]
     return [()]

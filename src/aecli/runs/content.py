@@ -14,10 +14,10 @@ from aecli.data.split import Split
 from aecli.runs.baselines import Baselines
 from aecli.runs.metrics import table_metrics
 
-MOST_TEXT = 64 * 2**20
+_MOST_TEXT = 64 * 2**20
 """Bytes of a text file of a run: a history of half a million epochs."""
 
-MOST_PIXELS = 10**8
+_MOST_PIXELS = 10**8
 """Pixels of a picture that a run may ask others to become."""
 
 _NUMBER = (int, float)
@@ -27,13 +27,13 @@ _ROWS = ("model", "pca", "mean_image")
 
 def read_text(path: Path) -> str:
     """Read a UTF-8 text file; ValueError where it is too large or no regular file."""
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
         raise ValueError("not a regular file")
-    if found.st_size > MOST_TEXT:
-        raise ValueError(f"larger than {MOST_TEXT >> 20} MB")
+    if status.st_size > _MOST_TEXT:
+        raise ValueError(f"larger than {_MOST_TEXT >> 20} MB")
     with path.open("rb") as file:
-        return file.read(MOST_TEXT + 1).decode("utf-8")
+        return file.read(_MOST_TEXT + 1).decode("utf-8")
 
 
 def checked_metrics(content: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def decoding_of(fields: Mapping[str, Any]) -> DecodeOptions:
         fit not in get_args(Fit)
         or color not in get_args(Color)
         or min(height, width) < 1
-        or height * width > MOST_PIXELS
+        or height * width > _MOST_PIXELS
     ):
         raise ValueError("its decoding of pictures is unknown")
     return DecodeOptions((height, width) if size else None, fit, color)

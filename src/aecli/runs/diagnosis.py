@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 from aecli.runs.records import LayerHealth
 
-COLLAPSED_FVU = 0.95
+_COLLAPSED_FVU = 0.95
 """A network whose error is nearly that of the mean image has learned nothing."""
 
 
 def collapse(records: Iterable[LayerHealth], fvu: float | None) -> str | None:
     """Return why a network with this error, as a share of the mean image's, has collapsed; None where it has not."""
-    if fvu is None or fvu <= COLLAPSED_FVU:
+    if fvu is None or fvu <= _COLLAPSED_FVU:
         return None
     return diagnosis(records) or f"its error is {fvu:.0%} of the mean image's"
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from aecli.data.format import Images
 
-Matrix = NDArray[np.float32]
+_Matrix = NDArray[np.float32]
 PerImage = NDArray[np.float64]
 """One value per image, float64 (N,)."""
 
 SSIM_WINDOW = 11
-SSIM_SIGMA = 1.5
+_SSIM_SIGMA = 1.5
 _C1, _C2 = np.float32(0.01**2), np.float32(0.03**2)
 _CACHED_PIXELS = 100_000
 _TILE = 16
@@ -75,7 +75,7 @@ def ssim(images: Images, reconstructions: Images) -> PerImage:
     return np.concatenate(parts).astype(np.float64)
 
 
-def _ssim(x: Images, y: Images, window: int) -> Matrix:
+def _ssim(x: Images, y: Images, window: int) -> _Matrix:
     """Return the SSIM of images (N, C, H, W), the mean over channels and window positions.
 
     It is written in the sum and the difference of the images instead of the images. With a and b for their
@@ -111,7 +111,7 @@ def ssim_window(height: int, width: int) -> int:
     return min(SSIM_WINDOW, height - 1 + height % 2, width - 1 + width % 2)
 
 
-def _filtered(maps: Matrix, window: int) -> Matrix:
+def _filtered(maps: _Matrix, window: int) -> _Matrix:
     """Return maps (..., H, W) filtered with the Gaussian where all of the window is inside.
 
     It is separable: two products with a band matrix. They are taken in tiles along the band, so that the
@@ -128,7 +128,7 @@ def _filtered(maps: Matrix, window: int) -> Matrix:
     return filtered
 
 
-def _tiles(size: int, window: int) -> Iterator[tuple[slice, slice, Matrix]]:
+def _tiles(size: int, window: int) -> Iterator[tuple[slice, slice, _Matrix]]:
     """Yield parts of `size` filtered positions, the pixels each needs, and the matrix from these to those."""
     band = _gaussian_band(_TILE, window)
     step = math.ceil(size / math.ceil(size / _TILE))
@@ -137,10 +137,10 @@ def _tiles(size: int, window: int) -> Iterator[tuple[slice, slice, Matrix]]:
         yield slice(start, stop), slice(start, stop + window - 1), band[: stop - start, : stop - start + window - 1]
 
 
-def _gaussian_band(size: int, window: int) -> Matrix:
+def _gaussian_band(size: int, window: int) -> _Matrix:
     """Return (size, size + window - 1): each row is the window, normalised, one pixel further on."""
     offsets = np.arange(window) - window // 2
-    weights = np.exp(-0.5 * (offsets / SSIM_SIGMA) ** 2)
+    weights = np.exp(-0.5 * (offsets / _SSIM_SIGMA) ** 2)
     weights /= weights.sum()
     band = np.zeros((size, size + window - 1), np.float32)
     for row in range(size):

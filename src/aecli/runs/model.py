@@ -25,7 +25,7 @@ class Model:
     decoder: Any
     image_shape: tuple[int, int, int]
     latent_dim: int
-    where: str = "model"
+    label: str = "model"
 
     def encode(self, images: Images) -> Latents:
         """Return the latents (N, latent_dim) of images (N, H, W, C)."""
@@ -40,10 +40,10 @@ class Model:
             result = np.asarray(session.run(None, given)[0])
         except Exception as error:  # ONNX Runtime's errors share no base class of their own
             raise RunError(
-                f"{self.where}: cannot be computed ({one_line(error)[:120]}): free some memory, or train the run again"
+                f"{self.label}: cannot be computed ({one_line(error)[:120]}): free some memory, or train the run again"
             ) from error
         if result.shape != shape or result.dtype != np.float32:
-            raise RunError(f"{self.where}: gives other values than its file says: train the run again")
+            raise RunError(f"{self.label}: gives other values than its file says: train the run again")
         return result
 
     def reconstruct(self, images: Images) -> Images:

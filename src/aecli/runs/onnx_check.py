@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aecli.runs.onnx_operators import OPERATORS, Rule
 
-MOST_BYTES = 2**31 - 1
+_MOST_BYTES = 2**31 - 1
 """The largest message of protocol buffers."""
 
 
@@ -35,7 +35,7 @@ class _Graph:
 def read_graph(path: Path) -> bytes:
     """Return the bytes of an ONNX file that is safe to run; ValueError says what is not."""
     size = path.stat().st_size
-    if not path.is_file() or not 0 < size <= MOST_BYTES:
+    if not path.is_file() or not 0 < size <= _MOST_BYTES:
         raise ValueError("the file is empty" if path.is_file() and not size else "its size is not that of a model")
     with path.open("rb") as file:
         content = file.read(size)

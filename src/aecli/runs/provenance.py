@@ -12,7 +12,7 @@ from aecli.core.machine import cores
 from aecli.data.dataset import ImageDataset
 from aecli.runs.config import Config
 
-C = TypeVar("C", bound=Config)
+_C = TypeVar("_C", bound=Config)
 
 _NOT_IN_IDENTITY = ("train", "test", "memory_budget", "size", "fit", "color")
 """Keys of `data` that change nothing, or nothing but the values of the images, which are in it by their hash."""
@@ -39,7 +39,7 @@ def trajectory_hash(config: Config, data: Mapping[str, Any]) -> str:
     return run_fingerprint(config, data)
 
 
-def with_absolute_paths(config: C) -> C:
+def with_absolute_paths(config: _C) -> _C:
     """Return the config with its data files named from the root."""
     paths = {key: path.absolute() for key in ("train", "test") if (path := getattr(config.data, key)) is not None}
     return config.model_copy(update={"data": config.data.model_copy(update=paths)})
@@ -65,7 +65,7 @@ def describe_environment(
     }
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def environment_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return in which versions and in what of the machine two contents of environment.json differ.
 
     A package that `ae` has no use for now is no difference of its own: that of `ae` says it.

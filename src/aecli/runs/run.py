@@ -41,7 +41,7 @@ RUNS = Path("runs")
 FORMAT_VERSION = 1
 
 T = TypeVar("T")
-State = Literal["complete", "failed", "interrupted", "incomplete"]
+RunState = Literal["complete", "failed", "interrupted", "incomplete"]
 
 
 @dataclass(frozen=True)
@@ -165,15 +165,15 @@ class Run:
     @property
     def _left_behind(self) -> list[Path]:
         """Files that were being written when their process was killed."""
-        own = {file.name for file in self._own_files}
+        own_names = {file.name for file in self._own_files}
         here = [(path, whole_name(path.name)) for path in self.path.glob(".*")]
         plots = [] if self.plots_folder.is_symlink() else self.plots_folder.glob(".*")
-        return [path for path, name in here if name and (name in own or name.startswith("checkpoint-"))] + [
+        return [path for path, name in here if name and (name in own_names or name.startswith("checkpoint-"))] + [
             path for path in plots if whole_name(path.name)
         ]
 
     @property
-    def state(self) -> State:
+    def state(self) -> RunState:
         """complete, failed, interrupted, or incomplete: still training, or killed."""
         if self.metrics_file.is_file():
             return "complete"
@@ -230,7 +230,7 @@ class Run:
         """Write the mean image and the principal components."""
         write_arrays(self.baselines_file, {"mean": baselines.mean, "components": baselines.components})
 
-    def write_failure(self, state: State, reason: str, epoch: int, attempts: int = 1) -> None:
+    def write_failure(self, state: RunState, reason: str, epoch: int, attempts: int = 1) -> None:
         """Mark the run as failed or interrupted after this many epochs, at this attempt."""
         write_text(self.failure_file, _dump({"state": state, "reason": reason, "epochs": epoch, "attempts": attempts}))
 

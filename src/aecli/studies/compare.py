@@ -93,8 +93,8 @@ def compare(
     with study.locked(config):
         results = _train_missing(study, config, data, progress, executor, overwrite)
         summary = summarise(results, config.study.metric)
-        about = {"format_version": FORMAT_VERSION, "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **data}
-        write_text(study.summary_file, json.dumps({**about, **summary.to_json()}, indent=2, allow_nan=False) + "\n")
+        header = {"format_version": FORMAT_VERSION, "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **data}
+        write_text(study.summary_file, json.dumps({**header, **summary.to_json()}, indent=2, allow_nan=False) + "\n")
     return StudyResult(study, results, summary)
 
 

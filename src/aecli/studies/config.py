@@ -37,15 +37,15 @@ def _metric_names() -> Iterable[str]:
     return METRICS
 
 
-Values = Annotated[tuple[Any, ...], Strict(False), Field(min_length=1)]
+_Values = Annotated[tuple[Any, ...], Strict(False), Field(min_length=1)]
 
 
 class StudyConfig(Section):
     """What ae compare compares; ae train pays no heed to it."""
 
-    vary: Annotated[dict[str, Values], AfterValidator(_complete_keys)] = Field(default_factory=dict)
+    vary: Annotated[dict[str, _Values], AfterValidator(_complete_keys)] = Field(default_factory=dict)
     """key: [values], e.g. {model.latent_dim: [8, 16]}; several keys make a grid; none: eight activations"""
-    tune: Annotated[dict[str, Values], AfterValidator(_complete_keys)] = Field(default_factory=dict)
+    tune: Annotated[dict[str, _Values], AfterValidator(_complete_keys)] = Field(default_factory=dict)
     """key: [values], of which each variant takes its own best by the validation images"""
     seeds: Annotated[int, Field(gt=0, le=10_000)] = 5
     """runs of every variant, with the seeds training.seed, training.seed + 1, ..."""

@@ -10,11 +10,11 @@ from aecli.runs.config import Config
 from aecli.runs.config_file import change_config
 from aecli.studies.config import StudyFile
 
-ACTIVATIONS = ("relu", "leaky_relu", "prelu", "sigmoid", "tanh", "elu", "gelu", "linear")
+_DEFAULT_ACTIVATIONS = ("relu", "leaky_relu", "prelu", "sigmoid", "tanh", "elu", "gelu", "linear")
 """What is compared where the config varies nothing."""
 
 
-TEST_SPLIT = 0.1
+_TEST_SPLIT = 0.1
 """Share of the images kept for the test where there is no file of test images and the config says nothing."""
 
 
@@ -50,9 +50,9 @@ class Variant:
 def plan(config: StudyFile) -> tuple[Variant, ...]:
     """Return the variants of a config's study; raises ConfigError for a value that its key cannot have."""
     study = config.study
-    grid = study.vary or {"model.activation": ACTIVATIONS}
+    grid = study.vary or {"model.activation": _DEFAULT_ACTIVATIONS}
     if not (config.data.test or config.data.test_split):
-        config = change_config(config, {"data.test_split": TEST_SPLIT}, "study")
+        config = change_config(config, {"data.test_split": _TEST_SPLIT}, "study")
     variants = []
     for changes in _combinations(grid):
         for tuned in _combinations(study.tune):

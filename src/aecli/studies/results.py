@@ -13,11 +13,11 @@ from aecli.runs.diagnosis import collapse
 from aecli.runs.metrics import METRICS, table_metrics
 from aecli.runs.run import Run
 
-CONVERGED_WITHIN = 0.05
+_CONVERGED_WITHIN = 0.05
 """An epoch whose validation loss is within this share of the last kept one counts as near the end."""
 
 
-State = Literal["complete", "collapsed", "failed", "missing"]
+ResultState = Literal["complete", "collapsed", "failed", "missing"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Result:
     label: str
     variant: str
     seed: int
-    state: State
+    state: ResultState
     reason: str | None = None
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     exact_copies: int | None = None
@@ -76,7 +76,7 @@ def read_result(run: Run, base: Mapping[str, Any]) -> Result:
     model, best = splits["test"]["model"], run.metrics["best_epoch"]
     last = [layer for layer in health if layer.epoch == health[-1].epoch]
     reason = collapse(health, model["fvu"])
-    kept = records[best - 1].val_loss
+    best_loss = records[best - 1].val_loss
     return Result(
         **base,
         state="collapsed" if reason else "complete",
@@ -88,7 +88,7 @@ def read_result(run: Run, base: Mapping[str, Any]) -> Result:
         generalization_gap=splits["validation"]["model"]["mse"] - splits["train"]["model"]["mse"],
         epochs=run.metrics["epochs"],
         best_epoch=best,
-        epochs_to_5pct=next(r.epoch for r in records if r.val_loss <= kept + CONVERGED_WITHIN * abs(kept)),
+        epochs_to_5pct=next(r.epoch for r in records if r.val_loss <= best_loss + _CONVERGED_WITHIN * abs(best_loss)),
         seconds=run.metrics["seconds"],
         dead=max(layer.dead for layer in last),
         # The output may well be black and white: the layers before it should not be.

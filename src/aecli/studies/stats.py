@@ -18,9 +18,9 @@ from aecli.core.rng import derive
 Scores = NDArray[np.float64]
 """One score per seed, float64 (seeds,), NaN where there is none."""
 
-CONFIDENCE = 0.95
-RESAMPLES = 10_000
-POWER = 0.8
+_CONFIDENCE = 0.95
+_RESAMPLES = 10_000
+_POWER = 0.8
 SEEDS_LIMIT = 1000
 
 
@@ -55,7 +55,7 @@ class AgainstBest:
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """One variant: on how many seeds it has a score, their mean, its mean rank, and how it does against the best.
 
     `against_best` is None for the best variant itself and for a variant without scores.
@@ -80,10 +80,10 @@ class Comparison:
     best: str | None
     tied: tuple[str, ...]
     seeds_needed: int | None
-    rows: tuple[Row, ...]
+    rows: tuple[ComparisonRow, ...]
 
 
-def mean_interval(values: Scores, confidence: float = CONFIDENCE) -> Interval:
+def mean_interval(values: Scores, confidence: float = _CONFIDENCE) -> Interval:
     """Return the mean of the finite values with a bootstrap interval, the same on every call.
 
     A plain bootstrap is too narrow for a handful of seeds: by sqrt((n - 1) / n), and as it takes the spread for
@@ -100,13 +100,13 @@ def mean_interval(values: Scores, confidence: float = CONFIDENCE) -> Interval:
     from scipy.special import ndtri, stdtrit
 
     mean, tail = _mean(finite), (1 - confidence) / 2
-    draws = np.random.default_rng(derive(0, "bootstrap")).integers(count, size=(RESAMPLES, count))
+    draws = np.random.default_rng(derive(0, "bootstrap")).integers(count, size=(_RESAMPLES, count))
     low, high = np.quantile((finite - mean)[draws].mean(axis=1), [tail, 1 - tail])
     stretch = math.sqrt(count / (count - 1)) * stdtrit(count - 1, 1 - tail) / ndtri(1 - tail)
     return Interval(mean, float(mean + stretch * low), float(mean + stretch * high))
 
 
-def paired_difference(a: Scores, b: Scores, confidence: float = CONFIDENCE) -> Interval:
+def paired_difference(a: Scores, b: Scores, confidence: float = _CONFIDENCE) -> Interval:
     """Return the mean of a - b over the seeds both have, with Student's paired interval.
 
     Not a bootstrap: when many pairs are compared at once the confidence is so near 1 that a bootstrap of five
@@ -123,7 +123,7 @@ def paired_difference(a: Scores, b: Scores, confidence: float = CONFIDENCE) -> I
     return Interval(mean, mean - half, mean + half)
 
 
-def probability_of_improvement(a: Scores, b: Scores, confidence: float = CONFIDENCE) -> Interval:
+def probability_of_improvement(a: Scores, b: Scores, confidence: float = _CONFIDENCE) -> Interval:
     """Return P(a is better than b) over the seeds both have, ties counting half (Bouthillier et al. 2021).
 
     The interval is Wilson's (1927). A bootstrap of five wins in five would answer "1, from 1 to 1"; where the
@@ -182,7 +182,9 @@ def mean_ranks(scores: Mapping[str, Scores]) -> dict[str, float]:
     return dict.fromkeys(scores, math.nan) | dict(zip(known, means, strict=True))
 
 
-def compare(scores: Mapping[str, Scores], higher_is_better: bool = False, confidence: float = CONFIDENCE) -> Comparison:
+def compare(
+    scores: Mapping[str, Scores], higher_is_better: bool = False, confidence: float = _CONFIDENCE
+) -> Comparison:
     """Compare variants over paired seeds: which is best, and which are shown to be worse.
 
     A variant is shown to be worse if the paired Student interval of its difference to the best lies above zero, at a
@@ -203,7 +205,7 @@ def compare(scores: Mapping[str, Scores], higher_is_better: bool = False, confid
     tied = [name for name in known if name not in against or not against[name].distinguishable]
     ranks = mean_ranks(losses)
     rows = tuple(
-        Row(
+        ComparisonRow(
             name,
             seeds=int(np.isfinite(scores[name]).sum()),
             mean=mean_interval(scores[name], confidence),
@@ -250,7 +252,7 @@ def _seeds_needed(unresolved: Sequence[Scores], error: float) -> int | None:
     seeds = np.arange(1 + math.ceil(-math.log2(error)), SEEDS_LIMIT + 1)
     effect = min(_effect(_finite(differences)) for differences in unresolved)
     power = stdtr(seeds - 1, effect * np.sqrt(seeds) - stdtrit(seeds - 1, 1 - error / 2))
-    enough = seeds[power >= POWER]
+    enough = seeds[power >= _POWER]
     return int(enough[0]) if len(enough) else None
 
 

@@ -15,6 +15,9 @@ from aecli.studies.config import StudyFile
 from aecli.studies.plan import Variant
 from aecli.studies.results import Result, read_result, results_to_csv
 
+STUDIES = Path("studies")
+"""Where studies go by default."""
+
 
 class Study:
     """The folder of a study; the only place that knows the names inside it."""
@@ -36,8 +39,8 @@ class Study:
         """
         if self.path.is_file():
             raise AeError(f"{self.path}: is a file, expected a folder for the study: give another --output")
-        there = self.path.is_dir() and not self.config_file.is_file()
-        if there and not all(map(self._left_behind, self.path.iterdir())):
+        occupied = self.path.is_dir() and not self.config_file.is_file()
+        if occupied and not all(map(self._left_behind, self.path.iterdir())):
             raise AeError(f"{self.path}: is a folder of other files, not a study: give another --output")
         try:
             self.plots_folder.mkdir(parents=True, exist_ok=True)

@@ -43,7 +43,7 @@ class Baseline:
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """One code length of the bottleneck curve: the best variant's mean and PCA's."""
 
     latent_dim: int
@@ -64,7 +64,7 @@ class Summary:
     verdict: str
     rows: tuple[SummaryRow, ...]
     baselines: tuple[Baseline, ...]
-    curve: tuple[Point, ...]
+    curve: tuple[CurvePoint, ...]
     knee: int | None
 
     def to_json(self) -> dict[str, Any]:
@@ -147,30 +147,32 @@ def _mean(runs: Sequence[Result], name: str) -> float | None:
 
 def _baselines(results: Sequence[Result], metric: str) -> tuple[Baseline, ...]:
     """Return PCA for every code length and the mean image, each over the seeds."""
-    found: dict[str, dict[int, float]] = {}
+    values_by_name: dict[str, dict[int, float]] = {}
     for key, title in BASELINES.items():
         for result in sorted(results, key=lambda r: r.latent_dim or 0):
             value = result.value(f"{key}_{metric}")
             if value is not None:
                 name = f"{title}-{result.latent_dim}" if key == "pca" else title
-                found.setdefault(name, {})[result.seed] = value
-    return tuple(Baseline(name, mean_interval(np.array(list(values.values())))) for name, values in found.items())
+                values_by_name.setdefault(name, {})[result.seed] = value
+    return tuple(
+        Baseline(name, mean_interval(np.array(list(values.values())))) for name, values in values_by_name.items()
+    )
 
 
-def _curve(chosen: Mapping[str, Sequence[Result]], metric: str) -> tuple[Point, ...]:
+def _curve(chosen: Mapping[str, Sequence[Result]], metric: str) -> tuple[CurvePoint, ...]:
     """Return the best variant and PCA at every code length, where the study has several."""
     better = max if METRICS[metric].better == "higher" else min
-    points: dict[int, list[Point]] = {}
+    points: dict[int, list[CurvePoint]] = {}
     for row, runs in chosen.items():
         mean, pca = _mean(runs, metric), _mean(runs, f"pca_{metric}")
         if mean is not None and pca is not None and runs[0].latent_dim is not None:
-            points.setdefault(runs[0].latent_dim, []).append(Point(runs[0].latent_dim, row, mean, pca))
+            points.setdefault(runs[0].latent_dim, []).append(CurvePoint(runs[0].latent_dim, row, mean, pca))
     if len(points) < 2:
         return ()
     return tuple(better(points[length], key=lambda point: point.mean) for length in sorted(points))
 
 
-def _knee(curve: Sequence[Point]) -> int | None:
+def _knee(curve: Sequence[CurvePoint]) -> int | None:
     """Return the code length beyond which more of it gains least: the point farthest from the curve's chord.
 
     Satopaa et al. 2011 ("Kneedle"), over the logarithm of the code length; None for fewer than three points.

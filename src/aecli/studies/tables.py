@@ -7,12 +7,12 @@ import math
 from aecli.studies.stats import Interval
 from aecli.studies.summary import Summary, SummaryRow
 
-Table = list[list[str]]
+TextTable = list[list[str]]
 
 _COUNTS = ("collapsed", "failed", "missing")
 
 
-def study_table(summary: Summary) -> Table:
+def study_table(summary: Summary) -> TextTable:
     """Return the header and a row for every variant, best first, then the baselines."""
     header = ["variant", "verdict", "runs", summary.metric, "95 % interval", "worse by", "interval for all pairs"]
     header += ["P(best wins)", "its interval", "p (Holm)", "rank", "gap", "settled", "seconds"]
@@ -61,7 +61,7 @@ def interval(value: Interval) -> str:
     return "-" if math.isnan(value.low) else f"[{number(value.low)}, {number(value.high)}]"
 
 
-def as_text(table: Table, table_format: str) -> str:
+def as_text(table: TextTable, table_format: str) -> str:
     """Return a table as "md", "latex" or "csv"."""
     header, *rows = table
     if table_format == "csv":

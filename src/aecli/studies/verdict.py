@@ -11,15 +11,15 @@ from aecli.runs.metrics import METRICS
 from aecli.studies.stats import Comparison, Interval
 
 if TYPE_CHECKING:
-    from aecli.studies.summary import Baseline, Point, SummaryRow
+    from aecli.studies.summary import Baseline, CurvePoint, SummaryRow
 
-MOST_NAMED = 8
+_MOST_NAMED = 8
 """Variants that the verdict names, fewer of a grid; of more it says how many, the table has them."""
 
 
 def _verdict(
     comparison: Comparison, rows: Sequence[SummaryRow], baselines: Sequence[Baseline], metric: str, seeds: int,
-    knee: Point | None,
+    knee: CurvePoint | None,
 ) -> str:  # fmt: skip
     if comparison.best is None:
         reasons = "; ".join(dict.fromkeys(reason for row in rows for reason in row.reasons))
@@ -73,7 +73,7 @@ def _number(value: float) -> str:
 def _listed(names: Sequence[str]) -> str:
     # The variants of a grid have commas in their names.
     comma, last = ("; ", "; and ") if any("," in name for name in names) else (", ", " and ")
-    most = 3 if comma == "; " else MOST_NAMED
+    most = 3 if comma == "; " else _MOST_NAMED
     if len(names) > most + 1:
         names = [*names[:most], f"{len(names) - most} more"]
     return names[0] if len(names) == 1 else f"{comma.join(names[:-1])}{last}{names[-1]}"

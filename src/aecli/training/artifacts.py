@@ -28,7 +28,7 @@ from aecli.training.export.onnx_writer import write_onnx
 from aecli.training.prepare import Prepared
 from aecli.training.progress import Stages
 
-EXPORT_TOLERANCE = 1e-5
+_EXPORT_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,12 @@ def save_onnx_models(trained: TrainedRun) -> None:
 
 
 def check_export(keras_images: Images, onnx_images: Images) -> None:
-    """Raise TrainingError unless Keras and ONNX Runtime reconstruct the same, to EXPORT_TOLERANCE."""
+    """Raise TrainingError unless Keras and ONNX Runtime reconstruct the same, to _EXPORT_TOLERANCE."""
     difference = float(np.abs(keras_images - onnx_images).max())
-    if not difference <= EXPORT_TOLERANCE:
+    if not difference <= _EXPORT_TOLERANCE:
         raise TrainingError(
             f"export: ONNX Runtime and Keras differ by {difference:.2g} on validation images, more than "
-            f"{EXPORT_TOLERANCE:g}: the reconstructions are too large or not finite; "
+            f"{_EXPORT_TOLERANCE:g}: the reconstructions are too large or not finite; "
             f"try a bounded model.output_activation"
         )
 
@@ -161,9 +161,9 @@ def _measure(
         )  # fmt: skip
         if part == "validation":
             trained.errors = evaluation.per_image["mse"]
-        own = {"model": evaluation.summary.pop("model")}
+        model_row = {"model": evaluation.summary.pop("model")}
         baselines = fitted.summaries.setdefault(part, evaluation.summary)
-        splits[part] = {"images": len(images) if rows is None else len(rows), **own, **baselines}
+        splits[part] = {"images": len(images) if rows is None else len(rows), **model_row, **baselines}
     trained.metrics |= {
         "epochs": len(trained.records),
         "best_epoch": trained.best_epoch,

@@ -21,10 +21,10 @@ from aecli.core.npy import read_arrays, write_arrays
 from aecli.runs.records import EpochRecord, LayerHealth
 from aecli.runs.run import Run
 
-MAX_CHECKPOINT_SHARE = 0.01
+_MAX_CHECKPOINT_SHARE = 0.01
 """The share of a training's time that its checkpoints may take."""
 
-ASSUMED_FIRST_COST = 0.05
+_ASSUMED_FIRST_COST = 0.05
 """Seconds that the first checkpoint is taken to cost: a training of a few seconds has little to lose."""
 
 
@@ -36,7 +36,7 @@ class CheckpointPolicy:
     keep_last: bool = True
 
 
-Values = NDArray[Any]
+VariableValues = NDArray[Any]
 """The values of one variable."""
 
 
@@ -61,11 +61,11 @@ class Best:
     epoch: int = 0
     val_loss: float = inf
     waited: int = 0
-    weights: Sequence[Values] | None = None
+    weights: Sequence[VariableValues] | None = None
 
 
 @dataclass(frozen=True)
-class State:
+class TrainingState:
     """A training between two steps: the variables of the network and of the optimizer, in their own order.
 
     `seconds` is what the epoch has taken so far.
@@ -73,8 +73,8 @@ class State:
 
     cursor: Cursor
     seconds: float
-    variables: Sequence[Values]
-    optimizer: Sequence[Values]
+    variables: Sequence[VariableValues]
+    optimizer: Sequence[VariableValues]
     best: Best
 
 
@@ -84,7 +84,7 @@ class Checkpoint:
 
     trajectory: str
     streamed: bool
-    state: State
+    state: TrainingState
     records: Sequence[EpochRecord] = field(default_factory=tuple)
     health: Sequence[LayerHealth] = field(default_factory=tuple)
 
@@ -92,7 +92,7 @@ class Checkpoint:
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint whole, with a checksum over all of it."""
     state = checkpoint.state
-    about = {
+    header = {
         "course": checkpoint.trajectory,
         "streamed": checkpoint.streamed,
         "cursor": asdict(state.cursor),
@@ -103,7 +103,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "health": [asdict(record) for record in checkpoint.health],
     }
     arrays: dict[str, Any] = {
-        "about": np.frombuffer(json.dumps(about).encode(), np.uint8),
+        "about": np.frombuffer(json.dumps(header).encode(), np.uint8),
         **_named("variable", state.variables),
         **_named("optimizer", state.optimizer),
         **_named("best", state.best.weights or ()),
@@ -126,21 +126,21 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise RunError(f"{path}: is damaged ({one_line(error)})") from error
 
 
-def _checkpoint(arrays: Mapping[str, Values]) -> Checkpoint:
-    about = json.loads(arrays["about"].tobytes())
-    weights = _unnamed("best", arrays) if about["has_best_weights"] else None
+def _checkpoint(arrays: Mapping[str, VariableValues]) -> Checkpoint:
+    header = json.loads(arrays["about"].tobytes())
+    weights = _unnamed("best", arrays) if header["has_best_weights"] else None
     return Checkpoint(
-        about["course"],
-        about["streamed"],
-        State(
-            _cursor(about["cursor"]),
-            about["seconds"],
+        header["course"],
+        header["streamed"],
+        TrainingState(
+            _cursor(header["cursor"]),
+            header["seconds"],
             _unnamed("variable", arrays),
             _unnamed("optimizer", arrays),
-            Best(**about["best"], weights=weights),
+            Best(**header["best"], weights=weights),
         ),
-        tuple(EpochRecord(**record) for record in about["records"]),
-        tuple(LayerHealth(**record) for record in about["health"]),
+        tuple(EpochRecord(**record) for record in header["records"]),
+        tuple(LayerHealth(**record) for record in header["health"]),
     )
 
 
@@ -151,15 +151,15 @@ def _cursor(fields: Mapping[str, Any]) -> Cursor:
     return Cursor(fields["epoch"], window, fields["step"], tuple(totals))
 
 
-def _named(kind: str, values: Iterable[Values]) -> dict[str, Values]:
+def _named(kind: str, values: Iterable[VariableValues]) -> dict[str, VariableValues]:
     return {f"{kind}_{i}": value for i, value in enumerate(values)}
 
 
-def _unnamed(kind: str, arrays: Mapping[str, Values]) -> list[Values]:
+def _unnamed(kind: str, arrays: Mapping[str, VariableValues]) -> list[VariableValues]:
     return [array for name, array in arrays.items() if name.startswith(f"{kind}_")]
 
 
-def _digest(arrays: Mapping[str, Values]) -> Values:
+def _digest(arrays: Mapping[str, VariableValues]) -> VariableValues:
     digest = hashlib.sha256()
     for name, array in arrays.items():
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
@@ -170,16 +170,16 @@ def _digest(arrays: Mapping[str, Values]) -> Values:
 class CheckpointWriter:
     """Writes the checkpoints of a run that trains, and keeps the last two.
 
-    One is due after `seconds`, and as soon after an epoch as the policy and MAX_CHECKPOINT_SHARE allow. With 0 seconds
+    One is due after `seconds`, and as soon after an epoch as the policy and _MAX_CHECKPOINT_SHARE allow. With 0 seconds
     one is always due. `spent` counts the seconds that they took.
     """
 
     def __init__(
-        self, run: Run, seconds: float, policy: CheckpointPolicy, checkpoint: Callable[[State], Checkpoint]
+        self, run: Run, seconds: float, policy: CheckpointPolicy, checkpoint: Callable[[TrainingState], Checkpoint]
     ) -> None:
         self._last_file: Path | None = None
         self._run, self._seconds, self._policy, self._checkpoint = run, seconds, policy, checkpoint
-        self._last, self._cost = time.perf_counter(), ASSUMED_FIRST_COST
+        self._last, self._cost = time.perf_counter(), _ASSUMED_FIRST_COST
         self.spent = 0.0
 
     def go_on_from(self, file: Path) -> None:
@@ -193,9 +193,9 @@ class CheckpointWriter:
         if self._seconds == 0:
             return True
         wait = 0.0 if after == "epoch" and self._policy.after_epochs else self._seconds
-        return time.perf_counter() - self._last >= max(wait, self._cost / MAX_CHECKPOINT_SHARE)
+        return time.perf_counter() - self._last >= max(wait, self._cost / _MAX_CHECKPOINT_SHARE)
 
-    def save(self, state: Callable[[], State]) -> None:
+    def save(self, state: Callable[[], TrainingState]) -> None:
         """Write a checkpoint of the state."""
         started, before, file = time.perf_counter(), self._run.checkpoint_files, self._run.next_checkpoint_file
         write_checkpoint(file, self._checkpoint(state()))

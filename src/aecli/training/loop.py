@@ -10,7 +10,7 @@ from aecli.core.errors import TrainingError
 from aecli.data.loader import Loader
 from aecli.runs.config import EarlyStopping, TrainingConfig
 from aecli.runs.records import EpochRecord
-from aecli.training.checkpoints import Best, Cursor, State
+from aecli.training.checkpoints import Best, Cursor, TrainingState
 from aecli.training.engines.engine import CompiledStep, NetworkHealth
 
 Moment = Literal["call", "epoch", "end"]
@@ -34,7 +34,7 @@ class StepEvent:
 
     after: Moment
     done: float
-    state: Callable[[], State]
+    state: Callable[[], TrainingState]
 
 
 def fit(
@@ -44,7 +44,7 @@ def fit(
     training: TrainingConfig,
     on_epoch: Callable[[EpochRecord, NetworkHealth], None],
     on_step: Callable[[StepEvent], None] = lambda _: None,
-    start: State | None = None,
+    start: TrainingState | None = None,
     until: int | None = None,
     columns: Sequence[str] = (),
 ) -> FitResult:
@@ -71,8 +71,8 @@ def fit(
         share = min(1.0, (cursor.window * train.capacity + cursor.step * step.batch_size) / len(train))
         on_step(StepEvent(after, cursor.epoch - 1 + share, state))
 
-    def state() -> State:
-        return State(cursor, time.perf_counter() - began, *step.values(), best)
+    def state() -> TrainingState:
+        return TrainingState(cursor, time.perf_counter() - began, *step.values(), best)
 
     while _goes_on(training, until, cursor, best):
         for position in step.train(train, training.seed, cursor):

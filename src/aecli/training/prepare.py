@@ -105,7 +105,7 @@ def check_output_range(config: Config, source: ImageDataset) -> None:
     low, high = source.scan.low * scale + offset, source.scan.high * scale + offset
     output = config.model.output_activation
     reach = output.row.output_range(output.parameters)
-    where = f"{source.file.path}: the images reach from {low:.4g} to {high:.4g} where 0 to 1 is data.value_range"
+    place = f"{source.file.path}: the images reach from {low:.4g} to {high:.4g} where 0 to 1 is data.value_range"
     slack = 1e-6
     if low < reach[0] - slack or high > reach[1] + slack:
         if -slack <= low and high <= 1 + slack:
@@ -113,12 +113,12 @@ def check_output_range(config: Config, source: ImageDataset) -> None:
         else:
             cure = "set data.value_range: auto, or model.output_activation: linear"
         raise ConfigError(
-            [f"model.output_activation: {output} gives only {reach[0]:.4g} to {reach[1]:.4g}; {where}: {cure}"]
+            [f"model.output_activation: {output} gives only {reach[0]:.4g} to {reach[1]:.4g}; {place}: {cure}"]
         )
     if config.training.loss == "binary_crossentropy":
         if low < -slack or high > 1 + slack:
             raise ConfigError(
-                [f"training.loss: binary_crossentropy needs images in [0, 1]; {where}: set training.loss: mse"]
+                [f"training.loss: binary_crossentropy needs images in [0, 1]; {place}: set training.loss: mse"]
             )
         if reach[0] < 0 or reach[1] > 1:
             raise ConfigError(

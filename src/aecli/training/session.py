@@ -8,10 +8,10 @@ from aecli.core.errors import AeError, is_disk_failure, one_line
 from aecli.core.signals import Interrupted, Signals
 from aecli.runs.config_file import to_yaml
 from aecli.runs.diagnosis import collapse
-from aecli.runs.provenance import differences, trajectory_hash
+from aecli.runs.provenance import environment_differences, trajectory_hash
 from aecli.runs.records import EpochRecord, LayerHealth
 from aecli.runs.run import Run
-from aecli.training.checkpoints import Checkpoint, CheckpointPolicy, CheckpointWriter, State
+from aecli.training.checkpoints import Checkpoint, CheckpointPolicy, CheckpointWriter, TrainingState
 from aecli.training.engines.engine import NetworkHealth
 from aecli.training.loop import StepEvent
 from aecli.training.prepare import Prepared
@@ -45,12 +45,12 @@ class TrainingSession:
 
     def begin(
         self, environment: Mapping[str, Any], policy: CheckpointPolicy, *, overwrite: bool, resume: bool
-    ) -> State | None:
+    ) -> TrainingState | None:
         """Begin the run's folder, or take it up again; return the state to go on from, None for the beginning."""
         config = self._prepared.config
         trajectory, streamed = trajectory_hash(config, environment), self._prepared.loaders[0].streamed
 
-        def checkpoint(state: State) -> Checkpoint:
+        def checkpoint(state: TrainingState) -> Checkpoint:
             return Checkpoint(trajectory, streamed, state, tuple(self._log.records), tuple(self._log.health))
 
         self.checkpoints = CheckpointWriter(self._run, config.training.checkpoint_seconds, policy, checkpoint)
@@ -61,14 +61,14 @@ class TrainingSession:
         self._run.write_split(self._prepared.split)
         return start
 
-    def _reopen(self, environment: Mapping[str, Any], trajectory: str, streamed: bool) -> State | None:
+    def _reopen(self, environment: Mapping[str, Any], trajectory: str, streamed: bool) -> TrainingState | None:
         run, note = self._run, self._log.progress.note
         before = run.environment if run.environment_file.is_file() else None
         if before:
             check_images(run, environment)
         point = find_checkpoint(run, trajectory, streamed, note)
         run.reopen(to_yaml(self._prepared.config))
-        changed = differences(before, environment) if before and point else []
+        changed = environment_differences(before, environment) if before and point else []
         if changed:
             note(
                 f"{run.path}: begun with {'; '.join(changed)}: the result may differ in its last bits from that "

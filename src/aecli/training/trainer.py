@@ -19,7 +19,7 @@ from aecli.runs.provenance import data_fields, describe_environment, run_fingerp
 from aecli.runs.records import EpochRecord
 from aecli.runs.run import Run
 from aecli.training.artifacts import FULL, Artifact, SplitBaselines, TrainedRun
-from aecli.training.checkpoints import CheckpointPolicy, State
+from aecli.training.checkpoints import CheckpointPolicy, TrainingState
 from aecli.training.engines.engine import DEFAULT_ENGINE, CompiledStep, Engine, EngineSource
 from aecli.training.loop import StepEvent, fit
 from aecli.training.network import CompiledModel, build_autoencoder, compile_key, compile_model
@@ -203,7 +203,7 @@ def _fit(
     log: TrainingLog,
     stages: Stages,
     on_step: Callable[[StepEvent], None] = lambda _: None,
-    start: State | None = None,
+    start: TrainingState | None = None,
     until: int | None = None,
 ) -> int:
     """Train from the initial weights or from a state, all epochs or `until` one; return the one that was kept."""

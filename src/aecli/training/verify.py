@@ -6,18 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from aecli.runs.config import Config
-from aecli.runs.provenance import differences
+from aecli.runs.provenance import environment_differences
 from aecli.runs.records import EpochRecord
 from aecli.runs.run import Run
 from aecli.training.progress import Progress
 from aecli.training.trainer import Rerun, Trainer
 
-QUICK = 3
+_QUICK = 3
 """Epochs that a quick look trains."""
 
 
 @dataclass(frozen=True)
-class Verdict:
+class VerifyResult:
     """What training `epochs` of a run's `of` epochs again gave.
 
     `difference` is the first number that differs, None where all are identical, `changed` what differs of the
@@ -31,22 +31,22 @@ class Verdict:
     weights_sha256: str | None
 
 
-def verify(run: Run, config: Config, progress: Progress, device: str = "auto", quick: bool = False) -> Verdict:
-    """Train a complete run again, or its first QUICK epochs; compare losses, learning rates and weights bit for bit.
+def verify(run: Run, config: Config, progress: Progress, device: str = "auto", quick: bool = False) -> VerifyResult:
+    """Train a complete run again, or its first _QUICK epochs; compare losses, learning rates and weights bit for bit.
 
     `config` is the run's own, with the place of its images. Raises AeError where the run is not complete, or the
     images are not those that it was trained on.
     """
     run.require_complete()
     history = run.history
-    epochs = min(QUICK, len(history)) if quick else config.training.epochs
+    epochs = min(_QUICK, len(history)) if quick else config.training.epochs
     again = Trainer(device).repeat(run, config, epochs, progress)
     compared = again.weights_sha256 if "weights_sha256" in run.metrics else None
-    return Verdict(
+    return VerifyResult(
         len(again.records),
         len(history),
         _first_difference(run, history, again, quick),
-        differences(run.environment, again.environment),
+        environment_differences(run.environment, again.environment),
         compared,
     )
 
@@ -55,11 +55,11 @@ def _first_difference(run: Run, history: Sequence[EpochRecord], again: Rerun, qu
     for part in ("train", "validation", "test"):
         if not np.array_equal(getattr(run.split, part), getattr(again.split, part)):
             return f"the rows for {part} in {run.split_file}"
-    for own, other in zip(history, again.records, strict=False):
+    for recorded, repeated in zip(history, again.records, strict=False):
         for name in ("epoch", "loss", "val_loss", "learning_rate"):
-            before, now = getattr(own, name), getattr(other, name)
+            before, now = getattr(recorded, name), getattr(repeated, name)
             if before != now:
-                return f"{name} of epoch {own.epoch}: {before!r} in the run, {now!r} now"
+                return f"{name} of epoch {recorded.epoch}: {before!r} in the run, {now!r} now"
     if not quick and len(history) != len(again.records):
         return f"epochs: {len(history)} in the run, {len(again.records)} now"
     before, now = run.metrics.get("weights_sha256"), again.weights_sha256

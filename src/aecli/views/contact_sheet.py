@@ -17,13 +17,13 @@ from aecli.training.check.values import robust_scores
 from aecli.views.mosaic import COLUMNS, INK, Sheet, image_pixels
 from aecli.views.plots import check_suffix, plain, save
 
-SPREAD = 30
-LARGEST = 256
+_SPREAD = 30
+_LARGEST = 256
 """Pixels of a side that are drawn; of larger images every second, third, ... one."""
 
 
 @dataclass(frozen=True)
-class Section:
+class _SheetSection:
     """Images under one name: their numbers through all sources, and a word under each."""
 
     name: str
@@ -45,12 +45,12 @@ def write_sheet(checked: CheckReport, path: Path) -> None:
 def draw_sheet(checked: CheckReport) -> Figure:
     """Draw every section in bands of its own, ten images a band."""
     sources = [survey.source for survey in checked.surveys]
-    sections = [section for section in sections_of(checked) if len(section.indices)]
+    sections = [section for section in _sections(checked) if len(section.indices)]
     bands = [-(-len(section.indices) // COLUMNS) for section in sections]
     most = max(len(section.indices) for section in sections)
     shape = sources[0].format.image_shape
     sheet = Sheet(sum(bands) * COLUMNS if sum(bands) > 1 else most, shape, rows=1)
-    thin = max(1, max(shape[:2]) // LARGEST)
+    thin = max(1, max(shape[:2]) // _LARGEST)
     place = 0
     for section, count in zip(sections, bands, strict=True):
         sheet.name_rows(place, (section.name,))
@@ -71,22 +71,22 @@ def _label(sources: Sequence[ImageDataset], index: int) -> str:
     return f"#{index}" if index < count else f"test #{index - count}"
 
 
-def sections_of(checked: CheckReport) -> list[Section]:
+def _sections(checked: CheckReport) -> list[_SheetSection]:
     """Return what is drawn; sections may be empty."""
     survey = checked.surveys[0]
-    spread = spread_rows(len(survey.source), SPREAD).tolist()
+    spread = spread_rows(len(survey.source), _SPREAD).tolist()
     scores = robust_scores(survey.distance)
     farthest = np.argsort(-scores, kind="stable")[:COLUMNS].tolist() if len(scores) > COLUMNS else []
-    flat = np.flatnonzero(np.concatenate([each.constant for each in checked.surveys]))[:COLUMNS].tolist()
+    flat = np.flatnonzero(np.concatenate([surveyed.constant for surveyed in checked.surveys]))[:COLUMNS].tolist()
     sections = [
-        Section("spread over\nthe file", spread, [""] * len(spread)),
-        Section("farthest from\nthe mean", farthest, [f"z {scores[row]:.1f}" for row in farthest]),
-        Section("of one value", flat, [""] * len(flat)),
+        _SheetSection("spread over\nthe file", spread, [""] * len(spread)),
+        _SheetSection("farthest from\nthe mean", farthest, [f"z {scores[row]:.1f}" for row in farthest]),
+        _SheetSection("of one value", flat, [""] * len(flat)),
     ]
     if checked.duplicates is not None:
         copies, near = checked.duplicates.copies()[: COLUMNS // 2], checked.duplicates.near[: COLUMNS // 2]
         correlations = checked.duplicates.correlation[: len(near)]
-        sections.append(Section("exact copies,\nin pairs", copies.ravel().tolist(), [""] * copies.size))
+        sections.append(_SheetSection("exact copies,\nin pairs", copies.ravel().tolist(), [""] * copies.size))
         below = [word for r in correlations for word in (f"r {r:.4f}", "")]
-        sections.append(Section("nearly the\nsame, in pairs", near.ravel().tolist(), below))
+        sections.append(_SheetSection("nearly the\nsame, in pairs", near.ravel().tolist(), below))
     return sections

@@ -18,7 +18,7 @@ from aecli.core.errors import AeError, NotInRunError, RunError, one_line, unread
 from aecli.core.files import written_whole
 from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.dataset import ImageDataset
-from aecli.data.files.manifest import shown
+from aecli.data.files.manifest import display_name
 from aecli.data.format import Images
 from aecli.runs.metrics import PerImage, mse, psnr
 from aecli.runs.model import Model, load_model
@@ -29,9 +29,9 @@ from aecli.training.artifacts import TrainedRun
 from aecli.views.mosaic import COLUMNS, FRAME, INK, Sheet, draw_weights, image_pixels
 from aecli.views.plot_table import PLOTS
 
-SUFFIXES = (".png", ".svg", ".pdf")
-FILTERS = 64
-QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
+_FILTERS = 64
+_QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _BLUE, _ORANGE = "#2166ac", "#d6604d"
 
 
@@ -77,10 +77,10 @@ class PlotContext:
         unknown = [row for row in rows if row not in known]
         if unknown:
             last = len(self.source) - 1
-            where = (
+            range_text = (
                 f"are 0 to {last}" if self.rows is None else "are the validation rows in split.npz; --images draws any"
             )
-            raise AeError(f"--index {unknown[0]}: not a row of {self.data}: its rows {where}")
+            raise AeError(f"--index {unknown[0]}: not a row of {self.data}: its rows {range_text}")
         return [known[row] for row in rows]
 
     def choose(
@@ -192,7 +192,7 @@ def errors(context: PlotContext) -> Figure:
     """Draw the distribution of the per-image mse, with examples at its quantiles."""
     values = context.errors
     order = np.argsort(values, kind="stable")
-    positions = [int(order[round(q * (len(values) - 1))]) for q in QUANTILES]
+    positions = [int(order[round(q * (len(values) - 1))]) for q in _QUANTILES]
     figure = Figure(figsize=(7, 6.2), layout="constrained")
     parts: Any = figure.subfigures(2, 1, height_ratios=(1.15, 1))
     top, bottom = parts
@@ -205,7 +205,7 @@ def errors(context: PlotContext) -> Figure:
     images, restored = context.show(positions)
     rows = context.row_numbers(positions)
     names = ("best", "25 %", "median", "75 %", "worst")
-    axes = bottom.subplots(2, len(QUANTILES), squeeze=False)
+    axes = bottom.subplots(2, len(_QUANTILES), squeeze=False)
     for i, position in enumerate(positions):
         show_image(axes[0][i], images[i])
         file = context.source.name(int(rows[i]))
@@ -222,17 +222,19 @@ def filters(run: Run) -> Figure:
     """Draw the weights of the first and of the last layer as images: what each unit looks for and paints."""
     shape = run.image_format.image_shape
     size = int(np.prod(shape))
-    looks = _weights(run.encoder_file, first=True)
-    paints = _weights(run.decoder_file, first=False)
-    if looks.shape[0] != size or paints.shape[1] != size:
+    encoder_weights = _weights(run.encoder_file, first=True)
+    decoder_weights = _weights(run.decoder_file, first=False)
+    if encoder_weights.shape[0] != size or decoder_weights.shape[1] != size:
         raise NotInRunError(f"{run.path}: its first and last layer are not dense, so their filters are no images")
     figure = Figure(figsize=(9.2, 5.2), layout="constrained")
     figure.suptitle(f"run {plain(run.name)}: weights of each unit, blue negative, white 0, red positive", fontsize=10)
     if shape[2] == 3:
         figure.suptitle(f"run {plain(run.name)}: weights of each unit, mid-grey 0", fontsize=10)
     panels: Any = figure.subfigures(1, 2, wspace=0.04)
-    for panel, rows, name in zip(panels, (looks.T, paints), ("first layer", "last layer"), strict=True):
-        shown = rows[:FILTERS]
+    for panel, rows, name in zip(
+        panels, (encoder_weights.T, decoder_weights), ("first layer", "last layer"), strict=True
+    ):
+        shown = rows[:_FILTERS]
         panel.suptitle(f"{name}: {len(shown)} of {len(rows)} units", fontsize=9, color=INK)
         draw_weights(panel.subplots(), shown.reshape(-1, *shape))
     return figure
@@ -249,10 +251,16 @@ def health(run: Run) -> Figure:
     axes = figure.subplots(1, 3)
     for axis, (name, title) in zip(axes, (*panels, ("gradient_norm", "gradient norm")), strict=True):
         for i, layer in enumerate(dict.fromkeys(record.layer for record in records)):
-            mine = [record for record in records if record.layer == layer and getattr(record, name) is not None]
-            if mine:
-                label = f"{layer}, {mine[0].activation}"
-                axis.plot([r.epoch for r in mine], [getattr(r, name) for r in mine], color=f"C{i}", label=label, lw=1.2)
+            of_layer = [record for record in records if record.layer == layer and getattr(record, name) is not None]
+            if of_layer:
+                label = f"{layer}, {of_layer[0].activation}"
+                axis.plot(
+                    [r.epoch for r in of_layer],
+                    [getattr(r, name) for r in of_layer],
+                    color=f"C{i}",
+                    label=label,
+                    lw=1.2,
+                )
         axis.set_title(title, fontsize=9)
         axis.set_xlabel("epoch", fontsize=8)
         axis.tick_params(labelsize=8)
@@ -302,8 +310,8 @@ def draw_plots(trained: TrainedRun) -> None:
 
 def check_suffix(path: Path) -> None:
     """Raise AeError when a figure cannot be written under this name."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise AeError(f"{path}: unknown suffix '{path.suffix}': give one of {', '.join(SUFFIXES)}")
+    if path.suffix.lower() not in FIGURE_SUFFIXES:
+        raise AeError(f"{path}: unknown suffix '{path.suffix}': give one of {', '.join(FIGURE_SUFFIXES)}")
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -335,7 +343,7 @@ def plain(name: str, longest: int = 40) -> str:
     """Return a name as a caption can show it: not too long, and no dollar taken for mathematics."""
     end = longest // 3
     short = name if len(name) <= longest else f"{name[: longest - end - 3]}...{name[-end:]}"
-    return shown(short).replace("$", r"\$")
+    return display_name(short).replace("$", r"\$")
 
 
 def _label(context: PlotContext, row: int) -> str:

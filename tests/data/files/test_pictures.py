@@ -11,11 +11,11 @@ from PIL import Image, ImageOps
 
 from aecli.core.errors import DataError
 from aecli.data.dataset import open_images
-from aecli.data.files.decode import Survey, choose_target, survey_pictures, write_decoded
+from aecli.data.files.decode import PictureStats, choose_target, survey_pictures, write_decoded
 from aecli.data.files.listing import list_folder
 from aecli.data.files.open import open_source
 from aecli.data.files.options import DecodeOptions
-from aecli.data.files.pictures import Target, decode, look
+from aecli.data.files.pictures import DecodeTarget, decode, inspect
 
 RNG = np.random.default_rng(0)
 RED, GREEN, BLUE = (220, 30, 40), (20, 200, 60), (10, 40, 230)
@@ -87,8 +87,8 @@ def test_pictures_stand_as_exif_says(suffix, orientation, fit):
     options = {"lossless": True} if suffix == "webp" else {"quality": 100, "subsampling": 0} if suffix == "jpg" else {}
     path = save(f"p/a.{suffix}", image, exif=exif, **options)
     upright = np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("RGB")).astype(int)
-    assert look(str(path)).size == upright.shape[:2]
-    found = decode(str(path), Target(upright.shape[:2], fit, 3, "uint8")).astype(int)
+    assert inspect(str(path)).size == upright.shape[:2]
+    found = decode(str(path), DecodeTarget(upright.shape[:2], fit, 3, "uint8")).astype(int)
     np.testing.assert_allclose(found, upright, atol=4)
 
 
@@ -139,13 +139,13 @@ def test_a_small_size_that_all_share_is_kept_and_else_it_is_64():
 
 
 def test_colour_is_kept_where_any_picture_has_some():
-    grey = Survey(kinds={"grey": 3, "deep grey": 1}, sizes={(5, 5): 4})
-    assert choose_target(Survey(grey.sizes, _counter(grey=3)), DecodeOptions()).channels == 1
-    assert choose_target(Survey(grey.sizes, _counter(grey=3, rgb=1)), DecodeOptions()).channels == 3
-    assert choose_target(Survey(grey.sizes, _counter(rgb=1)), DecodeOptions(color="grey")).channels == 1
+    grey = PictureStats(kinds={"grey": 3, "deep grey": 1}, sizes={(5, 5): 4})
+    assert choose_target(PictureStats(grey.sizes, _counter(grey=3)), DecodeOptions()).channels == 1
+    assert choose_target(PictureStats(grey.sizes, _counter(grey=3, rgb=1)), DecodeOptions()).channels == 3
+    assert choose_target(PictureStats(grey.sizes, _counter(rgb=1)), DecodeOptions(color="grey")).channels == 1
     deep = _counter(**{"deep grey": 2})
-    assert choose_target(Survey(grey.sizes, deep), DecodeOptions()).dtype == "uint16"
-    assert choose_target(Survey(grey.sizes, deep), DecodeOptions(color="rgb")).dtype == "uint8"
+    assert choose_target(PictureStats(grey.sizes, deep), DecodeOptions()).dtype == "uint16"
+    assert choose_target(PictureStats(grey.sizes, deep), DecodeOptions(color="rgb")).dtype == "uint8"
 
 
 def _counter(**counts):

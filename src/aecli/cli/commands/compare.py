@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from aecli.studies.compare import StudyResult
     from aecli.studies.config import StudyFile
 
-STUDIES = Path("studies")
-
 
 @click.command("compare")
 @click.argument("images", type=FILE, required=False)
@@ -58,6 +56,7 @@ def command(
     from aecli.core.signals import Signals, exit_code
     from aecli.data.files.open import source_name
     from aecli.studies.compare import compare
+    from aecli.studies.study import STUDIES
 
     folder = output or STUDIES / (source_name(named.config.data.train) if named.config.data.train else "digits")
     progress = study_progress(quiet)

@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from aecli.data.files.convert import ConvertResult
 
 
-class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click only
+class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click only
     """Pixels of a side, or HEIGHTxWIDTH."""
 
     name = "N|HxW"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        found = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", value)
-        if found is None:
+        match = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", value)
+        if match is None:
             self.fail(f"expected pixels such as 64, or height x width such as 48x64, received '{value}'", param, ctx)
-        return int(found[1]), int(found[2] or found[1])
+        return int(match[1]), int(match[2] or match[1])
 
 
 @click.command("import")
 @click.argument("sources", type=FILE, nargs=-1, required=True, metavar="SOURCE...")
 @output_option("the name of the first source, here")
-@click.option("--size", type=Size(), help="Height and width.  [default: their own if all share one, else 64]")
+@click.option("--size", type=_Size(), help="Height and width.  [default: their own if all share one, else 64]")
 @click.option(
     "--fit",
     type=click.Choice(["crop", "pad", "stretch"]),

@@ -19,7 +19,7 @@ from aecli.cli.options import (
 if TYPE_CHECKING:
     from aecli.views.plots import PlotContext
 
-WORST = 5
+_WORST = 5
 
 
 @click.command("reconstruct")
@@ -80,7 +80,7 @@ def command(
 def _worst(context: "PlotContext") -> list[dict[str, Any]]:
     from aecli.runs.metrics import per_image
 
-    rows = context.choose(worst=WORST)
+    rows = context.choose(worst=_WORST)
     values = per_image(*context.show(rows))
     files = [context.source.name(row) for row in rows]
     return [
@@ -90,9 +90,9 @@ def _worst(context: "PlotContext") -> list[dict[str, Any]]:
 
 
 def _called(worst: dict[str, Any]) -> str:
-    from aecli.data.files.manifest import shown
+    from aecli.data.files.manifest import display_name
 
-    return f"#{worst['image']} {shown(worst['file'])}" if "file" in worst else f"#{worst['image']}"
+    return f"#{worst['image']} {display_name(worst['file'])}" if "file" in worst else f"#{worst['image']}"
 
 
 def _finite(value: float) -> float | None:

@@ -19,11 +19,11 @@ from aecli.core.errors import DataError, did_you_mean, one_line, unreadable
 from aecli.core.files import written_whole
 from aecli.data.files import cache
 from aecli.data.files.arrays import HEAD_BYTES, ArrayFile, Header, is_idx, open_idx, open_npy, read_header
-from aecli.data.files.manifest import shown
+from aecli.data.files.manifest import display_name
 
-PIECE = 2**20
+_PIECE = 2**20
 
-BOMB_BYTES, BOMB_RATIO = 2**30, 100
+_BOMB_BYTES, _BOMB_RATIO = 2**30, 100
 """A file that grows by more than the ratio, beyond so many bytes, is taken for a bomb: images pack 2 to 20 times."""
 
 _MEMBERS = 1000
@@ -49,7 +49,7 @@ def open_npz(path: Path, key: str | None = None) -> ArrayFile:
     name = info.filename.removesuffix(".npy")
     file = _unpacked(path, info.filename, lambda: _OpenMember(path, info), info.compress_size)
     alone = len(members) == 1
-    return file if alone else replace(file, notes=(f"{path}: reading the array '{shown(name)}'",))
+    return file if alone else replace(file, notes=(f"{path}: reading the array '{display_name(name)}'",))
 
 
 def array_names(path: Path) -> list[str]:
@@ -82,7 +82,7 @@ def _member(
     if key is not None:
         if key not in members:
             known = did_you_mean(key, members) or f": it has {_list(members)}"
-            raise DataError(f"{path}: no array '{shown(key)}'{known}")
+            raise DataError(f"{path}: no array '{display_name(key)}'{known}")
         return members[key]
     if len(members) == 1:
         return next(iter(members.values()))
@@ -101,7 +101,7 @@ def _axes(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
 
 
 def _list(members: dict[str, zipfile.ZipInfo]) -> str:
-    names = [shown(name) for name in list(members)[:12]]
+    names = [display_name(name) for name in list(members)[:12]]
     return ", ".join(names) + (", ..." if len(members) > 12 else "")
 
 
@@ -141,7 +141,7 @@ def _unpack(path: Path, opened: Opener, header: Header, output: Path) -> None:
 def _pieces(path: Path, opened: Opener) -> Iterator[bytes]:
     try:
         with opened() as stream:
-            while piece := stream.read(PIECE):
+            while piece := stream.read(_PIECE):
                 yield piece
     except _DAMAGE as error:
         raise _damaged(path, error) from error
@@ -149,7 +149,7 @@ def _pieces(path: Path, opened: Opener) -> Iterator[bytes]:
 
 def _refuse_bomb(path: Path, header: Header, packed_size: int) -> None:
     size = header.file_size
-    if size > BOMB_BYTES and size > BOMB_RATIO * max(1, packed_size):
+    if size > _BOMB_BYTES and size > _BOMB_RATIO * max(1, packed_size):
         raise DataError(
             f"{path}: {packed_size:,} bytes say that they unpack to {size / 1e9:.3g} GB, which looks like a zip bomb: "
             f"unpack it yourself if you trust it"

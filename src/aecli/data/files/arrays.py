@@ -18,7 +18,7 @@ from aecli.data.format import Stored
 HEAD_BYTES = 16 * 2**10
 """Bytes at the start of a file that hold its header; NumPy itself trusts no longer one."""
 
-IDX_DTYPES = MappingProxyType({0x08: "|u1", 0x09: "|i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"})
+_IDX_DTYPES = MappingProxyType({0x08: "|u1", 0x09: "|i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"})
 """Type code of an IDX file -> dtype. Y. LeCun, THE MNIST DATABASE, "the IDX file format"."""
 
 _NPY_MAGIC = np.lib.format.MAGIC_PREFIX
@@ -77,10 +77,10 @@ class ArrayFile:
     def state(self) -> tuple[int, int]:
         """Return what differs once the file has been written to: its size and the time of its last change."""
         try:
-            found = self.content.stat()
+            status = self.content.stat()
         except OSError as error:
             raise self._changed(error) from error
-        return found.st_size, found.st_mtime_ns
+        return status.st_size, status.st_mtime_ns
 
     def require_state(self, state: tuple[int, int]) -> None:
         """Raise DataError where the file has been written to since it was in this state."""
@@ -176,7 +176,7 @@ def read_header(path: Path, head: bytes) -> Header:
 
 def is_idx(head: bytes) -> bool:
     """Whether a file that begins with these bytes is an IDX file."""
-    return len(head) >= 4 and head[:2] == b"\0\0" and head[2] in IDX_DTYPES and 1 <= head[3] <= 5
+    return len(head) >= 4 and head[:2] == b"\0\0" and head[2] in _IDX_DTYPES and 1 <= head[3] <= 5
 
 
 def _idx_header(path: Path, head: bytes) -> Header:
@@ -186,14 +186,14 @@ def _idx_header(path: Path, head: bytes) -> Header:
     if len(head) < 4 + 4 * axes:
         raise DataError(f"{path}: the file ends in its header: copy or download it again")
     shape = tuple(int(n) for n in np.frombuffer(head, ">u4", axes, offset=4))
-    return Header(shape, np.dtype(IDX_DTYPES[head[2]]), 4 + 4 * axes)
+    return Header(shape, np.dtype(_IDX_DTYPES[head[2]]), 4 + 4 * axes)
 
 
 def _require_images(path: Path, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
     if dtype.kind not in "buif":
         kinds = {"c": "complex numbers", "O": "Python objects", "U": "text", "S": "text", "V": "records"}
-        found = kinds.get(dtype.kind, f"values of type {dtype}")
-        raise DataError(f"{path}: expected real numbers, found {found}: save the images as a plain numeric array")
+        kind = kinds.get(dtype.kind, f"values of type {dtype}")
+        raise DataError(f"{path}: expected real numbers, found {kind}: save the images as a plain numeric array")
     if not shape:
         raise DataError(f"{path}: expected an array of images, found a single number: save an array (N, H, W)")
     if shape[0] == 0:

@@ -21,7 +21,7 @@ try:
 except ImportError:  # Windows, which lets nobody remove a file that is open
     fcntl = None  # type: ignore[assignment]
 
-DEFAULT_GIGABYTES = 20.0
+_DEFAULT_GIGABYTES = 20.0
 _LOCK = "lock"
 _FORGOTTEN_SECONDS = 3600
 
@@ -70,7 +70,7 @@ def cache_limit() -> int:
     """Return the bytes that the cache may keep: $AE_CACHE_GB, by default 20 GB."""
     text = os.environ.get("AE_CACHE_GB", "")
     try:
-        gigabytes = float(text) if text else DEFAULT_GIGABYTES
+        gigabytes = float(text) if text else _DEFAULT_GIGABYTES
         if not 0 <= gigabytes < 1e9:
             raise ValueError
     except ValueError as error:
@@ -78,14 +78,14 @@ def cache_limit() -> int:
     return int(gigabytes * 1e9)
 
 
-def cached(key: str, where: str, size: int, make: Callable[[Path], None]) -> Entry:
+def cached(key: str, source: str, size: int, make: Callable[[Path], None]) -> Entry:
     """Return the entry of a key; where there is none, `make` fills its folder with about `size` bytes.
 
-    `where` is what the user named, for errors. Raises AeError when the cache cannot be written; errors of `make`
+    `source` is what the user named, for errors. Raises AeError when the cache cannot be written; errors of `make`
     pass through and leave nothing behind.
     """
     folder = cache_folder()
-    return find(key) or _made(folder, key, where, size, make)
+    return find(key) or _made(folder, key, source, size, make)
 
 
 def find(key: str) -> Entry | None:
@@ -111,14 +111,14 @@ def clear() -> tuple[int, int]:
     return freed, stay
 
 
-def _made(folder: Path, key: str, where: str, size: int, make: Callable[[Path], None]) -> Entry:
+def _made(folder: Path, key: str, source: str, size: int, make: Callable[[Path], None]) -> Entry:
     temporary = folder / f".{key[:12]}-{uuid.uuid4().hex[:8]}"
     limit = cache_limit()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (free := shutil.disk_usage(folder).free) < size:
             raise AeError(
-                f"{where}: needs {size / 1e9:.3g} GB in the cache {folder}, {free / 1e9:.3g} GB are free: "
+                f"{source}: needs {size / 1e9:.3g} GB in the cache {folder}, {free / 1e9:.3g} GB are free: "
                 f"make room, or set XDG_CACHE_HOME to a larger disk"
             )
         temporary.mkdir()
@@ -135,10 +135,10 @@ def _made(folder: Path, key: str, where: str, size: int, make: Callable[[Path], 
     except (OSError, WriteError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
         raise WriteError(
-            f"{where}: the cache {folder} cannot be written ({getattr(cause, 'strerror', None) or cause}): make room, "
+            f"{source}: the cache {folder} cannot be written ({getattr(cause, 'strerror', None) or cause}): make room, "
             f"set XDG_CACHE_HOME to another folder, or write the images with ae import"
         ) from error
-    return find(key) or _made(folder, key, where, size, make)
+    return find(key) or _made(folder, key, source, size, make)
 
 
 def _held(path: Path) -> Entry | None:
@@ -164,9 +164,9 @@ def _trim(limit: int) -> None:
     for path in _folders():
         if path.name.startswith("."):
             _removed(path)
-    found = sizes()
-    total = sum(found.values())
-    for path, size in found.items():
+    entries = sizes()
+    total = sum(entries.values())
+    for path, size in entries.items():
         if total <= limit:
             return
         if _removed(path):

@@ -21,15 +21,15 @@ from aecli.data.files.arrays import ArrayFile
 from aecli.data.files.decode import choose_target, survey_pictures, write_decoded
 from aecli.data.files.labels import Labels, labels_beside
 from aecli.data.files.listing import Listing
-from aecli.data.files.manifest import Manifest, ends, read_manifest
+from aecli.data.files.manifest import Manifest, endpoint_hash, read_manifest
 from aecli.data.files.open import list_pictures, open_source
 from aecli.data.files.options import DecodeOptions
 
-OPTIONS = MappingProxyType({"size": "--size and --fit change it", "color": "--grey and --rgb change it"})
+_OPTIONS = MappingProxyType({"size": "--size and --fit change it", "color": "--grey and --rgb change it"})
 
-PIECE_BYTES = 8 * 2**20
+_PIECE_BYTES = 8 * 2**20
 
-Rows = NDArray[np.int64]
+_Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ConvertOptions:
     shuffle: int | None = None
     strict: bool = False
 
-    def choose(self, count: int) -> Rows:
+    def choose(self, count: int) -> _Rows:
         """Return the positions that are taken, in their order."""
         order = np.arange(count)
         if self.shuffle is not None:
@@ -115,7 +115,7 @@ def import_images(
                 writer.sync()
                 # Former images must not be found beside the labels of these; these come in a moment.
                 images.unlink(missing_ok=True)
-        notes = manifest.notes(images, OPTIONS if wanted.decoding.size is None else None)
+        notes = manifest.notes(images, _OPTIONS if wanted.decoding.size is None else None)
         return ConvertResult(images, manifest_file, labels_file if labels else None, manifest, notes)
 
     if pictures:
@@ -213,30 +213,30 @@ def _import_arrays(
             ends_so_far = [ends_so_far[0] if ends_so_far else native[:1], native[-1:]]
             on_progress("copying images", done, len(rows))
         writer.sync()
-        manifest = Manifest((), shape, dtype.str, ends(ends_so_far[0], ends_so_far[-1]), names)
+        manifest = Manifest((), shape, dtype.str, endpoint_hash(ends_so_far[0], ends_so_far[-1]), names)
         return finish(manifest, labels)
 
 
-def _labels_beside_all(files: Sequence[ArrayFile], rows: Rows, key: str | None) -> Labels | None:
+def _labels_beside_all(files: Sequence[ArrayFile], rows: _Rows, key: str | None) -> Labels | None:
     """Return the labels of these rows, None where a file has none."""
     labels = [labels_beside(file, key) for file in files]
-    known = [each for each in labels if each is not None]
+    known = [item for item in labels if item is not None]
     if len(known) < len(labels):
         return None
-    return Labels(np.concatenate([each.values for each in known])[rows], max((e.classes for e in known), key=len))
+    return Labels(np.concatenate([item.values for item in known])[rows], max((e.classes for e in known), key=len))
 
 
-def _row_names(files: Sequence[ArrayFile], rows: Rows) -> tuple[str, ...]:
+def _row_names(files: Sequence[ArrayFile], rows: _Rows) -> tuple[str, ...]:
     starts = np.cumsum([0, *map(len, files)])
     which = np.searchsorted(starts, rows, side="right") - 1
     return tuple(f"{files[i].path.name}[{row - starts[i]}]" for i, row in zip(which, rows, strict=True))
 
 
-def _pieces(files: Sequence[ArrayFile], rows: Rows) -> Iterator[tuple[int, NDArray[Any]]]:
+def _pieces(files: Sequence[ArrayFile], rows: _Rows) -> Iterator[tuple[int, NDArray[Any]]]:
     """Yield these rows of the files one after the other, in pieces, and how many have come."""
     shape, dtype = files[0].shape[1:], files[0].dtype
     starts = np.cumsum([0, *map(len, files)])
-    step = max(1, PIECE_BYTES // (prod(shape) * dtype.itemsize))
+    step = max(1, _PIECE_BYTES // (prod(shape) * dtype.itemsize))
     for begin in range(0, len(rows), step):
         part = rows[begin : begin + step]
         piece = np.empty((len(part), *shape), dtype)

@@ -17,23 +17,23 @@ from aecli.core.machine import ordered_map
 from aecli.core.npy import NpyWriter
 from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.files.listing import Listing
-from aecli.data.files.manifest import Manifest, ends, error_reason, shown
+from aecli.data.files.manifest import Manifest, display_name, endpoint_hash, error_reason
 from aecli.data.files.options import DecodeOptions
-from aecli.data.files.pictures import PictureInfo, Target, decode, look
+from aecli.data.files.pictures import DecodeTarget, PictureInfo, decode, inspect
 
-DEFAULT_SIZE = (64, 64)
+_DEFAULT_SIZE = (64, 64)
 
-OWN_SIZE_PIXELS = 2**16
+_OWN_SIZE_PIXELS = 2**16
 """Pictures that share one size keep it up to so many pixels, 256 x 256: beyond, a dense network would be huge."""
 
-BATCH, BATCH_BYTES = 32, 4 * 2**20
+_BATCH, _BATCH_BYTES = 32, 4 * 2**20
 """Pictures that a thread decodes at once, and the bytes they may take."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Survey:
+class PictureStats:
     """What pictures say of themselves: how many of every (height, width) and kind."""
 
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
@@ -47,47 +47,49 @@ class Survey:
         return json.dumps([sizes, self.kinds, self.transparent, self.unreadable])
 
     @classmethod
-    def from_json(cls, text: str) -> "Survey":
+    def from_json(cls, text: str) -> "PictureStats":
         """Return what `to_json` wrote."""
         sizes, kinds, transparent, unreadable = json.loads(text)
         counted = Counter({(height, width): count for height, width, count in sizes})
         return cls(counted, Counter(kinds), transparent, unreadable)
 
 
-def survey_pictures(listing: Listing, *, strict: bool = False, on_progress: ProgressCallback = no_progress) -> Survey:
+def survey_pictures(
+    listing: Listing, *, strict: bool = False, on_progress: ProgressCallback = no_progress
+) -> PictureStats:
     """Read the headers of all pictures. Raises DataError where not one can be read, with `strict` at the first."""
-    survey, transparent = Survey(), 0
+    survey, transparent = PictureStats(), 0
     with _unwarned():
-        for part, results in _map(listing.names, lambda name: look(listing.path(name)), BATCH):
-            for name, found in zip(part, results, strict=True):
-                if isinstance(found, PictureInfo):
-                    survey.sizes[found.size] += 1
-                    survey.kinds[found.kind] += 1
-                    transparent += found.transparent
+        for part, results in _map(listing.names, lambda name: inspect(listing.path(name)), _BATCH):
+            for name, info in zip(part, results, strict=True):
+                if isinstance(info, PictureInfo):
+                    survey.sizes[info.size] += 1
+                    survey.kinds[info.kind] += 1
+                    transparent += info.transparent
                 else:
-                    _refuse(listing, name, found, strict)
-                    survey.unreadable[name] = error_reason(found)
+                    _refuse(listing, name, info, strict)
+                    survey.unreadable[name] = error_reason(info)
             on_progress("looking at pictures", survey.sizes.total() + len(survey.unreadable), len(listing))
     if not survey.sizes:
         _none_left(listing, survey.unreadable)
     return replace(survey, transparent=transparent)
 
 
-def choose_target(survey: Survey, decoding: DecodeOptions) -> Target:
+def choose_target(survey: PictureStats, decoding: DecodeOptions) -> DecodeTarget:
     """Return what to decode to: as asked, or where nothing is asked from what the pictures are."""
     size = decoding.size
     if size is None:
-        own = next(iter(survey.sizes))
-        size = own if len(survey.sizes) == 1 and prod(own) <= OWN_SIZE_PIXELS else DEFAULT_SIZE
+        size_of_all = next(iter(survey.sizes))
+        size = size_of_all if len(survey.sizes) == 1 and prod(size_of_all) <= _OWN_SIZE_PIXELS else _DEFAULT_SIZE
     grey = decoding.color == "grey" or (decoding.color == "auto" and not survey.kinds["rgb"])
-    deep = grey and set(survey.kinds) == {"deep grey"}
-    return Target(size, decoding.fit, 1 if grey else 3, "uint16" if deep else "uint8")
+    keeps_depth = grey and set(survey.kinds) == {"deep grey"}
+    return DecodeTarget(size, decoding.fit, 1 if grey else 3, "uint16" if keeps_depth else "uint8")
 
 
 def write_decoded(
     listing: Listing,
-    survey: Survey,
-    target: Target,
+    survey: PictureStats,
+    target: DecodeTarget,
     output: Path,
     finish: Callable[[Manifest], T],
     *,
@@ -106,8 +108,8 @@ def write_decoded(
 
 def _write(
     listing: Listing,
-    survey: Survey,
-    target: Target,
+    survey: PictureStats,
+    target: DecodeTarget,
     output: Path,
     finish: Callable[[Manifest], T],
     strict: bool,
@@ -115,43 +117,48 @@ def _write(
 ) -> T:
     unreadable = dict(survey.unreadable)
     wanted = [name for name in listing.names if name not in unreadable] if unreadable else listing.names
-    kept: list[str] = []
+    written: list[str] = []
     first = last = np.zeros(0, target.dtype)
-    batch = max(1, min(BATCH, BATCH_BYTES // target.bytes))
+    batch = max(1, min(_BATCH, _BATCH_BYTES // target.bytes))
     with NpyWriter(output, (len(wanted), *target.shape), target.dtype) as writer:
         for part, results in _map(wanted, lambda name: decode(listing.path(name), target), batch):
-            for name, found in zip(part, results, strict=True):
-                if isinstance(found, np.ndarray):
-                    first, last = first if kept else found, found
-                    kept.append(name)
-                    writer.write(found)
+            for name, picture in zip(part, results, strict=True):
+                if isinstance(picture, np.ndarray):
+                    first, last = first if written else picture, picture
+                    written.append(name)
+                    writer.write(picture)
                 else:
-                    _refuse(listing, name, found, strict)
-                    unreadable[name] = error_reason(found)
-            on_progress("decoding pictures", len(kept) + len(unreadable), len(listing))
-        if not kept:
+                    _refuse(listing, name, picture, strict)
+                    unreadable[name] = error_reason(picture)
+            on_progress("decoding pictures", len(written) + len(unreadable), len(listing))
+        if not written:
             _none_left(listing, unreadable)
-        writer.end_after(len(kept))
+        writer.end_after(len(written))
         writer.sync()
-        return finish(_manifest(listing, survey, target, kept, ends(first, last), unreadable))
+        return finish(_manifest(listing, survey, target, written, endpoint_hash(first, last), unreadable))
 
 
 def _manifest(
-    listing: Listing, survey: Survey, target: Target, kept: list[str], ends: str, unreadable: dict[str, str]
+    listing: Listing,
+    survey: PictureStats,
+    target: DecodeTarget,
+    written: list[str],
+    endpoints: str,
+    unreadable: dict[str, str],
 ) -> Manifest:
     by_area = sorted(survey.sizes, key=lambda size: (prod(size), size))
     return Manifest(
         source=(listing.source,),
-        shape=(len(kept), *target.shape),
+        shape=(len(written), *target.shape),
         dtype=np.dtype(target.dtype).str,
-        ends=ends,
-        files=tuple(kept),
+        endpoint_hash=endpoints,
+        files=tuple(written),
         size=target.size,
         fit=target.fit,
         color="grey" if target.channels == 1 else "rgb",
         sizes=(len(by_area), by_area[0], by_area[-1]),
         transparent=survey.transparent,
-        deep=0 if target.dtype == "uint16" else survey.kinds["deep grey"],
+        depth_reduced=0 if target.dtype == "uint16" else survey.kinds["deep grey"],
         skipped=(*listing.unreadable, *unreadable.items()),
         ignored=listing.ignored,
     )
@@ -172,22 +179,26 @@ def _map(names: Sequence[str], function: Callable[[str], Any], batch: int) -> It
 
 def _refuse(listing: Listing, name: str, error: Exception, strict: bool) -> None:
     if is_io_failure(error):
-        raise unreadable(shown(listing.path(name)), error) from error
+        raise unreadable(display_name(listing.path(name)), error) from error
     if strict:
-        raise DataError(f"{shown(listing.path(name))}: {error_reason(error)}: mend or remove it, or leave out --strict")
+        raise DataError(
+            f"{display_name(listing.path(name))}: {error_reason(error)}: mend or remove it, or leave out --strict"
+        )
 
 
 def _none_left(listing: Listing, unreadable: dict[str, str]) -> None:
     if not unreadable:
-        passed = ", ".join(f"{number:,} {shown(kind)}" for kind, number in listing.ignored[:5])
-        found = f"found {passed}" if passed else "it is empty"
+        passed = ", ".join(f"{number:,} {display_name(kind)}" for kind, number in listing.ignored[:5])
+        content = f"found {passed}" if passed else "it is empty"
         raise DataError(
-            f"{listing.source}: holds no pictures ({found}): "
+            f"{listing.source}: holds no pictures ({content}): "
             f"give a folder of PNG, JPEG, BMP, TIFF, WebP or GIF, or name a file"
         )
     name, reason = next(iter(unreadable.items()))
     number = f"none of its {len(unreadable):,} pictures" if len(unreadable) > 1 else "its one picture"
-    raise DataError(f"{listing.source}: {number} can be read, the first is {shown(name)} ({reason}): check the files")
+    raise DataError(
+        f"{listing.source}: {number} can be read, the first is {display_name(name)} ({reason}): check the files"
+    )
 
 
 @contextlib.contextmanager

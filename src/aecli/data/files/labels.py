@@ -13,7 +13,7 @@ from aecli.data.files.arrays import ArrayFile
 from aecli.data.files.manifest import read_manifest
 from aecli.data.files.open import open_source
 
-MOST_CLASSES = 10_000
+_MOST_CLASSES = 10_000
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,18 @@ def labels_beside(images: ArrayFile, key: str | None = None) -> Labels | None:
     They are <name>_labels.npy, the label file of an IDX file (train-images-idx3-ubyte and train-labels-idx1-ubyte,
     with or without .gz), or the array y... of an .npz beside x... . Raises DataError where they do not fit.
     """
-    found = _label_array(images, key)
-    if found is None:
+    array = _label_array(images, key)
+    if array is None:
         return None
-    if len(found.shape) != 1 or found.dtype.kind not in "iub" or len(found) != len(images):
+    if len(array.shape) != 1 or array.dtype.kind not in "iub" or len(array) != len(images):
         raise DataError(
-            f"{found.path}: expected {len(images):,} labels of {images.path}, whole numbers, "
-            f"found {found.dtype.name} of shape {list(found.shape)}: correct or rename it"
+            f"{array.path}: expected {len(images):,} labels of {images.path}, whole numbers, "
+            f"found {array.dtype.name} of shape {list(array.shape)}: correct or rename it"
         )
-    values = found.read(0, len(found)).astype(np.int64)
+    values = array.read(0, len(array)).astype(np.int64)
     low, high = int(values.min()), int(values.max())
-    if low < 0 or high >= MOST_CLASSES:
-        raise DataError(f"{found.path}: labels from {low} to {high}: number the classes from 0, or rename the file")
+    if low < 0 or high >= _MOST_CLASSES:
+        raise DataError(f"{array.path}: labels from {low} to {high}: number the classes from 0, or rename the file")
     manifest = read_manifest(images.path.with_suffix(".json"))
     names = manifest.classes if manifest and manifest.classes and len(manifest.classes) > high else None
     return Labels(values, names or tuple(map(str, range(high + 1))))
@@ -51,9 +51,9 @@ def _label_array(images: ArrayFile, key: str | None) -> ArrayFile | None:
     path = images.path
     if path.suffix.lower() == ".npz":
         names = array_names(path)
-        own = key or next((name for name in names if name.startswith("x")), "")
-        beside = "y" + own[1:]
-        return open_npz(path, beside) if own[:1] == "x" and own in names and beside in names else None
+        images_key = key or next((name for name in names if name.startswith("x")), "")
+        beside = "y" + images_key[1:]
+        return open_npz(path, beside) if images_key[:1] == "x" and images_key in names and beside in names else None
     file = next((file for file in _label_files(path) if file.is_file()), None)
     return open_source(file) if file else None
 

@@ -47,8 +47,8 @@ class Listing:
         digest = hashlib.sha256(os.fsencode(os.path.realpath(self.root)))
         for name in self.names:
             try:
-                found = os.stat(self.path(name))
-                digest.update(f"\0{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} ".encode())
+                status = os.stat(self.path(name))
+                digest.update(f"\0{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} ".encode())
             except (OSError, ValueError):
                 digest.update(b"\0missing ")
             digest.update(os.fsencode(name))
@@ -56,7 +56,7 @@ class Listing:
 
 
 @dataclass
-class _Found:
+class _FolderScan:
     names: list[str] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
@@ -68,42 +68,42 @@ def list_folder(folder: Path) -> Listing:
 
     Hidden files, files that are no pictures by their suffix, and the folders of runs and studies are passed over.
     """
-    found, waiting = _Found(), [""]
+    scan, waiting = _FolderScan(), [""]
     while waiting:
-        waiting += _scan(folder, waiting.pop(), found)
-    names = sorted(found.names, key=os.fsencode)
-    return Listing(str(folder), folder, names, tuple(found.ignored.most_common()), tuple(sorted(found.unreadable)))
+        waiting += _scan(folder, waiting.pop(), scan)
+    names = sorted(scan.names, key=os.fsencode)
+    return Listing(str(folder), folder, names, tuple(scan.ignored.most_common()), tuple(sorted(scan.unreadable)))
 
 
-def _scan(root: Path, inner: str, found: _Found) -> list[str]:
+def _scan(root: Path, inner: str, scan: _FolderScan) -> list[str]:
     """Note the files of one folder; return the folders in it."""
     path, folders = os.path.join(root, inner), []
     try:
-        where = os.stat(path)
-        if (where.st_dev, where.st_ino) in found.visited:
+        status = os.stat(path)
+        if (status.st_dev, status.st_ino) in scan.visited:
             return []
-        found.visited.add((where.st_dev, where.st_ino))
-        with os.scandir(path) as scan:
-            entries = list(scan)
+        scan.visited.add((status.st_dev, status.st_ino))
+        with os.scandir(path) as iterator:
+            entries = list(iterator)
     except OSError as error:
         if not inner or is_io_failure(error):
             raise
-        found.unreadable.append((inner, error_reason(error)))
+        scan.unreadable.append((inner, error_reason(error)))
         return []
     names = {entry.name for entry in entries}
     if _STUDY_FILE in names or names >= _RUN_FILES:
-        found.ignored["folders of runs or studies"] += 1
+        scan.ignored["folders of runs or studies"] += 1
         return []
     for entry in entries:
         name = os.path.join(inner, entry.name)
         if entry.name.startswith("."):
-            found.ignored["hidden"] += 1
+            scan.ignored["hidden"] += 1
         elif _is_folder(entry):
             folders.append(name)
         elif (suffix := os.path.splitext(entry.name)[1].lower()) in SUFFIXES:
-            found.names.append(name)
+            scan.names.append(name)
         else:
-            found.ignored[suffix or "without a suffix"] += 1
+            scan.ignored[suffix or "without a suffix"] += 1
     return folders
 
 

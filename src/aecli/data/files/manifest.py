@@ -11,37 +11,41 @@ from aecli.core.errors import escaped, is_io_failure, one_line, unreadable
 from aecli.core.files import write_text
 from aecli.data.files.arrays import ArrayFile
 
-VERSION = 1
+_VERSION = 1
 
-Size = tuple[int, int]
+_Size = tuple[int, int]
 """Height and width."""
 
-SHOWN = 3
+_NAMED = 3
 """Files named in a note; the manifest lists all."""
+
+
+_KEYS = {"endpoint_hash": "ends", "depth_reduced": "deep", "ignored": "passed_over"}
+"""Fields of a manifest that its file has other names for."""
 
 
 @dataclass(frozen=True)
 class Manifest:
     """What images were made of.
 
-    `files` names the file of every row, None where a row of the array is the row of `source`. `ends` is the
+    `files` names the file of every row, None where a row of the array is the row of `source`. `endpoint_hash` is the
     hash of the first and the last row: a manifest beside another array is none of it. `sizes` are the number of
-    different sizes found, the smallest and the largest (height, width); `transparent` and `deep` count pictures
-    with an alpha channel, and of 16 bits that became 8. `skipped` are the files that could not be read, and why;
-    `ignored` counts what is no picture by suffix. `labels` are names of classes, in the order of their numbers.
+    different sizes found, the smallest and the largest (height, width); `transparent` and `depth_reduced` count
+    pictures with an alpha channel, and of 16 bits that became 8. `skipped` are the files that could not be read, and
+    why; `ignored` counts what is no picture by suffix. `labels` are names of classes, in the order of their numbers.
     """
 
     source: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: str
-    ends: str
+    endpoint_hash: str
     files: tuple[str, ...] | None
-    size: Size | None = None
+    size: _Size | None = None
     fit: str | None = None
     color: str | None = None
-    sizes: tuple[int, Size, Size] | None = None
+    sizes: tuple[int, _Size, _Size] | None = None
     transparent: int = 0
-    deep: int = 0
+    depth_reduced: int = 0
     skipped: tuple[tuple[str, str], ...] = ()
     ignored: tuple[tuple[str, int], ...] = ()
     classes: tuple[str, ...] | None = None
@@ -50,50 +54,57 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Write the manifest whole."""
+        content = {_KEYS.get(name, name): value for name, value in asdict(self).items()}
         # Names that are not UTF-8 become escapes of JSON, and come back from them.
-        write_text(path, json.dumps({"ae_manifest": VERSION, **asdict(self)}, indent=1) + "\n")
+        write_text(path, json.dumps({"ae_manifest": _VERSION, **content}, indent=1) + "\n")
 
     def belongs_to(self, file: ArrayFile) -> bool:
         """Whether this is the manifest of that array."""
-        return self.shape == file.shape and self.dtype == file.dtype.str and self.ends == ends_of(file)
+        return (
+            self.shape == file.shape
+            and self.dtype == file.dtype.str
+            and self.endpoint_hash == _read_endpoint_hash(file)
+        )
 
-    def notes(self, where: object, keys: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    def notes(self, path: object, keys: Mapping[str, str] | None = None) -> tuple[str, ...]:
         """Return what the user should know, a line each.
 
         `keys` say how to change the `size` and the `color`, given where the user has chosen no size.
         """
         notes = []
         if self.size is not None and self.sizes is not None:
-            notes.append(f"{where}: {self._sizes(self.size, *self.sizes, keys)}, {self._colors(keys)}")
+            notes.append(f"{path}: {self._sizes(self.size, *self.sizes, keys)}, {self._colors(keys)}")
         if self.skipped:
-            one = len(self.skipped) == 1
-            which = ", ".join(f"{shown(name)} ({reason})" for name, reason in self.skipped[:SHOWN])
-            more = ", ..." if len(self.skipped) > SHOWN else ""
+            single = len(self.skipped) == 1
+            which = ", ".join(f"{display_name(name)} ({reason})" for name, reason in self.skipped[:_NAMED])
+            more = ", ..." if len(self.skipped) > _NAMED else ""
             what = (
-                "1 file could not be read and is" if one else f"{len(self.skipped):,} files could not be read and are"
+                "1 file could not be read and is"
+                if single
+                else f"{len(self.skipped):,} files could not be read and are"
             )
-            notes.append(f"{where}: {what} left out: {which}{more}")
+            notes.append(f"{path}: {what} left out: {which}{more}")
         if self.ignored:
             total = sum(count for _, count in self.ignored)
-            kinds = ", ".join(f"{count:,} {shown(kind)}" for kind, count in self.ignored[:8])
+            kinds = ", ".join(f"{count:,} {display_name(kind)}" for kind, count in self.ignored[:8])
             notes.append(
-                f"{where}: passed over {total:,} that {'is no picture' if total == 1 else 'are no pictures'}: {kinds}"
+                f"{path}: passed over {total:,} that {'is no picture' if total == 1 else 'are no pictures'}: {kinds}"
             )
         return tuple(notes)
 
-    def _sizes(self, size: Size, count: int, smallest: Size, largest: Size, keys: Mapping[str, str] | None) -> str:
+    def _sizes(self, size: _Size, count: int, smallest: _Size, largest: _Size, keys: Mapping[str, str] | None) -> str:
         height, width = size
         pictures = f"{self.shape[0]:,} picture{'s' if self.shape[0] != 1 else ''}"
         if count == 1 and smallest == size:
             return f"{pictures}, all {height} x {width}"
-        found = f"of {smallest[0]} x {smallest[1]}"
+        sizes = f"of {smallest[0]} x {smallest[1]}"
         if count > 1:
-            found = f"of {count:,} sizes, {smallest[0]} x {smallest[1]} to {largest[0]} x {largest[1]}"
+            sizes = f"of {count:,} sizes, {smallest[0]} x {smallest[1]} to {largest[0]} x {largest[1]}"
         done = {"crop": "scaled and cropped to", "pad": "scaled and padded to", "stretch": "stretched to"}[
             str(self.fit)
         ]
         change = f" ({keys['size']})" if keys else ""
-        return f"{pictures} {found} (height x width), {done} {height} x {width}{change}"
+        return f"{pictures} {sizes} (height x width), {done} {height} x {width}{change}"
 
     def _colors(self, keys: Mapping[str, str] | None) -> str:
         kind = {"rgb": "in colour", "grey": "grey"}[str(self.color)]
@@ -102,8 +113,8 @@ class Manifest:
             parts[0] += f" ({keys['color']})"
         if self.transparent:
             parts.append(f"{self.transparent:,} with an alpha channel laid over white")
-        if self.deep:
-            parts.append(f"{self.deep:,} of 16 bits brought to 8")
+        if self.depth_reduced:
+            parts.append(f"{self.depth_reduced:,} of 16 bits brought to 8")
         return ", ".join(parts)
 
 
@@ -111,10 +122,10 @@ def read_manifest(path: Path) -> Manifest | None:
     """Read a manifest; None where the file is none, ReadError where the disk fails."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop("ae_manifest") != VERSION:
+        if content.pop("ae_manifest") != _VERSION:
             return None
-        known = {f.name: _tuples(content[f.name]) for f in fields(Manifest) if f.name in content}
-        manifest = Manifest(**known)
+        keys = {f.name: _KEYS.get(f.name, f.name) for f in fields(Manifest)}
+        manifest = Manifest(**{name: _tuples(content[key]) for name, key in keys.items() if key in content})
         return manifest if _sound(manifest) else None
     except OSError as error:
         if is_io_failure(error):
@@ -124,18 +135,18 @@ def read_manifest(path: Path) -> Manifest | None:
         return None
 
 
-def ends_of(file: ArrayFile) -> str:
+def _read_endpoint_hash(file: ArrayFile) -> str:
     """Return the hash of the first and the last row of an array."""
     last = len(file) - 1
-    return ends(file.read(0, 1), file.read(last, last + 1))
+    return endpoint_hash(file.read(0, 1), file.read(last, last + 1))
 
 
-def ends(first: Any, last: Any) -> str:
+def endpoint_hash(first: Any, last: Any) -> str:
     """Return the hash of two rows."""
     return hashlib.sha256(first.tobytes() + last.tobytes()).hexdigest()[:16]
 
 
-def shown(name: str) -> str:
+def display_name(name: str) -> str:
     """Return a name for the middle of a line: control characters and bytes that are no UTF-8 escaped, not too long."""
     text = escaped(name)
     return text if len(text) <= 80 else f"{text[:38]}...{text[-38:]}"

@@ -12,21 +12,21 @@ from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.files import cache
 from aecli.data.files.archives import open_gzip, open_npz
 from aecli.data.files.arrays import HEAD_BYTES, ArrayFile, is_idx, open_idx, open_npy
-from aecli.data.files.decode import Survey, choose_target, survey_pictures, write_decoded
+from aecli.data.files.decode import PictureStats, choose_target, survey_pictures, write_decoded
 from aecli.data.files.listing import Listing, list_folder, read_list
 from aecli.data.files.manifest import Manifest, read_manifest
 from aecli.data.files.options import DecodeOptions
 from aecli.data.files.pictures import SUFFIXES
 
-KINDS = "a folder of pictures, a picture, a .txt list of pictures, .npy, .npz or IDX (.gz too)"
+_KINDS = "a folder of pictures, a picture, a .txt list of pictures, .npy, .npz or IDX (.gz too)"
 
-DECODER = 1
+_DECODER = 1
 """Version of the decoder: another one does not take what this one has cached."""
 
-CONFIG_KEYS = MappingProxyType({"size": "data.size and data.fit change it", "color": "data.color changes it"})
+_CONFIG_KEYS = MappingProxyType({"size": "data.size and data.fit change it", "color": "data.color changes it"})
 """What to say after the size and the colours that were chosen."""
 
-ARRAYS: Mapping[str, Callable[[Path, DecodeOptions], ArrayFile]] = MappingProxyType(
+_ARRAYS: Mapping[str, Callable[[Path, DecodeOptions], ArrayFile]] = MappingProxyType(
     {
         ".npy": lambda path, _: open_npy(path),
         ".npz": lambda path, decoding: open_npz(path, decoding.key),
@@ -98,24 +98,24 @@ def require_source(path: Path) -> None:
         here = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"{path}: no such file{did_you_mean(path.name, here) or ': check the path'}")
     if not is_file:
-        raise DataError(f"{path}: is not a regular file: give {KINDS}")
+        raise DataError(f"{path}: is not a regular file: give {_KINDS}")
 
 
 def open_array(path: Path, decoding: DecodeOptions) -> ArrayFile:
     """Open a file of an array by its suffix, or as IDX where it begins like one."""
-    reader = ARRAYS.get(path.suffix.lower())
+    reader = _ARRAYS.get(path.suffix.lower())
     if reader is not None:
         return reader(path, decoding)
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if is_idx(head) or "idx" in path.name.lower():
         return open_idx(path)
-    raise DataError(f"{path}: unknown suffix '{path.suffix}': give {KINDS}")
+    raise DataError(f"{path}: unknown suffix '{path.suffix}': give {_KINDS}")
 
 
 def _decoded(path: Path, pictures: Listing, decoding: DecodeOptions, on_progress: ProgressCallback) -> ArrayFile:
     # The key is what is decoded to, not what was asked: a run on the pictures of its training finds those again.
-    listed = f"{DECODER} {pictures.key()}"
+    listed = f"{_DECODER} {pictures.key()}"
     survey = _surveyed(path, pictures, listed, on_progress)
     target = choose_target(survey, decoding)
     key = hashlib.sha256(f"{listed} {target}".encode()).hexdigest()
@@ -130,17 +130,17 @@ def _decoded(path: Path, pictures: Listing, decoding: DecodeOptions, on_progress
     file, manifest = open_npy(path, entry.path / "images.npy"), read_manifest(entry.path / "manifest.json")
     if manifest is None or not manifest.belongs_to(file):
         raise _damaged_copy(path)
-    notes = manifest.notes(path, CONFIG_KEYS if decoding.size is None else None)
+    notes = manifest.notes(path, _CONFIG_KEYS if decoding.size is None else None)
     return replace(file, notes=notes, manifest=entry.path / "manifest.json", lease=entry)
 
 
-def _surveyed(path: Path, pictures: Listing, listed: str, on_progress: ProgressCallback) -> Survey:
+def _surveyed(path: Path, pictures: Listing, listed: str, on_progress: ProgressCallback) -> PictureStats:
     def make(folder: Path) -> None:
         write_text(folder / "survey.json", survey_pictures(pictures, on_progress=on_progress).to_json())
 
     entry = cache.cached(hashlib.sha256(listed.encode()).hexdigest(), str(path), 0, make)
     try:
-        return Survey.from_json((entry.path / "survey.json").read_text(encoding="utf-8"))
+        return PictureStats.from_json((entry.path / "survey.json").read_text(encoding="utf-8"))
     except OSError as error:
         raise unreadable(path, error) from error
     except (ValueError, TypeError) as error:

@@ -18,7 +18,7 @@ from aecli.data.files.options import Fit
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
+_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
 SUFFIXES = frozenset(
     (
         ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif",
@@ -26,16 +26,16 @@ SUFFIXES = frozenset(
     )
 )  # fmt: skip
 
-MOST_PIXELS = 150_000_000
+_MOST_PIXELS = 150_000_000
 """Of one picture: what the largest cameras make. Decoded in colour it takes half a gigabyte."""
 
-MOST_BYTES = 2**30
+_MOST_BYTES = 2**30
 """Of one picture file."""
 
-LARGE_PIXELS = 20_000_000
+_LARGE_PIXELS = 20_000_000
 """Pictures above are decoded one at a time: memory does not grow with the number of threads."""
 
-MARGIN = 2
+_MARGIN = 2
 """A JPEG is decoded at no less than so many times the size wanted, then scaled: as sharp, and far quicker."""
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -55,7 +55,7 @@ class PictureInfo:
 
 
 @dataclass(frozen=True)
-class Target:
+class DecodeTarget:
     """What pictures are decoded to: (height, width), 1 or 3 channels, uint8 or for deep grey uint16."""
 
     size: tuple[int, int]
@@ -74,7 +74,7 @@ class Target:
         return self.size[0] * self.size[1] * self.channels * np.dtype(self.dtype).itemsize
 
 
-def look(path: str) -> PictureInfo:
+def inspect(path: str) -> PictureInfo:
     """Read the header of a picture. Raises an exception of any kind where it cannot be read."""
     with _opened(path) as image:
         width, height = image.size
@@ -83,10 +83,10 @@ def look(path: str) -> PictureInfo:
         return PictureInfo((height, width), _kind(image), image.has_transparency_data)
 
 
-def decode(path: str, target: Target) -> NDArray[Any]:
+def decode(path: str, target: DecodeTarget) -> NDArray[Any]:
     """Return a picture as an array of the target's shape. Raises an exception of any kind where it cannot be read."""
     with _opened(path) as image:
-        if image.width * image.height > LARGE_PIXELS:
+        if image.width * image.height > _LARGE_PIXELS:
             with _ONE_AT_A_TIME:
                 return _decoded(image, target)
         return _decoded(image, target)
@@ -96,18 +96,18 @@ def _opened(path: str) -> "Image":
     # Pillow would load all its plugins for the last two.
     from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
-    found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode):
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
         raise ValueError("is not a regular file")
-    if not 0 < found.st_size <= MOST_BYTES:
-        raise ValueError("the file is empty" if not found.st_size else f"more than {MOST_BYTES >> 20:,} MB")
+    if not 0 < status.st_size <= _MOST_BYTES:
+        raise ValueError("the file is empty" if not status.st_size else f"more than {_MOST_BYTES >> 20:,} MB")
     try:
-        image = Image.open(path, formats=FORMATS)
+        image = Image.open(path, formats=_FORMATS)
     except UnidentifiedImageError as error:
         raise ValueError("not a picture, or damaged") from error
-    if image.width * image.height > MOST_PIXELS:
+    if image.width * image.height > _MOST_PIXELS:
         image.close()
-        raise ValueError(f"{image.width} x {image.height} pixels, more than {MOST_PIXELS // 10**6} million")
+        raise ValueError(f"{image.width} x {image.height} pixels, more than {_MOST_PIXELS // 10**6} million")
     return image
 
 
@@ -131,12 +131,12 @@ def _kind(image: "Image") -> Kind:
     return "rgb"
 
 
-def _decoded(image: "Image", target: Target) -> NDArray[Any]:
+def _decoded(image: "Image", target: DecodeTarget) -> NDArray[Any]:
     kind, orientation = _kind(image), _orientation(image)
     height, width = target.size
     frame = (height, width) if orientation in _SIDEWAYS else (width, height)
     inner = _inner(image.size, frame) if target.fit == "pad" else frame
-    image.draft("L" if target.channels == 1 else None, (MARGIN * inner[0], MARGIN * inner[1]))
+    image.draft("L" if target.channels == 1 else None, (_MARGIN * inner[0], _MARGIN * inner[1]))
     small = _to_channels(_scaled(_plain(image, kind), inner, crop=target.fit == "crop"), target.channels, kind)
     turned = _turned(_padded(small, frame), orientation)
     pixels: NDArray[Any] = np.asarray(turned)

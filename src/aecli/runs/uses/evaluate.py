@@ -75,18 +75,18 @@ def evaluate(
         return _Measured(values, error, source.format.from_contract(reconstructions) if write else None)
 
     means = {"model": RunningMeans(metrics), **{name: RunningMeans() for name in others}}
-    kept: dict[str, list[PerImage]] = {name: [] for name in keep}
+    vectors: dict[str, list[PerImage]] = {name: [] for name in keep}
     mean_image_error = 0.0
     for measured in source.map(measure, rows):
         if write is not None and measured.stored is not None:
             write(measured.stored)
         for name, values in measured.rows.items():
             means[name].add(values)
-        for name, parts in kept.items():
+        for name, parts in vectors.items():
             parts.append(measured.rows["model"][name])
         mean_image_error += measured.mean_image_error
     mean_image_mse = mean_image_error / max(1, means["model"].count)
     return Evaluation(
         {name: row.summary(mean_image_mse) for name, row in means.items()},
-        {name: np.concatenate(parts) for name, parts in kept.items()},
+        {name: np.concatenate(parts) for name, parts in vectors.items()},
     )

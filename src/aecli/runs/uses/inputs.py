@@ -30,9 +30,9 @@ def reopen_images(run: Run, fields: Mapping[str, Any], cure: str, *, name_only: 
     folder they are in out of it.
     """
     path, trained = Path(str(fields["file"])), run.image_format
-    where = f"{path.name if name_only else path}: what the run was trained or tested on"
+    place = f"{path.name if name_only else path}: what the run was trained or tested on"
     if not path.exists():
-        raise RunError(f"{where} is no longer there: {cure}")
+        raise RunError(f"{place} is no longer there: {cure}")
     try:
         decoding = decoding_of(fields)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
@@ -41,11 +41,11 @@ def reopen_images(run: Run, fields: Mapping[str, Any], cure: str, *, name_only: 
         file = open_source(path, decoding)
         unchanged = file.fingerprint() == fields["sha256"]
     except ReadError as error:
-        raise RunError(f"{where} cannot be read ({getattr(error.__cause__, 'strerror', error)}): {cure}") from error
+        raise RunError(f"{place} cannot be read ({getattr(error.__cause__, 'strerror', error)}): {cure}") from error
     except DataError:
         unchanged = False
     if not unchanged:
-        raise RunError(f"{where} has changed since: {cure}")
+        raise RunError(f"{place} has changed since: {cure}")
     return images_of(file, trained.image_shape, trained.value_range, decoding=decoding)
 
 
@@ -59,8 +59,8 @@ def open_latents(path: Path, latent_dim: int) -> ArrayFile:
             f"{path}: the run expects latents (N, {latent_dim}), found shape {list(file.shape)}: "
             f"give what 'ae encode' wrote for this run"
         )
-    found = scan(file)
-    if max(-found.low, found.high) > float(np.finfo(np.float32).max):
+    scanned = scan(file)
+    if max(-scanned.low, scanned.high) > float(np.finfo(np.float32).max):
         raise DataError(f"{path}: latents beyond the range of float32: give what 'ae encode' wrote for this run")
     return file
 

@@ -27,10 +27,10 @@ from aecli.training.engines.engine import DEFAULT_ENGINE
 from aecli.training.progress import NullProgress, Progress
 from aecli.training.trainer import Trainer
 
-SECONDS_TO_END = 60
+_SECONDS_TO_END = 60
 """How long a worker that is to end may take for its checkpoint before it is killed."""
 
-RUNS_PER_WORKER = 200
+_RUNS_PER_WORKER = 200
 """Runs after which a worker is replaced: an engine keeps some megabytes of every network it has built."""
 
 
@@ -95,7 +95,7 @@ class _Pool:
 
     def end(self) -> None:
         """End all workers, each after a checkpoint of the run that it trains; when interrupted, at once."""
-        deadline = time.monotonic() + SECONDS_TO_END
+        deadline = time.monotonic() + _SECONDS_TO_END
         try:
             for worker in self.workers:
                 worker.process.terminate()
@@ -131,7 +131,7 @@ class _Pool:
         if worker.task:
             yield Event("done", worker.task) if kind == "done" else self._failed(worker.task, value)
             worker.task = None
-        if worker.runs >= RUNS_PER_WORKER:
+        if worker.runs >= _RUNS_PER_WORKER:
             self._stop_worker(worker)
             self._start_worker()
         elif task := self._next_for(worker):
@@ -228,7 +228,7 @@ def _outcome(trainer: Trainer, task: Task, progress: Progress, signals: Signals)
 
 def _wait_for_lock(train: Callable[[], None]) -> None:
     """Train a run when nobody else does: the workers of a study that was killed take a moment for their checkpoints."""
-    deadline = time.monotonic() + SECONDS_TO_END
+    deadline = time.monotonic() + _SECONDS_TO_END
     while True:
         try:
             return train()
@@ -257,5 +257,5 @@ def _exit_with_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(SECONDS_TO_END)
+        time.sleep(_SECONDS_TO_END)
         os._exit(1)

@@ -42,10 +42,10 @@ class CheckReport:
         """Return it as plain values."""
         findings = [vars(finding) for finding in self.findings]
         counts = {f"{level}s": self.count(level) for level in ("error", "warning", "note")}
-        return {"sources": [_about(each.source) for each in self.surveys], **counts, "findings": findings}
+        return {"sources": [_describe(surveyed.source) for surveyed in self.surveys], **counts, "findings": findings}
 
 
-def _about(source: ImageDataset) -> dict[str, Any]:
+def _describe(source: ImageDataset) -> dict[str, Any]:
     return {
         "file": str(source.file.path),
         "images": len(source),
@@ -94,8 +94,8 @@ def check(config: Config, progress: Progress | None = None) -> CheckReport:
     if split is not None:
         findings += before_training(config, train, len(split.train), len(split.validation))
         findings += leaks(duplicates, parts_of(split, train, test), sources)
-    for each in surveys:
-        findings += value_findings(config, each)
+    for surveyed in surveys:
+        findings += value_findings(config, surveyed)
     findings += twice(duplicates, sources)
     findings += order_findings(surveys[0])
     findings += [reachable(config, train), compression(config, train)]

@@ -12,13 +12,13 @@ from aecli.training.check.findings import BYTES_A_WEIGHT, Finding, count_of
 from aecli.training.engines.engine import DEFAULT_ENGINE
 from aecli.training.prepare import Prepared
 
-LARGEST_TIMED = 2048
+_LARGEST_TIMED = 2048
 """Rows and columns of the largest matrices that are timed; larger ones take their time in proportion."""
 
-MOVED_A_WEIGHT = 28
+_MOVED_A_WEIGHT = 28
 """Bytes that Adam moves for a weight in a step: reads gradient, weight and two moments, writes the last three."""
 
-SECONDS_TIMED = 0.05
+_SECONDS_TIMED = 0.05
 
 
 def cost_findings(prepared: Prepared) -> Iterable[Finding]:
@@ -26,7 +26,7 @@ def cost_findings(prepared: Prepared) -> Iterable[Finding]:
     train, validation = prepared.loaders
     config = prepared.config
     weights = config.model.parameter_count(prepared.train.format.image_shape)
-    images = held_bytes(train) + held_bytes(validation)
+    images = _held_bytes(train) + _held_bytes(validation)
     how = "streamed from the file in every epoch through" if train.streamed else "held in memory,"
     yield Finding(
         "note",
@@ -41,7 +41,7 @@ def cost_findings(prepared: Prepared) -> Iterable[Finding]:
             "weight_bytes": BYTES_A_WEIGHT * weights,
         },
     )
-    seconds = seconds_per_epoch(prepared)
+    seconds = _seconds_per_epoch(prepared)
     whole = seconds * config.training.epochs
     yield Finding(
         "note",
@@ -53,12 +53,12 @@ def cost_findings(prepared: Prepared) -> Iterable[Finding]:
     )
 
 
-def held_bytes(loader: Loader) -> int:
+def _held_bytes(loader: Loader) -> int:
     """Return the bytes of images in memory at once: all, or a streamed loader's window and the next one."""
     return 2 * WINDOW_BYTES if loader.streamed else loader.size
 
 
-def seconds_per_epoch(prepared: Prepared) -> float:
+def _seconds_per_epoch(prepared: Prepared) -> float:
     """Return about how long an epoch takes on this machine's cores: a short timing in NumPy, without the engine.
 
     The matrix products of a step (forward, and backward twice but for the first layer) are timed at the network's
@@ -74,7 +74,7 @@ def seconds_per_epoch(prepared: Prepared) -> float:
         seconds = _product_seconds(batch * product.rows, product.inputs, product.units)
         forward += seconds
         backward += seconds * (2 if i else 1)
-    update = MOVED_A_WEIGHT * config.model.parameter_count(shape) / _bytes_per_second()
+    update = _MOVED_A_WEIGHT * config.model.parameter_count(shape) / _bytes_per_second()
     steps = len(prepared.split.train) / batch
     validation_steps = len(prepared.split.validation) / batch
     return ceil(steps) * update + steps * (forward + backward) + validation_steps * forward
@@ -82,25 +82,25 @@ def seconds_per_epoch(prepared: Prepared) -> float:
 
 def _product_seconds(batch: int, inputs: int, units: int) -> float:
     """Return the seconds of one (batch, inputs) @ (inputs, units) on all cores."""
-    sides = [min(side, LARGEST_TIMED) for side in (batch, inputs, units)]
-    one, other = np.ones((sides[0], sides[1]), np.float32), np.ones((sides[1], sides[2]), np.float32)
+    sides = [min(side, _LARGEST_TIMED) for side in (batch, inputs, units)]
+    left, right = np.ones((sides[0], sides[1]), np.float32), np.ones((sides[1], sides[2]), np.float32)
     scale = batch * inputs * units / prod(sides)
-    return scale * seconds_of(lambda: np.matmul(one, other))
+    return scale * _seconds_of(lambda: np.matmul(left, right))
 
 
 def _bytes_per_second() -> float:
     # Read once and written once, in pieces beyond any cache.
     source = np.ones(2**22, np.float32)
     target = np.empty_like(source)
-    return 2 * source.nbytes / seconds_of(lambda: np.copyto(target, source))
+    return 2 * source.nbytes / _seconds_of(lambda: np.copyto(target, source))
 
 
-def seconds_of(compute: Callable[[], object]) -> float:
+def _seconds_of(compute: Callable[[], object]) -> float:
     """Return the seconds that one of many calls takes when every core makes them side by side."""
     compute()  # the first call touches its memory for the first time
     threads = cores()
     started = time.perf_counter()
-    stop = started + SECONDS_TIMED
+    stop = started + _SECONDS_TIMED
 
     def repeat(_: int) -> int:
         count = 0

@@ -16,23 +16,23 @@ from aecli.training.check.survey import Survey, Values, spread_rows
 ALIKE = 0.995
 """Pixel correlation from which two images are near duplicates: a copy compressed anew or brightened, the next frame."""
 
-RADIUS = 0.05
+_RADIUS = 0.05
 """Distance of signatures within which an image's nearest ones are looked at. Pairs that correlate by 0.99875 are never
 farther apart (see `signatures`), and from ALIKE on only those whose difference is mostly one of low frequencies."""
 
-NEIGHBOURS = 3
+_NEIGHBOURS = 3
 """How many of an image's nearest signatures are looked at."""
 
-SEARCHED = 65_536
+_SEARCHED = 65_536
 """Images, spread over the files, whose nearest signatures are looked for among all."""
 
-LOOKED_AT, FEWEST_LOOKED_AT = 2**29, 20
+_LOOKED_AT, _FEWEST_LOOKED_AT = 2**29, 20
 """Bytes of pixels read, at most, to confirm pairs, the nearest signatures first; but so many pairs at least."""
 
-READ_AT_ONCE = 2**22
+_READ_AT_ONCE = 2**22
 """Bytes of pixels in memory at once; the pages of the file that hold them take several times as much."""
 
-FEWEST_VALUES = 64
+_FEWEST_VALUES = 64
 """Images of fewer values correlate by chance."""
 
 
@@ -42,7 +42,7 @@ class Duplicates:
 
     `group` (N,) is the same number for images that are the same bit for bit. `near` (n, 2) are pairs that correlate
     by ALIKE or more, by falling `correlation`. Images of a single value are left out. Of `searched` images
-    the near ones were looked for; `confirmed_all` is False where there were more pairs to look at than LOOKED_AT.
+    the near ones were looked for; `confirmed_all` is False where there were more pairs to look at than _LOOKED_AT.
     """
 
     group: NDArray[np.int64]
@@ -68,17 +68,17 @@ def find_duplicates(surveys: Sequence[Survey]) -> Duplicates:
     # Images of one value are a finding of their own; here each is the only one of its kind.
     group[flat] = len(group) + np.arange(flat.sum())
     source = surveys[0].source
-    if prod(source.format.image_shape) < FEWEST_VALUES:
+    if prod(source.format.image_shape) < _FEWEST_VALUES:
         return Duplicates(group, np.empty((0, 2), np.int64), np.empty(0, np.float32), 0, True)
     _, different = np.unique(group, return_index=True)
     candidates = np.sort(different[~flat[different]])
     signature = np.concatenate([survey.signature for survey in surveys])
     pairs = candidates[_near(signature[candidates])]
-    most = max(FEWEST_LOOKED_AT, LOOKED_AT // (8 * prod(source.format.image_shape)))
+    most = max(_FEWEST_LOOKED_AT, _LOOKED_AT // (8 * prod(source.format.image_shape)))
     correlation = _correlations([survey.source for survey in surveys], pairs[:most])
     alike = np.flatnonzero(correlation >= ALIKE)
     alike = alike[np.argsort(-correlation[alike], kind="stable")]
-    return Duplicates(group, pairs[alike], correlation[alike], min(SEARCHED, len(candidates)), len(pairs) <= most)
+    return Duplicates(group, pairs[alike], correlation[alike], min(_SEARCHED, len(candidates)), len(pairs) <= most)
 
 
 def _near(signature: Values) -> Rows:
@@ -86,25 +86,25 @@ def _near(signature: Values) -> Rows:
     if len(signature) < 2:
         return np.empty((0, 2), np.int64)
     tree = cKDTree(signature)
-    asked = spread_rows(len(signature), SEARCHED)
-    distances, found = tree.query(
-        signature[asked], k=range(1, NEIGHBOURS + 2), distance_upper_bound=RADIUS, workers=cores()
+    asked = spread_rows(len(signature), _SEARCHED)
+    distances, neighbours = tree.query(
+        signature[asked], k=range(1, _NEIGHBOURS + 2), distance_upper_bound=_RADIUS, workers=cores()
     )
-    there = np.isfinite(distances) & (found != asked[:, None])
-    here = np.broadcast_to(asked[:, None], found.shape)[there]
-    pairs = np.sort(np.stack([here, found[there]], axis=1), axis=1)
-    order = np.argsort(distances[there], kind="stable")
+    valid = np.isfinite(distances) & (neighbours != asked[:, None])
+    here = np.broadcast_to(asked[:, None], neighbours.shape)[valid]
+    pairs = np.sort(np.stack([here, neighbours[valid]], axis=1), axis=1)
+    order = np.argsort(distances[valid], kind="stable")
     _, first = np.unique(pairs[order], axis=0, return_index=True)
     return pairs[order][np.sort(first)]
 
 
 def _correlations(sources: Sequence[ImageDataset], pairs: Rows) -> Values:
     """Return the correlation of the pixels of each pair."""
-    step = max(1, READ_AT_ONCE // (8 * prod(sources[0].format.image_shape)))
+    step = max(1, _READ_AT_ONCE // (8 * prod(sources[0].format.image_shape)))
     parts = []
     for start in range(0, len(pairs), step):
-        one, other = (_standardised(take(sources, rows)) for rows in pairs[start : start + step].T)
-        parts.append(np.einsum("ij,ij->i", one, other))
+        left, right = (_standardised(take(sources, rows)) for rows in pairs[start : start + step].T)
+        parts.append(np.einsum("ij,ij->i", left, right))
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
@@ -120,8 +120,8 @@ def take(sources: Sequence[ImageDataset], indices: Rows) -> Images:
     images: Images = np.empty((len(indices), *sources[0].format.image_shape), np.float32)
     start = 0
     for source in sources:
-        mine = np.flatnonzero((start <= indices) & (indices < start + len(source)))
-        if len(mine):
-            images[mine] = source.format.to_contract(source.file.take(indices[mine] - start))
+        positions = np.flatnonzero((start <= indices) & (indices < start + len(source)))
+        if len(positions):
+            images[positions] = source.format.to_contract(source.file.take(indices[positions] - start))
         start += len(source)
     return images

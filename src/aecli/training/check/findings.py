@@ -11,7 +11,7 @@ from aecli.runs.config import Config
 
 Level = Literal["error", "warning", "note"]
 
-FEW_IMAGES = 100
+_FEW_IMAGES = 100
 """Fewer training images than this say little, whatever is trained on them."""
 
 BYTES_A_WEIGHT = 16
@@ -55,13 +55,13 @@ def count_of(count: int, thing: str = "image") -> str:
 
 def before_training(config: Config, source: ImageDataset, train_count: int, validation_count: int) -> list[Finding]:
     """Return the warnings that config, format, counts and extremes give rise to; nothing is read for them."""
-    found = (
+    findings_by_kind = (
         _code_length(config, source, train_count),
         _counts(config, train_count, validation_count),
         _guessed_range(config, source),
         _weights(config, source),
     )
-    return [finding for findings in found for finding in findings]
+    return [finding for findings in findings_by_kind for finding in findings]
 
 
 def _code_length(config: Config, source: ImageDataset, train_count: int) -> Iterable[Finding]:
@@ -94,7 +94,7 @@ def _counts(config: Config, train_count: int, validation_count: int) -> Iterable
             f"every epoch is one step: set a smaller training.batch_size",
             {"batch_size": batch_size, "images": train_count},
         )
-    if train_count < FEW_IMAGES:
+    if train_count < _FEW_IMAGES:
         yield Finding(
             "warning",
             "few_images",

@@ -10,11 +10,11 @@ from aecli.data.split import Split
 from aecli.training.check.duplicates import Duplicates
 from aecli.training.check.findings import Finding, count_of, row_name
 
-PARTS = ("train", "validation", "test")
+_PARTS = ("train", "validation", "test")
 
 
 def parts_of(split: Split, train: ImageDataset, test: ImageDataset | None) -> NDArray[np.int8]:
-    """Return the part of every image, as a place in PARTS, those of the training file first."""
+    """Return the part of every image, as a place in _PARTS, those of the training file first."""
     parts = np.zeros(len(train), np.int8)
     parts[split.validation] = 1
     parts[split.test] = 2
@@ -29,20 +29,20 @@ def leaks(duplicates: Duplicates, parts: NDArray[np.int8], sources: Sequence[Ima
     first, second = duplicates.near.T
     near = np.zeros(len(parts), bool)
     near[first[parts[second] == 0]] = near[second[parts[first] == 0]] = True
-    for place, part in enumerate(PARTS[1:], start=1):
-        mine = parts == place
-        same, alike = np.flatnonzero(exact & mine), np.flatnonzero(near & ~exact & mine)
+    for place, part in enumerate(_PARTS[1:], start=1):
+        inside = parts == place
+        same, alike = np.flatnonzero(exact & inside), np.flatnonzero(near & ~exact & inside)
         count = len(same) + len(alike)
         if not count:
             continue
         rows = [int(i) for i in [*same, *alike][:ROWS_NAMED]]
         yield Finding(
-            "warning" if len(same) or count > 0.01 * mine.sum() else "note",
+            "warning" if len(same) or count > 0.01 * inside.sum() else "note",
             f"leak_{part}",
-            f"{count:,} of the {count_of(int(mine.sum()), f'{part} image')} {'is' if count == 1 else 'are'} among the "
-            f"training images too, {len(same):,} exactly and {len(alike):,} nearly ({_names(sources, rows, count)}): "
-            f"{part} metrics will look too good: remove duplicates",
-            {"part": part, "images": int(mine.sum()), "exact": len(same), "near": len(alike), "rows": rows},
+            f"{count:,} of the {count_of(int(inside.sum()), f'{part} image')} {'is' if count == 1 else 'are'} among "
+            f"the training images too, {len(same):,} exactly and {len(alike):,} nearly "
+            f"({_names(sources, rows, count)}): {part} metrics will look too good: remove duplicates",
+            {"part": part, "images": int(inside.sum()), "exact": len(same), "near": len(alike), "rows": rows},
         )
 
 
@@ -75,7 +75,7 @@ def twice(duplicates: Duplicates, sources: Sequence[ImageDataset]) -> Iterable[F
         )
 
 
-def name_of(sources: Sequence[ImageDataset], index: int) -> str:
+def _image_name(sources: Sequence[ImageDataset], index: int) -> str:
     """Return the name of an image numbered through all sources; of a second source its file too."""
     if index < len(sources[0]):
         return row_name(sources[0], index)
@@ -87,12 +87,12 @@ def _names(sources: Sequence[ImageDataset], indices: Sequence[int], count: int) 
     """Return the names of images of one source; its file is named once, where it is the second."""
     first, *others = indices
     start = 0 if first < len(sources[0]) else len(sources[0])
-    named = [name_of(sources, first), *(row_name(sources[start > 0], index - start) for index in others)]
+    named = [_image_name(sources, first), *(row_name(sources[start > 0], index - start) for index in others)]
     more = count - len(indices)
     return ", ".join(named) + (f" and {more:,} more" if more else "")
 
 
 def _pairs(sources: Sequence[ImageDataset], pairs: Rows) -> str:
-    shown = [f"{name_of(sources, int(b))} = {name_of(sources, int(a))}" for a, b in pairs[:ROWS_NAMED]]
+    shown = [f"{_image_name(sources, int(b))} = {_image_name(sources, int(a))}" for a, b in pairs[:ROWS_NAMED]]
     more = len(pairs) - len(shown)
     return ", ".join(shown) + (f" and {more:,} more" if more else "")

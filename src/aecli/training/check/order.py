@@ -11,18 +11,18 @@ from aecli.data.files.open import open_source
 from aecli.training.check.findings import Finding, count_of
 from aecli.training.check.survey import Survey, Values
 
-HARMLESS = (
+_HARMLESS = (
     "harmless to ae, which splits and shuffles; a tool that holds out the last rows would validate on other images "
     "than it trains on"
 )
-MANY_CLASSES = 1000
-BEYOND_CHANCE = 5.0
+_MANY_CLASSES = 1000
+_BEYOND_CHANCE = 5.0
 """Standard errors from which an order is none by chance."""
 
 
 def order_findings(survey: Survey) -> Iterable[Finding]:
     """Yield what there is to say of the order of a file, and of its labels where they lie beside it."""
-    path = labels_beside(survey.source.file.path)
+    path = _beside_labels(survey.source.file.path)
     if path is not None:
         try:
             labels = _read_labels(path, len(survey.source))
@@ -37,7 +37,7 @@ def order_findings(survey: Survey) -> Iterable[Finding]:
     yield from _by_likeness(survey)
 
 
-def labels_beside(images: Path) -> Path | None:
+def _beside_labels(images: Path) -> Path | None:
     """Return the file of labels that belongs to a file of images, `<name>_labels.npy`, where there is one."""
     path = images.with_name(f"{images.stem}_labels.npy")
     return path if path.is_file() else None
@@ -57,7 +57,7 @@ def _read_labels(path: Path, count: int) -> NDArray[np.int64]:
 
 def _classes(path: Path, labels: NDArray[np.int64]) -> Iterable[Finding]:
     classes, counts = np.unique(labels, return_counts=True)
-    if len(classes) <= MANY_CLASSES:
+    if len(classes) <= _MANY_CLASSES:
         yield Finding(
             "note",
             "classes",
@@ -72,35 +72,35 @@ def _by_class(labels: NDArray[np.int64]) -> Finding | None:
     changes = int(np.count_nonzero(labels[1:] != labels[:-1]))
     _, counts = np.unique(labels, return_counts=True)
     expected = (len(labels) - 1) * (1 - float(((counts / len(labels)) ** 2).sum()))
-    if len(counts) < 2 or expected < BEYOND_CHANCE**2 or changes > 0.5 * expected:
+    if len(counts) < 2 or expected < _BEYOND_CHANCE**2 or changes > 0.5 * expected:
         return None
     sort = "sorted by class" if changes == len(counts) - 1 else "grouped by class"
     return Finding(
         "note",
         "sorted_by_class",
-        f"the images are {sort} (the class changes {changes:,} times, shuffled about {expected:,.0f}): {HARMLESS}",
+        f"the images are {sort} (the class changes {changes:,} times, shuffled about {expected:,.0f}): {_HARMLESS}",
         {"changes": changes, "changes_if_shuffled": round(expected, 1)},
     )
 
 
 def _by_likeness(survey: Survey) -> Iterable[Finding]:
     correlation = rank_correlation(survey.mean)
-    if abs(correlation) > 0.5 and abs(correlation) * (len(survey.mean) - 1) ** 0.5 > BEYOND_CHANCE:
+    if abs(correlation) > 0.5 and abs(correlation) * (len(survey.mean) - 1) ** 0.5 > _BEYOND_CHANCE:
         trend = "brighter" if correlation > 0 else "darker"
         yield Finding(
             "note",
             "sorted_by_brightness",
-            f"the images grow {trend} along the file (rank correlation {correlation:.2f}): {HARMLESS}",
+            f"the images grow {trend} along the file (rank correlation {correlation:.2f}): {_HARMLESS}",
             {"rank_correlation": round(correlation, 4)},
         )
         return
     ratio = von_neumann_ratio(survey.signature)
-    if ratio < 1 - max(0.1, BEYOND_CHANCE / len(survey.signature) ** 0.5):
+    if ratio < 1 - max(0.1, _BEYOND_CHANCE / len(survey.signature) ** 0.5):
         yield Finding(
             "note",
             "like_neighbours",
             f"neighbours in the file look alike (their difference is {ratio:.0%} of that of any two images), as in a "
-            f"file sorted by class: {HARMLESS}; but of scenes in many frames, keep whole scenes for data.test",
+            f"file sorted by class: {_HARMLESS}; but of scenes in many frames, keep whole scenes for data.test",
             {"ratio": round(ratio, 4)},
         )
 

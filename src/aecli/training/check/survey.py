@@ -15,13 +15,13 @@ from aecli.data.format import Images, Stored
 Values = NDArray[np.float32]
 """One number for each image, or (N, k) of them."""
 
-BLOCKS = 8
+_BLOCKS = 8
 """A signature begins with the means of 8 x 8 blocks, as perceptual hashes do."""
 
-FREQUENCIES = 4
+_FREQUENCIES = 4
 """It keeps 4 x 4 of their 8 x 8 frequencies, but for the mean itself."""
 
-SAMPLED, SAMPLE_BYTES = 1024, 64 * 2**20
+_SAMPLED, _SAMPLE_BYTES = 1024, 64 * 2**20
 """Images that stand for all, and the bytes of the contract that they may take."""
 
 _OF_AN_IMAGE = np.dtype(
@@ -31,7 +31,7 @@ _OF_AN_IMAGE = np.dtype(
         ("distance", "f4"),
         ("constant", "?"),
         ("digest", "u8"),
-        ("signature", "f4", FREQUENCIES**2 - 1),
+        ("signature", "f4", _FREQUENCIES**2 - 1),
     ]
 )
 
@@ -77,7 +77,7 @@ class _Chunk:
 
 def survey(source: ImageDataset, advance: Callable[[int], object] = lambda _: None) -> Survey:
     """Look at every image of a source once; `advance` hears how many have been looked at."""
-    mean_image = mean_of(source)
+    mean_image = _mean_of(source)
     # Made whole before the first chunk: small pieces kept between large ones would keep the memory of these in use.
     images = np.empty(len(source), _OF_AN_IMAGE)
     lows: Images = np.full(source.format.image_shape, np.inf, np.float32)
@@ -104,16 +104,16 @@ def survey(source: ImageDataset, advance: Callable[[int], object] = lambda _: No
 def _look(source: ImageDataset, mean_image: Images, stored: Stored, _: Rows) -> _Chunk:
     images, (low, high) = source.format.to_contract(stored), source.format.value_range
     rows, stored_rows = images.reshape(len(images), -1), stored.reshape(len(stored), -1)
-    found = np.empty(len(images), _OF_AN_IMAGE)
-    found["mean"] = rows.mean(axis=1)
-    found["constant"] = stored_rows.min(axis=1) == stored_rows.max(axis=1)
-    found["contrast"] = np.where(found["constant"], 0, rows.std(axis=1))
-    found["digest"] = digests(stored_rows)
-    found["signature"] = signatures(images, found["contrast"])
+    records = np.empty(len(images), _OF_AN_IMAGE)
+    records["mean"] = rows.mean(axis=1)
+    records["constant"] = stored_rows.min(axis=1) == stored_rows.max(axis=1)
+    records["contrast"] = np.where(records["constant"], 0, rows.std(axis=1))
+    records["digest"] = _digests(stored_rows)
+    records["signature"] = signatures(images, records["contrast"])
     apart = rows - mean_image.ravel()
-    found["distance"] = np.sqrt(np.einsum("ij,ij->i", apart, apart) / rows.shape[1])
+    records["distance"] = np.sqrt(np.einsum("ij,ij->i", apart, apart) / rows.shape[1])
     ends = (int(np.count_nonzero(stored <= low)), int(np.count_nonzero(stored >= high)))
-    return _Chunk(found, images.min(axis=0), images.max(axis=0), *ends)
+    return _Chunk(records, images.min(axis=0), images.max(axis=0), *ends)
 
 
 def spread_rows(count: int, wanted: int) -> Rows:
@@ -122,11 +122,11 @@ def spread_rows(count: int, wanted: int) -> Rows:
 
 
 def sample_of(source: ImageDataset) -> Images:
-    """Return images spread over the file, at most SAMPLED, and of large ones as many as SAMPLE_BYTES hold."""
+    """Return images spread over the file, at most _SAMPLED, and of large ones as many as _SAMPLE_BYTES hold."""
     return np.concatenate([*_spread_images(source, at_least=2)])
 
 
-def mean_of(source: ImageDataset) -> Images:
+def _mean_of(source: ImageDataset) -> Images:
     """Return the mean (H, W, C) of such images; of large ones at least 16."""
     total, count = np.zeros(source.format.image_shape), 0
     for image in _spread_images(source, at_least=16):
@@ -135,31 +135,31 @@ def mean_of(source: ImageDataset) -> Images:
 
 
 def _spread_images(source: ImageDataset, at_least: int) -> Iterator[Images]:
-    fitting = max(at_least, SAMPLE_BYTES // (4 * prod(source.format.image_shape)))
-    for row in spread_rows(len(source), min(SAMPLED, fitting)):
+    fitting = max(at_least, _SAMPLE_BYTES // (4 * prod(source.format.image_shape)))
+    for row in spread_rows(len(source), min(_SAMPLED, fitting)):
         # Read one by one: in a map of the file, rows so far apart would bring most of it into memory.
         yield source.format.to_contract(source.file.read(int(row), int(row) + 1))
 
 
-def digests(rows: Stored) -> NDArray[np.uint64]:
+def _digests(rows: Stored) -> NDArray[np.uint64]:
     """Return 64 bits of BLAKE2b over the bytes of each row and their type: equal bytes of two types are two images."""
     rows, person = np.ascontiguousarray(rows), rows.dtype.str.encode()
-    found = b"".join(hashlib.blake2b(row, digest_size=8, person=person).digest() for row in rows)
-    return np.frombuffer(found, np.uint64)
+    joined = b"".join(hashlib.blake2b(row, digest_size=8, person=person).digest() for row in rows)
+    return np.frombuffer(joined, np.uint64)
 
 
-def signature_matrix(side: int) -> Values:
-    """Return (FREQUENCIES, side): the means of BLOCKS equal parts of a side, and their lowest frequencies (DCT-II).
+def _signature_matrix(side: int) -> Values:
+    """Return (_FREQUENCIES, side): the means of _BLOCKS equal parts of a side, and their lowest frequencies (DCT-II).
 
     A pixel on the border of two parts counts in both by its share. As the matrix shrinks no distance by more than
-    means and a rotation do, |M x|^2 / BLOCKS <= |x|^2 / side for every x.
+    means and a rotation do, |M x|^2 / _BLOCKS <= |x|^2 / side for every x.
     """
-    edges = np.linspace(0, side, BLOCKS + 1)
+    edges = np.linspace(0, side, _BLOCKS + 1)
     pixels = np.arange(side)
     covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    means = np.maximum(covered, 0) * (BLOCKS / side)
-    k, n = np.arange(FREQUENCIES)[:, None], np.arange(BLOCKS)
-    waves = np.cos(np.pi * k * (2 * n + 1) / (2 * BLOCKS)) * np.sqrt(2 / BLOCKS)
+    means = np.maximum(covered, 0) * (_BLOCKS / side)
+    k, n = np.arange(_FREQUENCIES)[:, None], np.arange(_BLOCKS)
+    waves = np.cos(np.pi * k * (2 * n + 1) / (2 * _BLOCKS)) * np.sqrt(2 / _BLOCKS)
     waves[0] /= np.sqrt(2)
     return np.asarray(waves @ means, np.float32)
 
@@ -171,8 +171,8 @@ def signatures(images: Images, contrast: Values) -> Values:
     squared distance of the images brought to mean 0 and variance 1, for each pixel, of which means and a part of an
     orthonormal transform leave no more. So no pair that correlates well is overlooked by its signature.
     """
-    down, across = (signature_matrix(side) for side in images.shape[1:3])
+    down, across = (_signature_matrix(side) for side in images.shape[1:3])
     grey = images[..., 0] if images.shape[3] == 1 else images.mean(axis=3)
-    frequencies = (down @ grey @ across.T).reshape(len(images), -1)[:, 1:] / BLOCKS
+    frequencies = (down @ grey @ across.T).reshape(len(images), -1)[:, 1:] / _BLOCKS
     scale = np.divide(1, contrast, out=np.zeros_like(contrast), where=contrast > 0)
     return np.asarray(frequencies * scale[:, None], np.float32)

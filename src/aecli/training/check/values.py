@@ -10,13 +10,13 @@ from aecli.runs.config import Config
 from aecli.training.check.findings import Finding, constant_images, count_of, guessed_range, name_rows, plain_rows
 from aecli.training.check.survey import Survey, Values, sample_of
 
-FAINT = 0.01
+_FAINT = 0.01
 """Contrast, as a share of the value range, below which an image is all but flat."""
 
-FAR = 6.0
+_FAR = 6.0
 """Robust standard deviations from which an image is an outlier."""
 
-SMOOTHER = 0.8
+_SMOOTHER = 0.8
 """By how much another order of the axes must smooth the images to be the likelier one."""
 
 
@@ -33,13 +33,13 @@ def value_findings(config: Config, survey: Survey) -> Iterable[Finding]:
 
 
 def _faint(survey: Survey) -> Iterable[Finding]:
-    rows = np.flatnonzero((survey.contrast < FAINT) & ~survey.constant)
+    rows = np.flatnonzero((survey.contrast < _FAINT) & ~survey.constant)
     if len(rows):
         yield Finding(
             "note",
             "faint_images",
             f"{survey.source.file.path.name}: {count_of(len(rows))} of nearly one value, with a contrast below "
-            f"{FAINT:.0%} of the value range ({name_rows(survey.source, rows)}): look at them",
+            f"{_FAINT:.0%} of the value range ({name_rows(survey.source, rows)}): look at them",
             {"count": len(rows), "rows": plain_rows(rows)},
         )
 
@@ -105,7 +105,7 @@ def robust_scores(values: Values) -> Values:
     """
     apart = values - np.median(values)
     spread = 1.4826 * float(np.median(np.abs(apart))) or 1.2533 * float(np.abs(apart).mean())
-    # Below float32's own precision, differences are rounding.
+    # Below float32's own precision, environment_differences are rounding.
     if spread <= 1e-6 * float(np.abs(values).max()):
         return np.zeros_like(values)
     return np.asarray(apart / spread, np.float32)
@@ -116,7 +116,7 @@ def _outliers(survey: Survey) -> Iterable[Finding]:
     if len(scores) <= ROWS_NAMED:
         return
     farthest = np.argsort(-scores, kind="stable")[:ROWS_NAMED]
-    count = int(np.count_nonzero(scores > FAR))
+    count = int(np.count_nonzero(scores > _FAR))
     data = {
         "count": count,
         "rows": plain_rows(farthest),
@@ -124,7 +124,7 @@ def _outliers(survey: Survey) -> Iterable[Finding]:
     }
     if count:
         text = (
-            f"{count_of(count)} far from the mean image, by more than {FAR:g} robust standard deviations "
+            f"{count_of(count)} far from the mean image, by more than {_FAR:g} robust standard deviations "
             f"({name_rows(source, farthest[:count], count)}): look at {'it' if count == 1 else 'them'}"
         )
         yield Finding("note", "outliers", f"{source.file.path.name}: {text}", data)
@@ -144,12 +144,12 @@ def _other_axes(source: ImageDataset) -> Iterable[Finding]:
     if not others or min(height, width) < 8:
         return
     images = sample_of(source)
-    own = roughness(images)
+    own_roughness = _roughness(images)
     for name, shape in others.items():
         other = images.reshape(-1, *shape)
         if name == "planar":
             other = other.transpose(0, 2, 3, 1)
-        if roughness(other) >= SMOOTHER * own:
+        if _roughness(other) >= _SMOOTHER * own_roughness:
             continue
         reshaped = f"reshape(-1, {channels}, {height}, {width}).transpose(0, 2, 3, 1)"
         text = f"the values seem to lie channel by channel, (C, H, W): save them again after {reshaped}"
@@ -158,6 +158,6 @@ def _other_axes(source: ImageDataset) -> Iterable[Finding]:
         yield Finding("warning", "axes", f"{source.file.path.name}: {text}", {"looks_like": list(shape)})
 
 
-def roughness(images: Images) -> float:
+def _roughness(images: Images) -> float:
     """Return the mean absolute difference of neighbouring pixels, down plus across."""
     return float(np.abs(np.diff(images, axis=1)).mean()) + float(np.abs(np.diff(images, axis=2)).mean())

@@ -14,7 +14,7 @@ from aecli.models.autoencoder import Autoencoder
 from aecli.models.objective import Objective
 from aecli.runs.config import TrainingConfig
 from aecli.runs.records import LayerHealth
-from aecli.training.checkpoints import Cursor, Values
+from aecli.training.checkpoints import Cursor, VariableValues
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class CompiledStep(Protocol):
     def probe(self, epoch: int, sample: Images) -> NetworkHealth:
         """Return the health of the network on images (N, H, W, C)."""
 
-    def values(self) -> tuple[list[Values], list[Values]]:
+    def values(self) -> tuple[list[VariableValues], list[VariableValues]]:
         """Return copies of the variables of the network and of the optimizer."""
 
-    def restore(self, model: Sequence[Values], optimizer: Sequence[Values]) -> None:
+    def restore(self, model: Sequence[VariableValues], optimizer: Sequence[VariableValues]) -> None:
         """Set the variables to what `values` gave; TrainingError where they are those of another network."""
 
     def reset(self, fresh: Autoencoder) -> None:

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from aecli.core.errors import TrainingError
 from aecli.runs.onnx_operators import OPERATORS
 
-OPSET, IR_VERSION = 17, 8
+_OPSET, _IR_VERSION = 17, 8
 """Old enough for ONNX Runtime 1.20 and OpenCV 4, new enough for every activation."""
 
 Given = str | float | NDArray[Any]
@@ -60,8 +60,8 @@ class Graph:
     def write(self, path: Path, inputs: Any, outputs: Any, metadata: Mapping[str, object]) -> None:
         """Write the graph with its input and its output, as `value` gives them, and metadata as JSON values."""
         graph = helper.make_graph(self._nodes, "autoencoder", [inputs], [outputs], self._constants)
-        opsets = [helper.make_opsetid("", OPSET)]
-        proto = helper.make_model(graph, producer_name="ae", ir_version=IR_VERSION, opset_imports=opsets)
+        opsets = [helper.make_opsetid("", _OPSET)]
+        proto = helper.make_model(graph, producer_name="ae", ir_version=_IR_VERSION, opset_imports=opsets)
         helper.set_model_props(proto, {key: json.dumps(content) for key, content in metadata.items()})
         onnx.checker.check_model(proto, full_check=True)
         onnx.save(proto, path)

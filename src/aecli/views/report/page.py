@@ -14,7 +14,7 @@ from aecli.views.report.charts.drawing import Drawing, side_by_side
 from aecli.views.report.charts.svg import to_svg
 from aecli.views.report.pictures import Gallery, error_uri, image_uri
 
-PANELS_IN_A_ROW = 4
+_PANELS_IN_A_ROW = 4
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """Rows of cells, the first of each its name; `below` are the rows under the line."""
 
     columns: tuple[Column, ...]
@@ -63,18 +63,18 @@ class Figure:
     @property
     def whole(self) -> Drawing:
         """The drawings on one sheet."""
-        return side_by_side(self.drawings, PANELS_IN_A_ROW)
+        return side_by_side(self.drawings, _PANELS_IN_A_ROW)
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A heading of the page with what stands under it; a table with a `fold` opens on a click, under these words."""
 
     id: str
     title: str
     text: str = ""
     figures: tuple[Figure, ...] = ()
-    table: Table | None = None
+    table: PageTable | None = None
     fold: str = ""
 
 
@@ -94,11 +94,11 @@ class Page:
     subtitle: str
     verdict: str
     warnings: tuple[str, ...]
-    table: Table
-    before: tuple[Section, ...]
+    table: PageTable
+    before: tuple[PageSection, ...]
     gallery: Gallery | None
     gallery_note: str
-    after: tuple[Section, ...]
+    after: tuple[PageSection, ...]
     command: str
     config_name: str
     config: str

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 from aecli.core.errors import RunError
 from aecli.data.dataset import ImageDataset, Rows
-from aecli.data.files.manifest import shown
+from aecli.data.files.manifest import display_name
 from aecli.data.format import Images
 from aecli.runs.metrics import PerImage, mse
 from aecli.runs.model import load_model
 from aecli.runs.run import Run
 from aecli.runs.uses.inputs import reopen_images
 
-CASES = 3
+_CASES = 3
 """Images shown of each kind: best, median, worst."""
 
-LONGEST_SIDE = 112
+_LONGEST_SIDE = 112
 """Pixels of an image in the page; larger ones are shrunk, a page is not an archive."""
 
 Pixels = NDArray[np.uint8]
@@ -53,7 +53,9 @@ class Gallery:
     def titles(self) -> list[str]:
         """The file of every image, or where that is not known its row."""
         files = self.files or (None,) * len(self.numbers)
-        return [shown(file) if file else f"row {number}" for number, file in zip(self.numbers, files, strict=True)]
+        return [
+            display_name(file) if file else f"row {number}" for number, file in zip(self.numbers, files, strict=True)
+        ]
 
     @property
     def error_maps(self) -> list[NDArray[np.float32]]:
@@ -89,7 +91,7 @@ class Part:
         return np.arange(len(self.source)) if self.rows is None else self.rows
 
 
-def tested_on(run: Run) -> Part:
+def _tested_on(run: Run) -> Part:
     """Return a run's test images, or its validation images where it has no test.
 
     RunError where the file is gone or no longer the one of the training.
@@ -109,14 +111,14 @@ def gallery_of(runs: Sequence[tuple[str, Run]]) -> Gallery:
     Raises RunError where their images cannot be read.
     """
     first = runs[0][1]
-    part = tested_on(first)
+    part = _tested_on(first)
     rows = part.numbers
     models = []
     for name, run in runs:
         if run.image_format != first.image_format:
             continue  # it sees the images in other units or another shape
         if part.rows is not None:
-            rows = np.intersect1d(rows, tested_rows(run, part.name))
+            rows = np.intersect1d(rows, _tested_rows(run, part.name))
         models.append(Model(name, load_model(run).reconstruct))
     if not len(rows):
         raise RunError(f"{part.source.file.path.name}: the variants share no {part.name} image")
@@ -125,7 +127,7 @@ def gallery_of(runs: Sequence[tuple[str, Run]]) -> Gallery:
     return gallery(models, part.source, rows, f"{part.source.file.path.name}, {len(rows):,} {part.name} images")
 
 
-def tested_rows(run: Run, part: str) -> Rows:
+def _tested_rows(run: Run, part: str) -> Rows:
     """Return the rows of a run's split that belong to a part."""
     return run.split.test if part == "test" else run.split.validation
 
@@ -156,7 +158,7 @@ def _reconstructed(model: Model, originals: Images) -> Reconstructed:
     return Reconstructed(model.name, images, mse(originals, images), model.baseline)
 
 
-def chosen(errors: PerImage, cases: int = CASES) -> list[tuple[str, list[int]]]:
+def chosen(errors: PerImage, cases: int = _CASES) -> list[tuple[str, list[int]]]:
     """Return the positions of the best, the median and the worst images, none twice."""
     order = [int(i) for i in np.argsort(errors, kind="stable")]
     count = min(cases, max(1, len(order) // 3))
@@ -185,7 +187,7 @@ def error_uri(values: NDArray[np.float32], brightest: float) -> str:
 
 def _shrunk(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the image with every few pixels averaged, where it is larger than the page shows."""
-    factor = ceil(max(image.shape[:2]) / LONGEST_SIDE)
+    factor = ceil(max(image.shape[:2]) / _LONGEST_SIDE)
     if factor == 1:
         return image
     height, width = (max(1, side // factor) for side in image.shape[:2])

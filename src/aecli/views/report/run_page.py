@@ -9,7 +9,7 @@ from aecli.runs.metrics import table_metrics
 from aecli.runs.run import Run
 from aecli.views.report.charts.charts import Axes, Curve, panel
 from aecli.views.report.charts.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
-from aecli.views.report.page import Cell, Column, Figure, Page, Section, Table
+from aecli.views.report.page import Cell, Column, Figure, Page, PageSection, PageTable
 from aecli.views.report.pictures import Gallery, gallery_of
 from aecli.views.report.provenance import data_facts, environment_facts
 
@@ -19,7 +19,7 @@ def run_page(run: Run) -> Page:
     run.require_complete()
     images, note = _gallery(run)
     environment = run.environment
-    health = {name_of(run): [run.health]} if _has_health(run) else {}
+    health = {_run_title(run): [run.health]} if _has_health(run) else {}
     figures = [
         Figure(name, title, caption, panels, keys_of(health))
         for name, title, caption, panels in (
@@ -34,15 +34,15 @@ def run_page(run: Run) -> Page:
     if environment.get("test"):
         facts.append(data_facts("Test images", environment["test"]))
     return Page(
-        title=f"Run {name_of(run)}",
+        title=f"Run {_run_title(run)}",
         subtitle=_subtitle(run),
         verdict=_verdict(run),
         warnings=(),
         table=_table(run),
-        before=(Section("learning", "Learning curve", figures=(_history(run),)),),
+        before=(PageSection("learning", "Learning curve", figures=(_history(run),)),),
         gallery=images,
         gallery_note=note,
-        after=(Section("health", "Health of the activations", figures=tuple(figures)),) if figures else (),
+        after=(PageSection("health", "Health of the activations", figures=tuple(figures)),) if figures else (),
         command=f"ae train --config {run.config_file.name} --run reproduced",
         config_name=run.config_file.name,
         config=run.config_text,
@@ -50,7 +50,7 @@ def run_page(run: Run) -> Page:
     )
 
 
-def name_of(run: Run) -> str:
+def _run_title(run: Run) -> str:
     """Return a run's name; the runs of a study are named after their seeds, which says too little."""
     folder = run.path.absolute()
     return f"{folder.parent.name}, seed {folder.name}" if folder.name.isdecimal() else folder.name
@@ -85,9 +85,9 @@ def _verdict(run: Run) -> str:
     return f"On {splits[part]['images']:,} {part} images the mse is {model['mse']:.3g}, {beside}."
 
 
-def _table(run: Run) -> Table:
+def _table(run: Run) -> PageTable:
     metrics = run.metrics
-    names = row_titles(name_of(run), metrics["pca_components"])
+    names = row_titles(_run_title(run), metrics["pca_components"])
     rows: dict[str, list[tuple[Cell, ...]]] = {"model": [], "below": []}
     for part, values in reversed(metrics["splits"].items()):  # what counts most comes first
         for by, name in names.items():
@@ -102,7 +102,7 @@ def _table(run: Run) -> Table:
     )
     exact = sum(values["model"]["exact_copies"] for values in metrics["splits"].values())
     notes = (f"{exact:,} exact copies are not in the mean of psnr, theirs is infinite.",) if exact else ()
-    return Table(columns, tuple(rows["model"]), tuple(rows["below"]), notes=notes)
+    return PageTable(columns, tuple(rows["model"]), tuple(rows["below"]), notes=notes)
 
 
 def _history(run: Run) -> Figure:
@@ -124,6 +124,6 @@ def _history(run: Run) -> Figure:
 
 def _gallery(run: Run) -> tuple[Gallery | None, str]:
     try:
-        return gallery_of([(name_of(run), run)]), "Chosen by the error of the run."
+        return gallery_of([(_run_title(run), run)]), "Chosen by the error of the run."
     except (AeError, KeyError) as error:
         return None, f"There are no pictures: {error}."

@@ -90,12 +90,12 @@ def load_study(study: Study) -> StudyData:
 
 def _read_all(runs: list[Run], name: str) -> list[Any]:
     """Return one property of the runs; a run that has it no more is left out, a page can do without."""
-    found = []
+    contents = []
     for run in runs:
         try:
             content = getattr(run, name)
         except AeError:
             continue
         if content:
-            found.append(content)
-    return found
+            contents.append(content)
+    return contents

@@ -14,7 +14,7 @@ from aecli.studies.stats import Interval, mean_interval
 from aecli.studies.summary import SummaryRow
 from aecli.studies.tables import number
 from aecli.views.report.charts.study_charts import figures, style_of
-from aecli.views.report.page import Cell, Column, Facts, Page, Section, Table, counted, decimals_for, measured
+from aecli.views.report.page import Cell, Column, Facts, Page, PageSection, PageTable, counted, decimals_for, measured
 from aecli.views.report.pictures import Gallery, gallery_of
 from aecli.views.report.provenance import data_facts, environment_facts
 from aecli.views.report.study_data import TRAINED, StudyData
@@ -22,23 +22,23 @@ from aecli.views.report.study_data import TRAINED, StudyData
 
 def study_page(data: StudyData) -> Page:
     """Return what the page of a study shows."""
-    found, warnings = figures(data), _warnings(data)
+    charts, warnings = figures(data), _warnings(data)
     images, note = _gallery(data)
 
     def only(*names: str) -> tuple:  # type: ignore[type-arg]
-        return tuple(found[name] for name in names if name in found)
+        return tuple(charts[name] for name in names if name in charts)
 
     before = [
-        Section("seeds", "Every seed, and the differences", figures=only("dots", "differences"),
+        PageSection("seeds", "Every seed, and the differences", figures=only("dots", "differences"),
                 table=_seed_table(data), fold="Every seed as a table"),
-        Section("length", "Code length", figures=only("curve")),
-        Section("learning", "Learning curves", figures=only("learning_curves")),
+        PageSection("length", "Code length", figures=only("curve")),
+        PageSection("learning", "Learning curves", figures=only("learning_curves")),
     ]  # fmt: skip
     after = [
-        Section("health", "Health of the activations", figures=only("silent_units", "gradients"),
+        PageSection("health", "Health of the activations", figures=only("silent_units", "gradients"),
                 table=_health_table(data), fold="The last epoch as a table"),
-        Section("cost", "Overfitting, and time against quality", figures=only("gap", "time_and_quality")),
-        Section("lost", "Runs that do not count", _lost_text(data), table=_lost_table(data)),
+        PageSection("cost", "Overfitting, and time against quality", figures=only("gap", "time_and_quality")),
+        PageSection("lost", "Runs that do not count", _lost_text(data), table=_lost_table(data)),
     ]  # fmt: skip
     environments = data.environments
     return Page(
@@ -83,7 +83,7 @@ def _warnings(data: StudyData) -> list[str]:
 # -- tables ---------------------------------------------------------------------------------------
 
 
-def _table(data: StudyData) -> Table:
+def _table(data: StudyData) -> PageTable:
     metric = data.summary.metric
     others = [row.name for row in METRICS.values() if row.beside and row.name != metric]
     columns = (
@@ -114,7 +114,7 @@ def _table(data: StudyData) -> Table:
     notes = ["[ ] are 95 % intervals over the seeds."]
     if data.summary.seeds and len(data.summary.seeds) < 6 and len(data.rows) > 1:
         notes.append(f"With {len(data.summary.seeds)} seeds Wilcoxon's p cannot fall below 0.05: read the intervals.")
-    return Table(columns, rows, tuple(below), sorted_by=3, notes=tuple(notes))
+    return PageTable(columns, rows, tuple(below), sorted_by=3, notes=tuple(notes))
 
 
 _DECIMALS = {"settled": 1, "seconds": 2}
@@ -149,18 +149,18 @@ def _row(data: StudyData, row: SummaryRow, others: list[str], digits: int) -> tu
     results, mse = data.complete(row), _digits(data, "mse")
     shown = [(name, _digits(data, name)) for name in others]
     shown += [(name, _DECIMALS.get(name, mse)) for name in ("gap", "settled", "seconds")]
-    return (*cells, *(measured(over_seeds(results, name), digits) for name, digits in shown))
+    return (*cells, *(measured(_over_seeds(results, name), digits) for name, digits in shown))
 
 
-def over_seeds(results: list[Result], name: str) -> Interval:
+def _over_seeds(results: list[Result], name: str) -> Interval:
     """Return the mean of a column of the results with its interval."""
     values = [float(value) for result in results if (value := result.value(name)) is not None]
-    found = mean_interval(np.array(values, np.float64))
+    interval = mean_interval(np.array(values, np.float64))
     # Of few seeds an interval may reach where no value can be.
-    return replace(found, low=max(found.low, 0.0)) if name in ("mse", "settled", "seconds") else found
+    return replace(interval, low=max(interval.low, 0.0)) if name in ("mse", "settled", "seconds") else interval
 
 
-def _seed_table(data: StudyData) -> Table:
+def _seed_table(data: StudyData) -> PageTable:
     seeds = data.summary.seeds
     rows = []
     for row in data.rows:
@@ -168,7 +168,7 @@ def _seed_table(data: StudyData) -> Table:
         rows.append((Cell(row.variant, key=row.variant), *(_seed_cell(data, by_seed.get(seed)) for seed in seeds)))
     ordered = METRICS[data.summary.metric].better
     note = f"{data.summary.metric} on the test images, {ordered} is better."
-    return Table((Column("variant"), *(Column(f"seed {seed}") for seed in seeds)), tuple(rows), notes=(note,))
+    return PageTable((Column("variant"), *(Column(f"seed {seed}") for seed in seeds)), tuple(rows), notes=(note,))
 
 
 def _seed_cell(data: StudyData, result: Result | None) -> Cell:
@@ -181,7 +181,7 @@ def _seed_cell(data: StudyData, result: Result | None) -> Cell:
     return Cell(f"{value:.6g}", note, float(value), "lost" if note else "")
 
 
-def _health_table(data: StudyData) -> Table:
+def _health_table(data: StudyData) -> PageTable:
     columns = (
         Column("variant"),
         Column("layer", words=True),
@@ -203,7 +203,7 @@ def _health_table(data: StudyData) -> Table:
                 values = [float(value) for record in records if (value := getattr(record, field)) is not None]
                 cells.append(measured(mean_interval(np.array(values, np.float64))))
             rows.append(tuple(cells))
-    return Table(columns, tuple(rows), notes=("Means over the seeds, collapsed ones too.",))
+    return PageTable(columns, tuple(rows), notes=("Means over the seeds, collapsed ones too.",))
 
 
 def _lost_text(data: StudyData) -> str:
@@ -212,7 +212,7 @@ def _lost_text(data: StudyData) -> str:
     )
 
 
-def _lost_table(data: StudyData) -> Table:
+def _lost_table(data: StudyData) -> PageTable:
     rows = [
         (
             Cell(result.variant, key=result.variant),
@@ -229,7 +229,7 @@ def _lost_table(data: StudyData) -> Table:
         Column("state", words=True),
         Column("fvu", "mse by that of the mean image"),
     )
-    return Table((*columns, Column("reason", words=True)), tuple(rows))
+    return PageTable((*columns, Column("reason", words=True)), tuple(rows))
 
 
 # -- pictures and facts ---------------------------------------------------------------------------
@@ -252,15 +252,15 @@ def _gallery(data: StudyData) -> tuple[Gallery | None, str]:
 
 
 def _models(data: StudyData, seed: int) -> list[tuple[str, Run]]:
-    found = []
+    models = []
     for row in data.rows:
         for result in data.of(row):
             if result.seed == seed and result.state in TRAINED and data.run(result).decoder_file.is_file():
-                found.append((row.variant, data.run(result)))
-    return found
+                models.append((row.variant, data.run(result)))
+    return models
 
 
 def _data_facts(data: StudyData) -> list[Facts]:
-    about = data.about if "data" in data.about else (data.environments[0] if data.environments else {})
-    facts = [data_facts("Training images", about["data"])] if about.get("data") else []
-    return [*facts, data_facts("Test images", about["test"])] if about.get("test") else facts
+    header = data.about if "data" in data.about else (data.environments[0] if data.environments else {})
+    facts = [data_facts("Training images", header["data"])] if header.get("data") else []
+    return [*facts, data_facts("Test images", header["test"])] if header.get("test") else facts

@@ -30,11 +30,11 @@ def device_names() -> list[str]:
 def _gpu_number(wanted: str, count: int) -> int:
     number = int(wanted.removeprefix("gpu:"))
     if number >= count:
-        found = f"{count} GPU{'s' if count > 1 else ''} here" if count else "TensorFlow finds no GPU here"
+        available = f"{count} GPU{'s' if count > 1 else ''} here" if count else "TensorFlow finds no GPU here"
         cure = (
             f"give gpu:0 to gpu:{count - 1}" if count else "give --device cpu; GPUs need the extra 'gpu' and a driver"
         )
-        raise TrainingError(f"--device {wanted}: {found}: {cure}")
+        raise TrainingError(f"--device {wanted}: {available}: {cure}")
     return number
 
 

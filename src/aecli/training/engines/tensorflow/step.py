@@ -22,17 +22,17 @@ from aecli.data.loader import ALIGNMENT, Loader, Window, kept_as_stored
 from aecli.models.autoencoder import Autoencoder
 from aecli.models.objective import Objective
 from aecli.runs.config import TrainingConfig
-from aecli.training.checkpoints import Cursor, Values
+from aecli.training.checkpoints import Cursor, VariableValues
 from aecli.training.engines.tensorflow.backend import keras, tf
 from aecli.training.engines.tensorflow.health import HealthProbe
 from aecli.training.engines.tensorflow.transforms import Transforms
 
-SECONDS_PER_CALL = 0.25
+_SECONDS_PER_CALL = 0.25
 """How long the compiled loop runs before Python can show progress and hear Ctrl-C."""
 
 
 class _Pace:
-    """How many steps a call takes, so that it lasts SECONDS_PER_CALL."""
+    """How many steps a call takes, so that it lasts _SECONDS_PER_CALL."""
 
     def __init__(self) -> None:
         self.steps = 1
@@ -41,7 +41,7 @@ class _Pace:
         """Learn from a call of so many steps."""
         # A first call is slow; its time says nothing, and growth by a factor forgets it soon.
         if steps == self.steps:
-            self.steps = max(1, int(steps * min(SECONDS_PER_CALL / seconds, 64)))
+            self.steps = max(1, int(steps * min(_SECONDS_PER_CALL / seconds, 64)))
 
 
 class TensorFlowStep:
@@ -98,13 +98,13 @@ class TensorFlowStep:
             variable.assign(value)
         self.free_images()
 
-    def values(self) -> tuple[list[Values], list[Values]]:
+    def values(self) -> tuple[list[VariableValues], list[VariableValues]]:
         """Return copies of the network's variables, states of its dropout included, and of the optimizer's."""
         variables = self.autoencoder.model.variables, self._optimizer.variables
-        model, optimizer = ([keras.ops.convert_to_numpy(variable) for variable in each] for each in variables)
+        model, optimizer = ([keras.ops.convert_to_numpy(variable) for variable in group] for group in variables)
         return model, optimizer
 
-    def restore(self, model: Sequence[Values], optimizer: Sequence[Values]) -> None:
+    def restore(self, model: Sequence[VariableValues], optimizer: Sequence[VariableValues]) -> None:
         """Set the variables to what `values` gave; TrainingError where they are those of another network."""
         for variables, values in ((self.autoencoder.model.variables, model), (self._optimizer.variables, optimizer)):
             if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:

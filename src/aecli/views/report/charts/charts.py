@@ -23,9 +23,9 @@ from aecli.views.report.charts.drawing import (
     tick_texts,
 )
 
-WIDTH = 420.0
-PANEL = (200.0, 160.0)
-MOST_POINTS = 150
+_WIDTH = 420.0
+_PANEL = (200.0, 160.0)
+_MOST_POINTS = 150
 _GUTTER, _LETTERS, _ROW, _LINE = 150.0, 21, 29.0, 13.0
 _ASIDE = 5.0
 """How far the seeds lie below their interval and this above the middle of its row, for both to be seen."""
@@ -43,7 +43,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Row:
+class ChartRow:
     """A row of dots under its name; `note` stands where there are none."""
 
     name: str
@@ -94,7 +94,7 @@ class Place:
 
 
 def row_chart(
-    rows: Sequence[Row],
+    rows: Sequence[ChartRow],
     label: str,
     about: str,
     *,
@@ -109,7 +109,7 @@ def row_chart(
     gutter = min(_GUTTER, max(text_width(line) for lines in names for line in lines)) + 12
     values = [v.value for row in rows for v in row.values if v.mark != "cross"]
     values += [end for row in rows for end in _ends(row.interval)] + ([0.0] if zero else [])
-    scale = fitted(values, gutter + 6, WIDTH - 12, log=False if zero else None)
+    scale = fitted(values, gutter + 6, _WIDTH - 12, log=False if zero else None)
     shapes, top = _legend(legend or {}, gutter)
     heights = [max(_ROW, _LINE * len(lines) + 10) for lines in names]
     bottom = top + sum(heights)
@@ -124,10 +124,10 @@ def row_chart(
         shapes += [Text(gutter - 6, first + i * _LINE, line, "label", "end", full) for i, line in enumerate(lines)]
         shapes += _row(row, scale, middle)
         y += height
-    return Drawing(WIDTH, bottom + 38, tuple(shapes), about)
+    return Drawing(_WIDTH, bottom + 38, tuple(shapes), about)
 
 
-def _row(row: Row, scale: Scale, y: float) -> list[Shape]:
+def _row(row: ChartRow, scale: Scale, y: float) -> list[Shape]:
     aside = _ASIDE if row.interval is not None else 0.0
     shapes: list[Shape] = [
         Dot(scale(v.value), y if v.mark == "bar" else y + aside, v.style, v.title, v.mark, _SIZES.get(v.mark, 3.4))
@@ -162,7 +162,7 @@ def _legend(legend: Mapping[str, tuple[str, Mark]], left: float) -> tuple[list[S
     shapes: list[Shape] = []
     widths = [text_width(word, "small") + 22 for word in legend]
     # Above a narrow axis the words may need the room over the names too.
-    x = min(left + 6, max(4.0, WIDTH - sum(widths)))
+    x = min(left + 6, max(4.0, _WIDTH - sum(widths)))
     for (word, (style, mark)), width in zip(legend.items(), widths, strict=True):
         shapes += [Dot(x + 4, 8, style, "", mark, 4.0), Text(x + 12, 11.5, word, "small")]
         x += width
@@ -170,9 +170,9 @@ def _legend(legend: Mapping[str, tuple[str, Mark]], left: float) -> tuple[list[S
 
 
 def _x_axis(
-    scale: Scale, top: float, bottom: float, label: str, ticks: tuple[float, ...] = (), about: int = 6
+    scale: Scale, top: float, bottom: float, label: str, ticks: tuple[float, ...] = (), count: int = 6
 ) -> list[Shape]:
-    ticks = ticks or scale.ticks(about)
+    ticks = ticks or scale.ticks(count)
     shapes: list[Shape] = [Line(((scale(tick), top), (scale(tick), bottom)), "grid") for tick in ticks]
     edge = -math.inf
     for tick, text in zip(ticks, tick_texts(ticks, scale.log), strict=True):
@@ -186,7 +186,7 @@ def _x_axis(
 
 
 def panel(
-    name: str, curves: Sequence[Curve], axes: Axes, size: Point = PANEL, note: str = "", dots: Sequence[Dot] = ()
+    name: str, curves: Sequence[Curve], axes: Axes, size: Point = _PANEL, note: str = "", dots: Sequence[Dot] = ()
 ) -> Drawing:
     """Draw curves under a name; panels with the same axes stand beside each other.
 
@@ -218,7 +218,7 @@ def panel(
 
 
 def _curve(curve: Curve, x_scale: Scale, y_scale: Scale) -> list[Shape]:
-    keep = thinned(len(curve.x))
+    keep = _thinned(len(curve.x))
 
     def path(ys: Sequence[float]) -> list[Point]:
         places = [(x_scale(curve.x[i]), y_scale(ys[i])) for i in keep if math.isfinite(ys[i])]
@@ -236,11 +236,11 @@ def _curve(curve: Curve, x_scale: Scale, y_scale: Scale) -> list[Shape]:
     return shapes
 
 
-def thinned(count: int) -> list[int]:
-    """Return at most MOST_POINTS positions of so many, the first and the last among them."""
-    if count <= MOST_POINTS:
+def _thinned(count: int) -> list[int]:
+    """Return at most _MOST_POINTS positions of so many, the first and the last among them."""
+    if count <= _MOST_POINTS:
         return list(range(count))
-    return sorted({round(i * (count - 1) / (MOST_POINTS - 1)) for i in range(MOST_POINTS)})
+    return sorted({round(i * (count - 1) / (_MOST_POINTS - 1)) for i in range(_MOST_POINTS)})
 
 
 def places_chart(places: Sequence[Place], x_label: str, y_label: str, about: str) -> Drawing:
@@ -252,10 +252,10 @@ def places_chart(places: Sequence[Place], x_label: str, y_label: str, about: str
     ticks = y_scale.ticks(5)
     texts = tick_texts(ticks, y_scale.log)
     left = max((text_width(text, "tick") for text in texts), default=0.0) + 10
-    x_scale = fitted(xs, left, WIDTH - 12, log=None, floor=0.0)
+    x_scale = fitted(xs, left, _WIDTH - 12, log=None, floor=0.0)
     words = f"{y_label} (log scale)" if y_scale.log else y_label
     shapes: list[Shape] = [Text(0, 11.5, words, "axis")]
-    shapes += [Line(((left, y_scale(t)), (WIDTH - 12, y_scale(t))), "grid") for t in ticks]
+    shapes += [Line(((left, y_scale(t)), (_WIDTH - 12, y_scale(t))), "grid") for t in ticks]
     shapes += [Text(left - 5, y_scale(t) + 3.5, text, "tick", "end") for t, text in zip(ticks, texts, strict=True)]
     shapes += _x_axis(x_scale, 22, height - 38, x_label)
     for p in places:
@@ -265,7 +265,7 @@ def places_chart(places: Sequence[Place], x_label: str, y_label: str, about: str
         shapes.append(Line(((x, y_scale(lower)), (x, y_scale(upper))), f"whisker {p.style}"))
         shapes.append(Dot(x, y, f"mean {p.style}", p.title, "diamond", 5.5))
     centres = [(x_scale(p.x), y_scale(p.y)) for p in places]
-    return Drawing(WIDTH, height, (*shapes, *_names(places, centres, left)), about)
+    return Drawing(_WIDTH, height, (*shapes, *_names(places, centres, left)), about)
 
 
 def _names(places: Sequence[Place], centres: Sequence[Point], left: float) -> list[Shape]:
@@ -282,7 +282,7 @@ def _names(places: Sequence[Place], centres: Sequence[Point], left: float) -> li
         for tx, ty, anchor in spots:
             start = tx - {"start": 0.0, "middle": width / 2, "end": width}[anchor]
             box = (start, ty - 9, start + width, ty + 2)
-            if start >= left and box[2] <= WIDTH and not any(_meet(box, other) for other in taken):
+            if start >= left and box[2] <= _WIDTH and not any(_meet(box, other) for other in taken):
                 taken.append(box)
                 shapes.append(Text(tx, ty, name, "place", anchor, place.name if name != place.name else ""))
                 break
@@ -300,7 +300,7 @@ def knee_chart(
     """Draw curves over the code length, the knee marked; `words` are (style, name) of the curves."""
     ys = [y for curve in curves for y in (*curve.y, *curve.low, *curve.high)] + [d.y for d in dots]
     axes = Axes(lengths, ys, "code length", label, log_x=True, x_ticks=lengths)
-    drawn = panel("", curves, axes, (WIDTH, 320.0), dots=dots)
+    drawn = panel("", curves, axes, (_WIDTH, 320.0), dots=dots)
     shapes = list(drawn.shapes)
     x = 4.0
     for style, word in words:
@@ -312,7 +312,7 @@ def knee_chart(
             s for s in drawn.shapes if isinstance(s, Line) and s.style == "grid" and s.points[0][0] == s.points[1][0]
         ]
         at = grid[lengths.index(knee)].points[0][0]
-        side: tuple[float, Anchor] = (at - 6, "end") if at > WIDTH / 2 else (at + 6, "start")
+        side: tuple[float, Anchor] = (at - 6, "end") if at > _WIDTH / 2 else (at + 6, "start")
         shapes += [Line(((at, 24), (at, 320 - 36)), "rule"), Text(side[0], 36, f"knee: {knee}", "label", side[1])]
     return Drawing(drawn.width, drawn.height, tuple(shapes), about)
 

@@ -10,7 +10,7 @@ Point = tuple[float, float]
 Anchor = Literal["start", "middle", "end"]
 Mark = Literal["circle", "cross", "bar", "diamond"]
 
-LETTER = 0.56
+_LETTER = 0.56
 """Mean width of a letter in sizes of its font: labels are placed before anyone can measure them."""
 
 TEXT_SIZE = {"label": 12.0, "title": 12.5, "tick": 10.5, "axis": 10.5, "note": 10.5, "small": 10.5, "place": 10.5}
@@ -91,13 +91,13 @@ class Scale:
         """Whether a value has a place between the ends."""
         return self.low <= value <= self.high
 
-    def ticks(self, about: int = 5) -> tuple[float, ...]:
+    def ticks(self, count: int = 5) -> tuple[float, ...]:
         """Return some round values."""
         if self.log:
-            found = _log_ticks(self.low, self.high, about)
-            if len(found) >= 2:
-                return found
-        step = _round_step((self.high - self.low) / about)
+            positions = _log_ticks(self.low, self.high, count)
+            if len(positions) >= 2:
+                return positions
+        step = _round_step((self.high - self.low) / count)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return tuple(i * step for i in range(first, last + 1))
 
@@ -140,7 +140,7 @@ def tick_texts(ticks: Sequence[float], log: bool = False) -> list[str]:
 def text_width(text: str, style: str = "label") -> float:
     """Return about how many pixels a text is wide."""
     bold = 1.18 if style == "title" else 1.0
-    return len(text) * LETTER * bold * TEXT_SIZE.get(style, 12.0)
+    return len(text) * _LETTER * bold * TEXT_SIZE.get(style, 12.0)
 
 
 def shortened(text: str, letters: int) -> str:
@@ -192,15 +192,15 @@ def _round_step(step: float) -> float:
     return next(nice * power for nice in (1, 2, 5, 10) if nice * power >= step * 0.999)
 
 
-def _log_ticks(low: float, high: float, about: int) -> tuple[float, ...]:
+def _log_ticks(low: float, high: float, count: int) -> tuple[float, ...]:
     """Return powers of ten and, where they are few, the steps between them."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     choices: list[tuple[float, ...]] = [(1,), (1, 3), (1, 2, 5)]
-    found: tuple[float, ...] = ()
+    positions: tuple[float, ...] = ()
     for steps in choices:
         more = tuple(t for p in powers for s in steps if low <= (t := float(f"{s}e{p}")) <= high)
-        if found and len(more) > about + 1:
+        if positions and len(more) > count + 1:
             break
-        found = more
-    every = math.ceil(len(found) / (about + 1))
-    return found[:: max(1, every)]
+        positions = more
+    every = math.ceil(len(positions) / (count + 1))
+    return positions[:: max(1, every)]

@@ -9,7 +9,7 @@ from aecli.studies.tables import number
 from aecli.views.report.charts.charts import Axes, Curve, mean_and_band, panel
 from aecli.views.report.charts.drawing import Drawing
 
-LAYER_STYLES = 6
+_LAYER_STYLES = 6
 """Looks of layers that the style sheet tells apart; deeper networks begin again."""
 
 GRADIENTS = (
@@ -40,27 +40,27 @@ def layer_panels(
     return tuple(panel(name, some, axes, note=_note(some, measure)) for name, some in curves.items())
 
 
-def layers_of(healths: Mapping[str, Health]) -> list[str]:
+def _layers_of(healths: Mapping[str, Health]) -> list[str]:
     """Return the names of the layers in the order of their looks."""
     return list(dict.fromkeys(r.layer for health in healths.values() for run in health for r in run))
 
 
 def keys_of(healths: Mapping[str, Health]) -> tuple[tuple[str, str], ...]:
     """Return the look and the name of every layer."""
-    return tuple((f"s{i % LAYER_STYLES}", layer) for i, layer in enumerate(layers_of(healths)))
+    return tuple((f"s{i % _LAYER_STYLES}", layer) for i, layer in enumerate(_layers_of(healths)))
 
 
 def _curves(health: Health, measure: str) -> list[Curve]:
-    layers = layers_of({"": health})
+    layers = _layers_of({"": health})
     if measure == "gradient_norm":
         return [c for i, layer in enumerate(layers) if (c := _curve(health, layer, measure, i, ""))]
-    found = [_curve(health, layer, "dead", i, "") for i, layer in enumerate(layers)]
+    curves = [_curve(health, layer, "dead", i, "") for i, layer in enumerate(layers)]
     # The output may well be black and white, as the images are.
-    found += [_curve(health, layer, "saturated", i, " dashed") for i, layer in enumerate(layers[:-1])]
-    return [curve for curve in found if curve]
+    curves += [_curve(health, layer, "saturated", i, " dashed") for i, layer in enumerate(layers[:-1])]
+    return [curve for curve in curves if curve]
 
 
-def _curve(health: Health, layer: str, field: str, position: int, look: str) -> Curve | None:
+def _curve(health: Health, layer: str, field: str, position: int, style: str) -> Curve | None:
     series = []
     for run in health:
         values = [getattr(record, field) for record in run if record.layer == layer]
@@ -73,7 +73,7 @@ def _curve(health: Health, layer: str, field: str, position: int, look: str) -> 
     # A gradient of zero has no place on a log scale: the curve ends there.
     ys = tuple(y if y > 0 or field != "gradient_norm" else math.nan for y in mean)
     epochs = tuple(float(i) for i in range(1, len(mean) + 1))
-    return Curve(epochs, ys, f"s{position % LAYER_STYLES}{look}", title=title)
+    return Curve(epochs, ys, f"s{position % _LAYER_STYLES}{style}", title=title)
 
 
 def _note(curves: Sequence[Curve], measure: str) -> str:

@@ -14,9 +14,9 @@ from aecli.studies.summary import SummaryRow
 from aecli.studies.tables import interval, number
 from aecli.views.report.charts.charts import (
     Axes,
+    ChartRow,
     Curve,
     Place,
-    Row,
     Value,
     knee_chart,
     mean_and_band,
@@ -33,8 +33,8 @@ from aecli.views.report.study_data import StudyData
 def figures(data: StudyData) -> dict[str, Figure]:
     """Return the figures that the study has the numbers for, by name."""
     makers = (dots, differences, curve, learning_curves, gradients, silent_units, gap, time_and_quality)
-    found = [maker(data) for maker in makers]
-    return {figure.name: figure for figure in found if figure is not None}
+    made = [maker(data) for maker in makers]
+    return {figure.name: figure for figure in made if figure is not None}
 
 
 def style_of(row: SummaryRow) -> str:
@@ -58,7 +58,7 @@ def dots(data: StudyData) -> Figure:
     return Figure("dots", "Every seed", caption, (drawing,))
 
 
-def _dot_row(data: StudyData, row: SummaryRow) -> Row:
+def _dot_row(data: StudyData, row: SummaryRow) -> ChartRow:
     metric = data.summary.metric
     values = []
     for result in data.of(row):
@@ -72,7 +72,7 @@ def _dot_row(data: StudyData, row: SummaryRow) -> Row:
         mean = float(np.mean(pca))
         values.insert(0, Value(mean, f"PCA-{data.complete(row)[0].latent_dim}: {metric} {mean:.6g}", "pca", "bar"))
     title = f"{row.variant}: mean {number(row.mean.estimate)} {interval(row.mean)}"
-    return Row(row.variant, tuple(values), row.mean, title, style_of(row), "" if values else "no complete run")
+    return ChartRow(row.variant, tuple(values), row.mean, title, style_of(row), "" if values else "no complete run")
 
 
 def differences(data: StudyData) -> Figure | None:
@@ -83,7 +83,7 @@ def differences(data: StudyData) -> Figure | None:
     sign = -1 if METRICS[metric].better == "higher" else 1
     base = {r.seed: r.value(metric) for r in data.complete(best)}
     # The best one has a row too: the rows then stand beside those of the chart of seeds.
-    rows = [Row(best.variant, (Value(0.0, f"{best.variant}: the best mean", "mean best", "diamond"),))]
+    rows = [ChartRow(best.variant, (Value(0.0, f"{best.variant}: the best mean", "mean best", "diamond"),))]
     for row in data.rows[1:]:
         pairs = [(r.seed, sign * (r.value(metric) - base[r.seed])) for r in data.complete(row) if r.seed in base]
         values = tuple(Value(d, f"{row.variant}, seed {seed}: worse by {d:.4g}") for seed, d in pairs)
@@ -94,13 +94,13 @@ def differences(data: StudyData) -> Figure | None:
             else ""
         )
         note = "" if values else "no seed in common" if data.complete(row) else "no complete run"
-        rows.append(Row(row.variant, values, against.worse_by if against else None, title, style_of(row), note))
+        rows.append(ChartRow(row.variant, values, against.worse_by if against else None, title, style_of(row), note))
     legend: dict[str, tuple[str, Mark]] = {
         "seed": ("seed", "circle"),
         "mean, interval for all pairs at once": ("mean best", "diamond"),
     }
-    about = f"{metric} of every variant less that of {best.variant}, seed by seed"
-    drawing = row_chart(rows, f"worse than {best.variant} by ({metric})", about, zero=True, legend=legend)
+    description = f"{metric} of every variant less that of {best.variant}, seed by seed"
+    drawing = row_chart(rows, f"worse than {best.variant} by ({metric})", description, zero=True, legend=legend)
     caption = f"The same seed of both, {best.variant} at 0. An interval that lies right of 0 shows a difference."
     return Figure("differences", "Paired differences to the best", caption, (drawing,))
 
@@ -121,10 +121,10 @@ def learning_curves(data: StudyData) -> Figure | None:
     panels = []
     for name, (style, mean, low, high) in bands.items():
         others = [Curve(_epochs(m), tuple(m), "context") for other, m in means.items() if other != name]
-        own = Curve(
+        curve_of_row = Curve(
             _epochs(mean), tuple(mean), style, tuple(low), tuple(high), f"{name}, epoch {len(mean)}: {mean[-1]:.6g}"
         )
-        panels.append(panel(name, [*others, own], axes, note=number(mean[-1])))
+        panels.append(panel(name, [*others, curve_of_row], axes, note=number(mean[-1])))
     caption = f"{loss[0].upper()}{loss[1:]}: mean, and band from the lowest to the highest seed; the others in grey."
     return Figure("learning_curves", "Learning curves", f"{caption} The number is the last epoch's.", tuple(panels))
 
@@ -159,7 +159,7 @@ def gap(data: StudyData) -> Figure | None:
             for part, (key, style) in parts.items()
             if row.means[key] is not None
         ]
-        rows.append(Row(row.variant, tuple(values), note="" if values else "no complete run"))
+        rows.append(ChartRow(row.variant, tuple(values), note="" if values else "no complete run"))
     if not any(row.values for row in rows):
         return None
     legend: dict[str, tuple[str, Mark]] = {part: (style, "circle") for part, (_, style) in parts.items()}
