@@ -9,7 +9,7 @@ from scipy import stats as reference
 
 from aecli.studies.stats import (
     SEEDS_LIMIT,
-    compare,
+    compare_scores,
     holm,
     mean_interval,
     mean_ranks,
@@ -184,7 +184,7 @@ def test_ranks_share_ties_and_leave_out_seeds_that_a_variant_lacks():
 
 def test_five_seeds_tell_a_clear_difference_and_only_that():
     """The sentence the comparison is for: two cannot be told apart, the third is worse by so much."""
-    found = compare(study(0, {"sigmoid": 0.0085, "prelu": 0.0035, "linear": 0.0035}))
+    found = compare_scores(study(0, {"sigmoid": 0.0085, "prelu": 0.0035, "linear": 0.0035}))
     assert set(found.tied) == {"prelu", "linear"}
     assert found.best == found.tied[0] == found.rows[0].name
     worse = by_name(found)["sigmoid"].against_best
@@ -199,7 +199,7 @@ def test_five_seeds_tell_a_clear_difference_and_only_that():
 
 def test_a_collapsed_variant_is_shown_last_and_counts_for_nothing():
     scores = study(1, {"a": 0.1, "b": 0.2, "c": 0.3})
-    without, found = compare(scores), compare({"none": np.full(5, NAN), **scores})
+    without, found = compare_scores(scores), compare_scores({"none": np.full(5, NAN), **scores})
     assert (found.best, found.tied, found.seeds_needed) == (without.best, without.tied, without.seeds_needed)
     assert found.rows[:3] == without.rows
     last = found.rows[3]
@@ -210,7 +210,7 @@ def test_a_collapsed_variant_is_shown_last_and_counts_for_nothing():
 def test_each_pair_uses_the_seeds_it_shares():
     scores = study(2, {"a": 0.1, "b": 0.2, "c": 0.3}, seeds=6)
     scores["b"][0] = scores["c"][4] = scores["c"][5] = NAN
-    found = by_name(compare(scores))
+    found = by_name(compare_scores(scores))
     assert [found[name].seeds for name in "abc"] == [6, 5, 4]
     assert found["c"].against_best.seeds == 4
     assert found["c"].against_best.worse_by.estimate == pytest.approx(np.mean((scores["c"] - scores["a"])[:4]))
@@ -219,7 +219,7 @@ def test_each_pair_uses_the_seeds_it_shares():
 def test_a_variant_lucky_in_its_seeds_does_not_make_the_others_worse():
     shared = np.array([0.0, 1, 2, 3, 4, 5])
     lucky = np.where(shared < 3, shared + np.array([0.010, 0.011, 0.010, 0, 0, 0]), NAN)
-    found = compare({"full": shared, "lucky": lucky})
+    found = compare_scores({"full": shared, "lucky": lucky})
     assert found.best == "lucky"
     assert found.tied == ("lucky", "full")
     assert found.rows[1].against_best.worse_by.high < 0
@@ -227,25 +227,25 @@ def test_a_variant_lucky_in_its_seeds_does_not_make_the_others_worse():
 
 def test_no_variant_and_no_score():
     for scores in ({}, {"a": np.array([NAN, NAN])}):
-        found = compare(scores)
+        found = compare_scores(scores)
         assert (found.best, found.tied, found.seeds_needed) == (None, (), None)
         assert [row.name for row in found.rows] == list(scores)
 
 
 def test_one_variant_is_the_best_and_has_nothing_to_be_compared_with():
-    found = compare({"a": np.array([1.0, 2.0])})
+    found = compare_scores({"a": np.array([1.0, 2.0])})
     assert (found.best, found.tied, found.seeds_needed) == ("a", ("a",), None)
 
 
 def test_one_seed_tells_nothing_apart():
-    found = compare({"a": np.array([1.0]), "b": np.array([2.0]), "c": np.array([3.0])})
+    found = compare_scores({"a": np.array([1.0]), "b": np.array([2.0]), "c": np.array([3.0])})
     assert found.tied == ("a", "b", "c")
     assert [row.mean_rank for row in found.rows] == [1, 2, 3]
     assert found.seeds_needed == 7  # 3 * 2 ** (1 - 7) = 0.047
 
 
 def test_no_number_of_seeds_tells_equal_variants_apart():
-    found = compare(dict.fromkeys("abc", np.array([1.0, 2.0, 3.0])))
+    found = compare_scores(dict.fromkeys("abc", np.array([1.0, 2.0, 3.0])))
     assert found.tied == ("a", "b", "c")
     assert found.seeds_needed is None
     assert all(row.against_best is None or row.against_best.p_holm == 1 for row in found.rows)
@@ -254,7 +254,10 @@ def test_no_number_of_seeds_tells_equal_variants_apart():
 
 def test_higher_is_better_is_lower_is_better_of_the_negative():
     scores = study(3, {"a": 30.0, "b": 20.0, "c": 30.00001})
-    higher, lower = compare(scores, higher_is_better=True), compare({name: -v for name, v in scores.items()})
+    higher, lower = (
+        compare_scores(scores, higher_is_better=True),
+        compare_scores({name: -v for name, v in scores.items()}),
+    )
     assert (higher.best, higher.tied, higher.seeds_needed) == (lower.best, lower.tied, lower.seeds_needed)
     assert by_name(higher)["b"].against_best == by_name(lower)["b"].against_best
     assert by_name(higher)["b"].against_best.worse_by.estimate == pytest.approx(10, abs=0.01)
@@ -265,9 +268,9 @@ def test_higher_is_better_is_lower_is_better_of_the_negative():
 def test_the_order_of_variants_and_of_seeds_changes_nothing(seed):
     scores = study(seed, {"a": 0.1, "b": 0.1, "c": 0.10005, "d": 0.1005})
     order = np.random.default_rng(seed).permutation(5)
-    found = compare(scores)
-    assert compare(dict(reversed(scores.items()))) == found
-    shuffled = compare({name: values[order] for name, values in scores.items()})
+    found = compare_scores(scores)
+    assert compare_scores(dict(reversed(scores.items()))) == found
+    shuffled = compare_scores({name: values[order] for name, values in scores.items()})
     assert (shuffled.tied, shuffled.seeds_needed) == (found.tied, found.seeds_needed)
     assert [row.against_best for row in shuffled.rows] == [row.against_best for row in found.rows]
 
@@ -275,7 +278,7 @@ def test_the_order_of_variants_and_of_seeds_changes_nothing(seed):
 @pytest.mark.parametrize(("scale", "shift"), [(784, 0), (1, 3), (1e-3, -1)])
 def test_the_unit_of_the_scores_changes_no_verdict(scale, shift):
     scores = study(4, {"a": 0.1, "b": 0.1, "c": 0.10005, "d": 0.1005})
-    found, other = compare(scores), compare({name: scale * v + shift for name, v in scores.items()})
+    found, other = compare_scores(scores), compare_scores({name: scale * v + shift for name, v in scores.items()})
     assert (other.tied, other.seeds_needed) == (found.tied, found.seeds_needed)
     for a, b in zip(found.rows[1:], other.rows[1:], strict=True):
         assert b.against_best.p_holm == a.against_best.p_holm
@@ -286,13 +289,13 @@ def test_the_unit_of_the_scores_changes_no_verdict(scale, shift):
 @pytest.mark.parametrize(("seeds", "trials"), [(5, 150), (11, 60)])
 def test_identical_variants_are_seldom_called_different(seeds, trials):
     """The best of eight is picked by the same seeds: corrected for the seven comparisons alone it would be 10 %."""
-    false = [len(compare(study(i, dict.fromkeys("abcdefgh", 0.1), seeds)).tied) < 8 for i in range(trials)]
+    false = [len(compare_scores(study(i, dict.fromkeys("abcdefgh", 0.1), seeds)).tied) < 8 for i in range(trials)]
     assert np.mean(false) <= 0.06
 
 
 def test_a_difference_large_for_its_noise_is_found_among_eight():
     means = dict.fromkeys("abcdefg", 0.1) | {"worse": 0.1 + 10e-4}
-    found = ["worse" not in compare(study(i, means)).tied for i in range(60)]
+    found = ["worse" not in compare_scores(study(i, means)).tied for i in range(60)]
     assert np.mean(found) >= 0.8
 
 
@@ -308,7 +311,7 @@ def with_effect(effect: float, count: int, seed: int = 0) -> dict[str, np.ndarra
 
 @pytest.mark.parametrize(("effect", "confidence"), [(0.5, 0.95), (0.9, 0.95), (0.9, 0.998)])
 def test_the_seeds_needed_find_the_difference_four_times_in_five(effect, confidence):
-    needed = compare(with_effect(effect, 5), confidence=confidence).seeds_needed
+    needed = compare_scores(with_effect(effect, 5), confidence=confidence).seeds_needed
     draws = np.random.default_rng(5).normal(effect, 1, (2000, needed))
     found = [paired_difference(values, np.zeros(needed), confidence).low > 0 for values in draws]
     assert 0.77 <= np.mean(found) <= 0.86
@@ -316,15 +319,15 @@ def test_the_seeds_needed_find_the_difference_four_times_in_five(effect, confide
 
 def test_eight_variants_need_at_least_eleven_seeds():
     """Fewer cannot bring Wilcoxon's p, corrected for the 28 pairs, to 0.05."""
-    found = compare({f"v{i}": np.array([1.0, -1.0]) * i + 10 * i for i in range(8)})
+    found = compare_scores({f"v{i}": np.array([1.0, -1.0]) * i + 10 * i for i in range(8)})
     assert len(found.tied) > 1
     assert found.seeds_needed == 11
 
 
 def test_the_hardest_difference_decides_and_may_be_out_of_reach():
     easy, hard = with_effect(0.5, 8)["other"], with_effect(0.3, 8, seed=1)["other"]
-    both = compare({"best": np.zeros(8), "easy": easy, "hard": hard})
-    assert both.seeds_needed > compare({"best": np.zeros(8), "easy": easy}).seeds_needed
-    assert both.seeds_needed == compare({"best": np.zeros(8), "hard": hard, "same": hard}).seeds_needed
+    both = compare_scores({"best": np.zeros(8), "easy": easy, "hard": hard})
+    assert both.seeds_needed > compare_scores({"best": np.zeros(8), "easy": easy}).seeds_needed
+    assert both.seeds_needed == compare_scores({"best": np.zeros(8), "hard": hard, "same": hard}).seeds_needed
     assert both.seeds_needed < SEEDS_LIMIT
-    assert compare(with_effect(0.01, 8)).seeds_needed is None
+    assert compare_scores(with_effect(0.01, 8)).seeds_needed is None

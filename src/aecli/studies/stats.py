@@ -2,7 +2,7 @@
 
 The scores of a variant are float64 (seeds,): one number per seed, NaN where that seed has none (missing, failed,
 collapsed). All variants share their seeds, position i is the same seed, so two variants are compared by their
-differences over the seeds both have. Lower is better; only `compare` can be told otherwise.
+differences over the seeds both have. Lower is better; only `compare_scores` can be told otherwise.
 """
 
 import math
@@ -182,7 +182,7 @@ def mean_ranks(scores: Mapping[str, Scores]) -> dict[str, float]:
     return dict.fromkeys(scores, math.nan) | dict(zip(known, means, strict=True))
 
 
-def compare(
+def compare_scores(
     scores: Mapping[str, Scores], higher_is_better: bool = False, confidence: float = _CONFIDENCE
 ) -> Comparison:
     """Compare variants over paired seeds: which is best, and which are shown to be worse.

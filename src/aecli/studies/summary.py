@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from aecli.runs.baselines import BASELINES
 from aecli.runs.metrics import METRICS, table_metrics
 from aecli.studies.results import Result
-from aecli.studies.stats import AgainstBest, Interval, compare, mean_interval
+from aecli.studies.stats import AgainstBest, Interval, compare_scores, mean_interval
 from aecli.studies.verdict import _verdict
 
 
@@ -89,7 +89,7 @@ def summarise(results: Sequence[Result], metric: str = "mse") -> Summary:
     groups = _by_row(results)
     chosen = {row: _own_best(group) for row, group in groups.items()}
     scores = {row: _scores(runs, seeds, metric) for row, runs in chosen.items()}
-    comparison = compare(scores, higher_is_better=METRICS[metric].better == "higher")
+    comparison = compare_scores(scores, higher_is_better=METRICS[metric].better == "higher")
     rows = tuple(
         SummaryRow(
             name=row.name,

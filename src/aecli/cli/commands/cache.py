@@ -33,6 +33,6 @@ def clear() -> None:
     """Remove all of it but what is being used."""
     from aecli.data.files import cache
 
-    freed, stay = cache.clear()
+    freed, stay = cache.clear_cache()
     used = f"; {stay:,} in use stay" if stay else ""
     click.echo(f"{cache.cache_folder()}: {freed / 1e6:,.1f} MB removed{used}")

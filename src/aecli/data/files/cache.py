@@ -99,7 +99,7 @@ def sizes() -> dict[Path, int]:
     return {path: _size(path) for path in sorted(entries, key=_last_used)}
 
 
-def clear() -> tuple[int, int]:
+def clear_cache() -> tuple[int, int]:
     """Remove every entry that is not in use; return the bytes freed, and the number of entries that stay."""
     freed = stay = 0
     for path in _folders():

@@ -69,7 +69,7 @@ class Gallery:
 
 
 @dataclass(frozen=True)
-class Model:
+class Reconstructor:
     """A name and what reconstructs."""
 
     name: str
@@ -119,11 +119,11 @@ def gallery_of(runs: Sequence[tuple[str, Run]]) -> Gallery:
             continue  # it sees the images in other units or another shape
         if part.rows is not None:
             rows = np.intersect1d(rows, _tested_rows(run, part.name))
-        models.append(Model(name, load_model(run).reconstruct))
+        models.append(Reconstructor(name, load_model(run).reconstruct))
     if not len(rows):
         raise RunError(f"{part.source.file.path.name}: the variants share no {part.name} image")
     baselines = first.baselines
-    models.append(Model(f"PCA-{len(baselines.components)}", baselines.reconstruct_pca, baseline=True))
+    models.append(Reconstructor(f"PCA-{len(baselines.components)}", baselines.reconstruct_pca, baseline=True))
     return gallery(models, part.source, rows, f"{part.source.file.path.name}, {len(rows):,} {part.name} images")
 
 
@@ -132,7 +132,7 @@ def _tested_rows(run: Run, part: str) -> Rows:
     return run.split.test if part == "test" else run.split.validation
 
 
-def gallery(models: Sequence[Model], source: ImageDataset, rows: Rows, about: str) -> Gallery:
+def gallery(models: Sequence[Reconstructor], source: ImageDataset, rows: Rows, about: str) -> Gallery:
     """Choose images by their mean error over the models, and reconstruct them by every one."""
     judges = [model.reconstruct for model in models if not model.baseline]
 
@@ -153,7 +153,7 @@ def gallery(models: Sequence[Model], source: ImageDataset, rows: Rows, about: st
     )
 
 
-def _reconstructed(model: Model, originals: Images) -> Reconstructed:
+def _reconstructed(model: Reconstructor, originals: Images) -> Reconstructed:
     images = model.reconstruct(originals)
     return Reconstructed(model.name, images, mse(originals, images), model.baseline)
 
