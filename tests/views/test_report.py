@@ -19,7 +19,7 @@ from aecli.studies.stats import Interval
 from aecli.studies.study import Study
 from aecli.training.progress import NullProgress
 from aecli.views.report.charts.charts import ChartRow, Value, mean_and_band, row_chart
-from aecli.views.report.charts.drawing import Text, broken, fitted, shortened, tick_texts
+from aecli.views.report.charts.drawing import Text, fit_scale, tick_texts, truncate, wrap
 from aecli.views.report.charts.save import COLOURS
 from aecli.views.report.charts.svg import to_svg
 from aecli.views.report.page import decimals_for, fixed
@@ -318,7 +318,7 @@ def test_a_png_is_read_back_as_it_was(channels):
 )
 @pytest.mark.parametrize("log", [None, False])
 def test_a_scale_has_ticks_between_its_ends_for_any_values(values, log):
-    scale = fitted(values, 10, 110, log=log)
+    scale = fit_scale(values, 10, 110, log=log)
     ticks = scale.ticks()
     assert 1 <= len(ticks) <= 12
     assert len(set(tick_texts(ticks, scale.log))) == len(ticks)
@@ -336,8 +336,8 @@ def test_long_names_stay_on_their_own_side():
     texts = [shape for shape in drawing.shapes if isinstance(shape, Text) and shape.style == "label"]
     assert 1 < len(texts) <= 3
     assert all(len(text.text) <= 21 and text.full == name for text in texts)
-    assert broken("a, b=2", 20) == ["a, b=2"]
-    assert len(shortened("x" * 50, 20)) == 20
+    assert wrap("a, b=2", 20) == ["a, b=2"]
+    assert len(truncate("x" * 50, 20)) == 20
 
 
 def test_numbers_of_a_column_have_the_same_decimals():

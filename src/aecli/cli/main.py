@@ -132,7 +132,7 @@ def _leave(code: int, failed: OSError | None = None) -> NoReturn:
     except OSError as error:
         failed = failed or error
     with suppress(OSError):
-        # Where who was to read it has left, nobody has to be told.
+        # Where the reader of the output has left, there is nobody to report to.
         if failed is not None and failed.errno != errno.EPIPE:
             _say(f"standard output: cannot be written ({failed.strerror}): see where it goes")
         sys.stderr.flush()

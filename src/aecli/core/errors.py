@@ -60,7 +60,7 @@ class WriteError(AeError):
 
 
 def unreadable(path: object, error: OSError) -> ReadError:
-    """Return what the user is told of a file that cannot be read."""
+    """Return the error of a file that cannot be read."""
     return ReadError(f"{path}: cannot be read ({error.strerror or error}): check its permissions and the disk")
 
 

@@ -57,7 +57,7 @@ def _array(archive: zipfile.ZipFile, member: str) -> Any:
 
 
 WRITTEN_BACK = 64 * 2**20
-"""Bytes after which the system is told to begin writing them to the disk, not to wait for the last."""
+"""Bytes after which the system begins to write them to the disk, without waiting for the last."""
 
 
 class NpyWriter:

@@ -123,7 +123,7 @@ def open_images(
 
     `image_shape` is needed for flat rows that are not square. `value_range` None decides it from
     the dtype and the data, otherwise `given_reason` says where it comes from. `decoding` is what pictures
-    become, and `told` hears how far that is. Raises DataError.
+    become, and `on_progress` reports how far that is. Raises DataError.
     """
     decoding = decoding or DecodeOptions()
     return images_of(open_source(path, decoding, on_progress), image_shape, value_range, given_reason, decoding)

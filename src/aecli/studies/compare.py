@@ -131,7 +131,7 @@ def _train_missing(
                 results[path] = study.result(*runs[path])
             progress.event(event, results.get(path))
     except BaseException:
-        with suppress(AeError):  # what ended the study is what the user should hear of
+        with suppress(AeError):  # what ended the study is what the user should see
             write_results()
         raise
     finally:

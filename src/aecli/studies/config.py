@@ -41,7 +41,7 @@ _Values = Annotated[tuple[Any, ...], Strict(False), Field(min_length=1)]
 
 
 class StudyConfig(Section):
-    """What ae compare compares; ae train pays no heed to it."""
+    """What ae compare compares; ae train does not use it."""
 
     vary: Annotated[dict[str, _Values], AfterValidator(_complete_keys)] = Field(default_factory=dict)
     """key: [values], e.g. {model.latent_dim: [8, 16]}; several keys make a grid; none: eight activations"""

@@ -2,7 +2,7 @@
 
 The scores of a variant are float64 (seeds,): one number per seed, NaN where that seed has none (missing, failed,
 collapsed). All variants share their seeds, position i is the same seed, so two variants are compared by their
-differences over the seeds both have. Lower is better; only `compare_scores` can be told otherwise.
+differences over the seeds both have. Lower is better; only `compare_scores` can be asked for the other way round.
 """
 
 import math

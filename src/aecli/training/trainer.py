@@ -268,7 +268,7 @@ class _LastValue(Generic[T]):
         self._held: list[tuple[object, T]] = []
 
     def get(self, key: object, make: Callable[[], T]) -> T:
-        """Return the value kept for this key, or let go of it and make another."""
+        """Return the value kept for this key, or drop it and make another."""
         if not (self._held and self._held[0][0] == key):
             self._held.clear()
             self._held.append((key, make()))

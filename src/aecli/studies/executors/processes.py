@@ -195,7 +195,7 @@ class _Relay(NullProgress):
         self._send("collapsed", record, reason)
 
     def _send(self, kind: str, *values: Any) -> None:
-        with suppress(OSError):  # a study that was killed: `_exit_with_parent` sees to its workers
+        with suppress(OSError):  # a study that was killed: `_exit_with_parent` ends its workers
             self._connection.send((kind, values))
 
 

@@ -1,4 +1,4 @@
-"""What `ae check` finds: every look at the images, in the order in which it is told."""
+"""What `ae check` finds: every check of the images, in the order in which it is reported."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One look at every image of a source: a few numbers for each, in memory that grows by 81 bytes an image."""
+"""One pass over every image of a source: a few numbers for each, in memory that grows by 81 bytes an image."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -76,7 +76,7 @@ class _Chunk:
 
 
 def survey(source: ImageDataset, advance: Callable[[int], object] = lambda _: None) -> Survey:
-    """Look at every image of a source once; `advance` hears how many have been looked at."""
+    """Survey every image of a source once; `advance` is called with the number surveyed so far."""
     mean_image = _mean_of(source)
     # Made whole before the first chunk: small pieces kept between large ones would keep the memory of these in use.
     images = np.empty(len(source), _OF_AN_IMAGE)

@@ -62,7 +62,7 @@ class CompiledStep(Protocol):
         """Go back to the state before training, with the variables of a freshly built network."""
 
     def free_images(self) -> None:
-        """Let go of the images held for training."""
+        """Free the images held for training."""
 
 
 class Engine(Protocol):

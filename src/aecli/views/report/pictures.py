@@ -30,7 +30,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Reconstructed:
-    """What one model makes of the shown images, and its mse on each; a baseline has no say in their choice."""
+    """What one model makes of the shown images, and its mse on each; a baseline does not count when they are chosen."""
 
     name: str
     images: Images

@@ -28,7 +28,7 @@ from aecli.training.engines.tensorflow.health import HealthProbe
 from aecli.training.engines.tensorflow.transforms import Transforms
 
 _SECONDS_PER_CALL = 0.25
-"""How long the compiled loop runs before Python can show progress and hear Ctrl-C."""
+"""How long the compiled loop runs before Python can show progress and handle Ctrl-C."""
 
 
 class _Pace:
@@ -115,7 +115,7 @@ class TensorFlowStep:
                 variable.assign(value)
 
     def free_images(self) -> None:
-        """Let go of the images held for training."""
+        """Free the images held for training."""
         self._resident.clear()
 
     def compile(self, train: Loader, validation: Loader) -> None:

@@ -16,11 +16,11 @@ from aecli.views.report.charts.drawing import (
     Scale,
     Shape,
     Text,
-    broken,
-    fitted,
-    shortened,
+    fit_scale,
     text_width,
     tick_texts,
+    truncate,
+    wrap,
 )
 
 _WIDTH = 420.0
@@ -105,11 +105,11 @@ def row_chart(
 
     Crosses are of runs that do not count: they need not fit the axis, and lie on its edge where they do not.
     """
-    names = [broken(row.name, _LETTERS) for row in rows]
+    names = [wrap(row.name, _LETTERS) for row in rows]
     gutter = min(_GUTTER, max(text_width(line) for lines in names for line in lines)) + 12
     values = [v.value for row in rows for v in row.values if v.mark != "cross"]
     values += [end for row in rows for end in _ends(row.interval)] + ([0.0] if zero else [])
-    scale = fitted(values, gutter + 6, _WIDTH - 12, log=False if zero else None)
+    scale = fit_scale(values, gutter + 6, _WIDTH - 12, log=False if zero else None)
     shapes, top = _legend(legend or {}, gutter)
     heights = [max(_ROW, _LINE * len(lines) + 10) for lines in names]
     bottom = top + sum(heights)
@@ -194,15 +194,15 @@ def panel(
     """
     width, height = size
     letters = int((width - 14 - text_width(note, "small")) / text_width("n", "title"))
-    lines = broken(name, letters)
+    lines = wrap(name, letters)
     more = _LINE * (len(lines) - 1)
     height += more
     top = 24 + more
-    y_scale = fitted(axes.y, height - 36, top, log=axes.log_y, floor=axes.y_floor)
+    y_scale = fit_scale(axes.y, height - 36, top, log=axes.log_y, floor=axes.y_floor)
     ticks = y_scale.ticks(4)
     texts = tick_texts(ticks, y_scale.log)
     left = max((text_width(text, "tick") for text in texts), default=0.0) + 8
-    x_scale = fitted(axes.x, left, width - 8, log=axes.log_x)
+    x_scale = fit_scale(axes.x, left, width - 8, log=axes.log_x)
     if not axes.x_ticks:  # curves reach from edge to edge
         x_scale = Scale(min(axes.x), max(axes.x, default=1.0), left, width - 8) if len(set(axes.x)) > 1 else x_scale
     shapes: list[Shape] = [Line(((left, y_scale(t)), (width - 8, y_scale(t))), "grid") for t in ticks]
@@ -218,7 +218,7 @@ def panel(
 
 
 def _curve(curve: Curve, x_scale: Scale, y_scale: Scale) -> list[Shape]:
-    keep = _thinned(len(curve.x))
+    keep = _downsample(len(curve.x))
 
     def path(ys: Sequence[float]) -> list[Point]:
         places = [(x_scale(curve.x[i]), y_scale(ys[i])) for i in keep if math.isfinite(ys[i])]
@@ -236,7 +236,7 @@ def _curve(curve: Curve, x_scale: Scale, y_scale: Scale) -> list[Shape]:
     return shapes
 
 
-def _thinned(count: int) -> list[int]:
+def _downsample(count: int) -> list[int]:
     """Return at most _MOST_POINTS positions of so many, the first and the last among them."""
     if count <= _MOST_POINTS:
         return list(range(count))
@@ -248,11 +248,11 @@ def places_chart(places: Sequence[Place], x_label: str, y_label: str, about: str
     height = 320.0
     xs = [v for p in places for v in (p.x, *_ends(p.x_interval))]
     ys = [v for p in places for v in (p.y, *_ends(p.y_interval))]
-    y_scale = fitted(ys, height - 38, 22, log=None)
+    y_scale = fit_scale(ys, height - 38, 22, log=None)
     ticks = y_scale.ticks(5)
     texts = tick_texts(ticks, y_scale.log)
     left = max((text_width(text, "tick") for text in texts), default=0.0) + 10
-    x_scale = fitted(xs, left, _WIDTH - 12, log=None, floor=0.0)
+    x_scale = fit_scale(xs, left, _WIDTH - 12, log=None, floor=0.0)
     words = f"{y_label} (log scale)" if y_scale.log else y_label
     shapes: list[Shape] = [Text(0, 11.5, words, "axis")]
     shapes += [Line(((left, y_scale(t)), (_WIDTH - 12, y_scale(t))), "grid") for t in ticks]
@@ -273,7 +273,7 @@ def _names(places: Sequence[Place], centres: Sequence[Point], left: float) -> li
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in centres]
     shapes: list[Shape] = []
     for place, (x, y) in zip(places, centres, strict=True):
-        name = shortened(place.name, 30)
+        name = truncate(place.name, 30)
         width = text_width(name, "small")
         spots: list[tuple[float, float, Anchor]] = [
             (x + 6, y - 6, "start"), (x + 6, y + 13, "start"), (x - 6, y - 6, "end"), (x - 6, y + 13, "end"),

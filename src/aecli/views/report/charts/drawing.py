@@ -106,7 +106,7 @@ _LEAST, _MOST = 1e-100, 1e100
 """What lies beyond has no place on paper, and its powers none in a float."""
 
 
-def fitted(
+def fit_scale(
     values: Iterable[float], start: float, stop: float, *, log: bool | None = False, floor: float | None = None
 ) -> Scale:
     """Return a scale with room for those of these values that fit on paper; `log` None decides by their spread.
@@ -143,7 +143,7 @@ def text_width(text: str, style: str = "label") -> float:
     return len(text) * _LETTER * bold * TEXT_SIZE.get(style, 12.0)
 
 
-def shortened(text: str, letters: int) -> str:
+def truncate(text: str, letters: int) -> str:
     """Return a text of at most so many letters, its middle left out."""
     if len(text) <= letters:
         return text
@@ -151,7 +151,7 @@ def shortened(text: str, letters: int) -> str:
     return f"{text[: letters - tail - 1]}…{text[-tail:]}"
 
 
-def broken(text: str, letters: int) -> list[str]:
+def wrap(text: str, letters: int) -> list[str]:
     """Return a name as one to three lines, broken after its commas."""
     lines: list[str] = []
     for part in text.split(", "):
@@ -163,7 +163,7 @@ def broken(text: str, letters: int) -> list[str]:
             lines.append(part)
     if len(lines) > 3:
         lines[2:] = [" ".join(lines[2:])]
-    return [shortened(line, letters) for line in lines]
+    return [truncate(line, letters) for line in lines]
 
 
 def side_by_side(drawings: Sequence[Drawing], columns: int, gap: float = 16.0) -> Drawing:
