@@ -64,7 +64,9 @@ class Stages:
         self._seconds: dict[str, float] = {}
 
     def enter(self, name: str) -> None:
-        """End the current stage and begin another."""
+        """End the current stage and begin another; one that is current already goes on."""
+        if name == self._current:
+            return
         self.progress.stage(name)
         self._end()
         self._current = name
