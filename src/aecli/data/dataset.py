@@ -164,7 +164,7 @@ def _nothing_to_find(dtype: np.dtype[Any], value_range: tuple[float, float] | No
 def scan(file: ArrayFile) -> Scan:
     """Read all values once: their extremes; raises NotFiniteError with the count and rows of NaN and infinity."""
 
-    def look(part: slice) -> tuple[float, float, Rows, int, Rows]:
+    def scan_part(part: slice) -> tuple[float, float, Rows, int, Rows]:
         stored = file.read(part.start, part.stop)
         values = stored.reshape(len(stored), -1)
         lows, highs = values.min(axis=1), values.max(axis=1)
@@ -178,7 +178,9 @@ def scan(file: ArrayFile) -> Scan:
     low, high, bad, constants = np.inf, -np.inf, 0, 0
     constant_rows: list[int] = []
     broken_rows: list[int] = []
-    for chunk_low, chunk_high, constant, broken, rows in ordered_map(look, chunk_slices(len(file), file.shape[1:])):
+    for chunk_low, chunk_high, constant, broken, rows in ordered_map(
+        scan_part, chunk_slices(len(file), file.shape[1:])
+    ):
         low, high, bad, constants = min(low, chunk_low), max(high, chunk_high), bad + broken, constants + len(constant)
         broken_rows += [int(row) for row in rows[: ROWS_NAMED - len(broken_rows)]]
         constant_rows += [int(row) for row in constant[: ROWS_NAMED - len(constant_rows)]]

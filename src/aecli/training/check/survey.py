@@ -83,7 +83,7 @@ def survey(source: ImageDataset, advance: Callable[[int], object] = lambda _: No
     lows: Images = np.full(source.format.image_shape, np.inf, np.float32)
     highs: Images = -lows
     black, white, seen = 0, 0, 0
-    for chunk in source.map_stored(partial(_look, source, mean_image)):
+    for chunk in source.map_stored(partial(_survey_chunk, source, mean_image)):
         images[seen : seen + len(chunk.images)] = chunk.images
         lows, highs = np.minimum(lows, chunk.pixel_low), np.maximum(highs, chunk.pixel_high)
         black, white, seen = black + chunk.black, white + chunk.white, seen + len(chunk.images)
@@ -101,7 +101,7 @@ def survey(source: ImageDataset, advance: Callable[[int], object] = lambda _: No
     )
 
 
-def _look(source: ImageDataset, mean_image: Images, stored: Stored, _: Rows) -> _Chunk:
+def _survey_chunk(source: ImageDataset, mean_image: Images, stored: Stored, _: Rows) -> _Chunk:
     images, (low, high) = source.format.to_contract(stored), source.format.value_range
     rows, stored_rows = images.reshape(len(images), -1), stored.reshape(len(stored), -1)
     records = np.empty(len(images), _OF_AN_IMAGE)

@@ -23,12 +23,12 @@ class HealthProbe:
         self._objective = objective
         self._slopes = [(i, layer.slope) for i, layer in enumerate(self._layers) if layer.slope is not None]
         # Not XLA: it would compile for longer than it saves.
-        self._look = tf.function(self._look_body)
+        self._probe = tf.function(self._probe_body)
 
     def measure(self, epoch: int, sample: Images) -> NetworkHealth:
         """Return the health of the network on images (N, H, W, C)."""
         # Every device sees the same: the first one's word is enough.
-        parts = self._strategy.run(self._look, args=(tf.constant(sample),))
+        parts = self._strategy.run(self._probe, args=(tf.constant(sample),))
         firsts = (self._strategy.experimental_local_results(part)[0] for part in parts)
         dead, saturated, gradients, weights, fvu = map(np.asarray, firsts)
         slopes = {i: float(np.mean(keras.ops.convert_to_numpy(slope))) for i, slope in self._slopes}
@@ -48,7 +48,7 @@ class HealthProbe:
         ]
         return NetworkHealth(layers, float(fvu))
 
-    def _look_body(self, images: Any) -> tuple[Any, ...]:
+    def _probe_body(self, images: Any) -> tuple[Any, ...]:
         kernels = [layer.kernel.value for layer in self._layers]
         with tf.GradientTape() as tape:
             latents, encoded = self._encoder(images, training=False)
