@@ -277,4 +277,4 @@ def _optimizer(training: TrainingConfig, steps: int) -> Any:
 
 
 def _has_random_layers(model: Any) -> bool:
-    return any(isinstance(layer, keras.layers.Dropout) for layer in model._flatten_layers())
+    return any(layer._seed_generators for layer in model._flatten_layers())
