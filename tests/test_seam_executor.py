@@ -18,7 +18,7 @@ from aecli.studies.executors.processes import ProcessExecutor
 from aecli.training.engines.engine import DEFAULT_ENGINE
 from aecli.training.progress import NullProgress
 
-TINY = ("model.latent_dim=8", "training.epochs=2", "training.batch_size=32")
+TINY = ("model.latent_dim=8", "training.epochs=2", "training.learning_rate=0.01")
 
 
 class InProcessExecutor:
@@ -87,7 +87,7 @@ def test_a_study_comes_out_as_that_of_worker_processes():
     theirs, other = study_of(VARY, "study.seeds=2", folder="theirs", executor=ProcessExecutor(1, cores()))
     for kind, count in (("started", 4), ("epoch", 8), ("done", 4), ("failed", 0)):
         assert progress.count(kind) == other.count(kind) == count
-    rows = [list(csv.DictReader(study.study.results_file.open())) for study in (ours, theirs)]
+    rows = [list(csv.DictReader(study.study.results_file.read_text().splitlines())) for study in (ours, theirs)]
     for row in (*rows[0], *rows[1]):
         del row["seconds"]
     assert rows[0] == rows[1]

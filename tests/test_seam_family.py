@@ -307,7 +307,7 @@ def test_it_is_compared_and_reported():
     assert {row.name for row in study.summary.rows} == {"family=dense", "family=tied"}
     page = write_study_report(study.study).read_text()
     assert "family=tied" in page
-    rows = list(csv.DictReader(study.study.results_file.open()))
+    rows = list(csv.DictReader(study.study.results_file.read_text().splitlines()))
     assert [row["variant"] for row in rows] == ["family=dense"] * 2 + ["family=tied"] * 2
     configs = [load_config(study.study.path / row["run"] / "config.yaml").config.model for row in rows[::2]]
     assert [type(config).__name__ for config in configs] == ["Dense", "Tied"]

@@ -5,7 +5,7 @@ from typing import Any
 
 from aecli.core.errors import AeError, RunError
 from aecli.runs.baselines import row_titles
-from aecli.runs.metrics import table_metrics
+from aecli.runs.metrics import metrics_without_copies, table_metrics
 from aecli.runs.run import Run
 from aecli.views.report.charts.charts import Axes, Curve, panel
 from aecli.views.report.charts.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
@@ -101,7 +101,8 @@ def _table(run: Run) -> Table:
         *(Column(metric.title, metric.about) for metric in table_metrics()),
     )
     exact = sum(values["model"]["exact_copies"] for values in metrics["splits"].values())
-    notes = (f"{exact:,} exact copies are not in the mean of psnr, theirs is infinite.",) if exact else ()
+    means = ", ".join(metrics_without_copies())
+    notes = (f"{exact:,} exact copies are not in the mean of {means}, theirs is infinite.",) if exact else ()
     return Table(columns, tuple(rows["model"]), tuple(rows["below"]), notes=notes)
 
 
