@@ -180,4 +180,5 @@ def collapse_note(record: EpochRecord, reason: str) -> str:
 
 
 def _losses(record: EpochRecord) -> str:
-    return f"loss {record.loss:.5f}  val_loss {record.val_loss:.5f}"
+    losses = {"loss": record.loss, "val_loss": record.val_loss, **record.terms}
+    return "  ".join(f"{name} {value:.5f}" for name, value in losses.items())

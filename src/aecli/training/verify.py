@@ -51,15 +51,21 @@ def verify(run: Run, config: Config, progress: Progress, device: str = "auto", q
     )
 
 
+def _numbers(record: EpochRecord) -> dict[str, float]:
+    """Return what must come out the same of an epoch: all but the time it took."""
+    names = ("epoch", "loss", "val_loss", "learning_rate")
+    return {**{name: getattr(record, name) for name in names}, **record.terms}
+
+
 def _first_difference(run: Run, history: Sequence[EpochRecord], again: Rerun, quick: bool) -> str | None:
     for part in ("train", "validation", "test"):
         if not np.array_equal(getattr(run.split, part), getattr(again.split, part)):
             return f"the rows for {part} in {run.split_file}"
     for own, other in zip(history, again.records, strict=False):
-        for name in ("epoch", "loss", "val_loss", "learning_rate"):
-            before, now = getattr(own, name), getattr(other, name)
-            if before != now:
-                return f"{name} of epoch {own.epoch}: {before!r} in the run, {now!r} now"
+        numbers = _numbers(other)
+        for name, number in _numbers(own).items():
+            if number != numbers.get(name):
+                return f"{name} of epoch {own.epoch}: {number!r} in the run, {numbers.get(name)!r} now"
     if not quick and len(history) != len(again.records):
         return f"epochs: {len(history)} in the run, {len(again.records)} now"
     before, now = run.metrics.get("weights_sha256"), again.weights_sha256
