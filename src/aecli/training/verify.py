@@ -9,6 +9,7 @@ from aecli.runs.config import Config
 from aecli.runs.provenance import differences
 from aecli.runs.records import EpochRecord
 from aecli.runs.run import Run
+from aecli.training.engines.engine import DEFAULT_ENGINE, EngineSource
 from aecli.training.progress import Progress
 from aecli.training.trainer import Rerun, Trainer
 
@@ -31,7 +32,14 @@ class Verdict:
     weights_sha256: str | None
 
 
-def verify(run: Run, config: Config, progress: Progress, device: str = "auto", quick: bool = False) -> Verdict:
+def verify(
+    run: Run,
+    config: Config,
+    progress: Progress,
+    device: str = "auto",
+    quick: bool = False,
+    engine: EngineSource = DEFAULT_ENGINE,
+) -> Verdict:
     """Train a complete run again, or its first QUICK epochs; compare losses, learning rates and weights bit for bit.
 
     `config` is the run's own, with the place of its images. Raises AeError where the run is not complete, or the
@@ -40,7 +48,7 @@ def verify(run: Run, config: Config, progress: Progress, device: str = "auto", q
     run.require_complete()
     history = run.history
     epochs = min(QUICK, len(history)) if quick else config.training.epochs
-    again = Trainer(device).repeat(run, config, epochs, progress)
+    again = Trainer(device, engine=engine).repeat(run, config, epochs, progress)
     compared = again.weights_sha256 if "weights_sha256" in run.metrics else None
     return Verdict(
         len(again.records),
