@@ -86,6 +86,14 @@ def test_only_cli_prints(name):
     assert not any(isinstance(function, ast.Name) and function.id == "print" for function in calls)
 
 
+@pytest.mark.parametrize("name", NAMED)
+def test_a_family_is_imported_by_the_table_of_families_alone(name):
+    from aecli.models.families import FAMILIES
+
+    if name != "models/families.py":
+        assert not {family.__module__ for family in FAMILIES.values()} & set(imported(NAMED[name]))
+
+
 FIRST_ENGINE = "tensorflow"
 
 
