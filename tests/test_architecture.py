@@ -86,6 +86,30 @@ def test_only_cli_prints(name):
     assert not any(isinstance(function, ast.Name) and function.id == "print" for function in calls)
 
 
+@pytest.mark.parametrize("name", NAMED)
+def test_a_family_is_imported_by_the_table_of_families_alone(name):
+    from aecli.models.families import FAMILIES
+
+    if name != "models/families.py":
+        assert not {family.__module__ for family in FAMILIES.values()} & set(imported(NAMED[name]))
+
+
+FIRST_ENGINE = "tensorflow"
+
+
+@pytest.mark.parametrize("name", sorted(str(p.relative_to(SOURCE)) for p in SOURCE.rglob("*") if p.is_file()))
+def test_an_engine_is_named_in_its_folder_and_in_its_row_alone(name):
+    if name.startswith(f"training/engines/{FIRST_ENGINE}/") or name.endswith(".pyc"):
+        return
+    lines = (SOURCE / name).read_text(encoding="utf-8").splitlines()
+    naming = [line for line in lines if FIRST_ENGINE in line.lower()]
+    if name == "training/engines/engine.py":
+        [row] = naming
+        assert row.startswith(f'    "{FIRST_ENGINE}": EngineSource(')
+    else:
+        assert naming == []
+
+
 def loaded_by(*arguments: str) -> set[str]:
     code = (
         "import sys\n"

@@ -103,4 +103,4 @@ def run_block(block, folder):
 def test_there_is_python_to_run():
     assert len(blocks("python", "the README")) == 2
     assert len(blocks("python", "python.md")) >= 3
-    assert len(blocks("python", "extending.md")) >= 1
+    assert len(blocks("python", "extending.md")) >= 6

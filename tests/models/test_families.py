@@ -16,6 +16,11 @@ def build(*overrides, shape=(8, 8, 1), seed=0):
     return load_config(None, overrides).config.model.build(shape, seed)
 
 
+def sized(family, *widths):
+    """Return the override for these hidden layers, nothing for a family that has none to choose."""
+    return (f"model.hidden={[*widths]}",) if "hidden" in FAMILIES[family].model_fields else ()
+
+
 def images(shape=(8, 8, 1), count=3):
     return np.random.default_rng(0).random((count, *shape), np.float32)
 
@@ -27,7 +32,7 @@ def weights(autoencoder):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_images_become_latents_become_images(family, shape):
-    autoencoder = build(f"model.family={family}", "model.hidden=[9]", "model.latent_dim=4", shape=shape)
+    autoencoder = build(f"model.family={family}", *sized(family, 9), "model.latent_dim=4", shape=shape)
     latents = predict(autoencoder.encoder, images(shape))
     assert latents.shape == (3, 4)
     assert predict(autoencoder.decoder, latents).shape == (3, *shape)
@@ -36,7 +41,7 @@ def test_images_become_latents_become_images(family, shape):
 @pytest.mark.parametrize("activation", ["relu", "prelu"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_number_of_weights_is_known_before_the_network_is_built(family, activation):
-    sets = (f"model.family={family}", f"model.activation={activation}", "model.hidden=[9, 7]", "model.latent_dim=4")
+    sets = (f"model.family={family}", f"model.activation={activation}", *sized(family, 9, 7), "model.latent_dim=4")
     expected = sum(w.size for w in weights(build(*sets, shape=(5, 7, 3))))
     assert load_config(None, sets).config.model.parameter_count((5, 7, 3)) == expected
 
@@ -50,7 +55,7 @@ def test_the_model_is_the_decoder_after_the_encoder(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_initial_weights_are_a_function_of_the_seed(family):
-    first, again, other = (weights(build(f"model.family={family}", "model.hidden=[9]", seed=s)) for s in (3, 3, 4))
+    first, again, other = (weights(build(f"model.family={family}", *sized(family, 9), seed=s)) for s in (3, 3, 4))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert any(not np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 

@@ -23,7 +23,7 @@ COMMANDS = {
     "encode": "Write the latents of images.",
     "decode": "Write the images of latents.",
     "evaluate": "Measure a run on images, beside the mean image and PCA.",
-    "plot": "Draw reconstructions, history, errors, filters or health.",
+    "plot": "Draw a picture of a run: reconstructions, history, ...",
     "report": "Make the HTML page of a study or a run.",
     "import": "Make an .npy of a folder of pictures, IDX, .npz, ...",
     "config": "Show, start or describe a config.",

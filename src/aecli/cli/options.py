@@ -53,7 +53,7 @@ device_option = click.option(
     default="auto",
     callback=_device,
     metavar="auto|cpu|gpu:N",
-    help="What trains.  [default: auto, every GPU that TensorFlow can use, else the CPU]",
+    help="What trains.  [default: auto, every GPU that can train, else the CPU]",
 )
 threads_option = click.option(
     "--threads",

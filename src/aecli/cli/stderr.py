@@ -1,4 +1,4 @@
-"""Keeps the native chatter of TensorFlow and XLA away from the user's terminal."""
+"""Keeps the native chatter of engines and their compilers away from the user's terminal."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 def native_stderr_silenced() -> Iterator[None]:
     """Send file descriptor 2 nowhere; Python's `sys.stderr` still reaches the user.
 
-    TensorFlow writes some lines to the descriptor before its own logging (and its level) is set
+    An engine may write some lines to the descriptor before its own logging (and its level) is set
     up, so no setting can silence them.
     """
     real = sys.stderr

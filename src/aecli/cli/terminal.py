@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aecli.cli.stderr import native_stderr_silenced
-from aecli.runs.metrics import SSIM_WINDOW, ssim_window, table_metrics
+from aecli.runs.metrics import SSIM_WINDOW, metrics_without_copies, ssim_window, table_metrics
 from aecli.runs.records import EpochRecord
 from aecli.training.progress import NullProgress, Progress, stage_callback
 
@@ -66,12 +66,13 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int 
 
 
 def note_limits(image_shape: tuple[int, ...], exact_copies: int, quiet: bool) -> None:
-    """Say where a mean is not over the usual: a smaller SSIM window, images left out of PSNR."""
+    """Say where a mean is not over the usual: a smaller SSIM window, images left out of a mean."""
     window = ssim_window(*image_shape[:2])
     if window != SSIM_WINDOW:
         note(f"ssim: a window of {window} x {window}, the images are smaller than {SSIM_WINDOW} x {SSIM_WINDOW}", quiet)
     if exact_copies:
-        note(f"psnr: {exact_copies:,} exact copies are not in the mean, theirs is infinite", quiet)
+        names = ", ".join(metrics_without_copies())
+        note(f"{names}: {exact_copies:,} exact copies are not in the mean, theirs is infinite", quiet)
 
 
 def metric_cells(means: Mapping[str, Any]) -> list[str]:
@@ -179,4 +180,5 @@ def collapse_note(record: EpochRecord, reason: str) -> str:
 
 
 def _losses(record: EpochRecord) -> str:
-    return f"loss {record.loss:.5f}  val_loss {record.val_loss:.5f}"
+    losses = {"loss": record.loss, "val_loss": record.val_loss, **record.terms}
+    return "  ".join(f"{name} {value:.5f}" for name, value in losses.items())

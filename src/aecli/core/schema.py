@@ -202,8 +202,9 @@ class SectionOf:
         return core_schema.no_info_plain_validator_function(self._validate, serialization=dump)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        schemas = [handler(section.__pydantic_core_schema__) for section in self.table.values()]
-        return schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+        first, *others = [handler(section.__pydantic_core_schema__) for section in self.table.values()]
+        # A value without a tag is of the first kind alone.
+        return {"oneOf": [first, *({**other, "required": [self.tag]} for other in others)]} if others else first
 
 
 class ConfigJsonSchema(GenerateJsonSchema):

@@ -76,5 +76,5 @@ class Autoencoder:
 
     @property
     def penalties(self) -> Any:
-        """The sum of what the layers' regularizers ask for."""
-        return sum([*self.encoder.losses, *self.decoder.losses])
+        """The sum of what the layers' regularizers ask for: once for weights that encoder and decoder share."""
+        return sum(self.model.losses)

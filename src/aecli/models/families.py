@@ -9,5 +9,8 @@ from aecli.models.family import Family
 FAMILIES: dict[str, type[Family]] = {"dense": Dense}
 """Name -> the family's config section; the first is the default."""
 
+DEFAULT_FAMILY: Family = next(iter(FAMILIES.values())).model_validate({})
+"""The network of a config that says nothing of it."""
+
 AnyFamily = Annotated[Family, SectionOf(FAMILIES, "family")]
 """The config's section of a network, whichever family it is."""

@@ -14,8 +14,7 @@ from aecli.core.errors import did_you_mean
 from aecli.core.schema import Choice, ChoiceOf, Parameter, Section, parse_choice
 from aecli.data.config import DataConfig
 from aecli.data.corruption import Corruption
-from aecli.models.dense import Dense
-from aecli.models.families import AnyFamily
+from aecli.models.families import DEFAULT_FAMILY, AnyFamily
 
 _ADAM: Mapping[str, Parameter] = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
 _CLIP: Mapping[str, Parameter] = {"clipnorm": None}
@@ -92,7 +91,7 @@ class Config(Section):
 
     data: DataConfig = DataConfig()
     """which images, and how to read them"""
-    model: AnyFamily = Dense()
+    model: AnyFamily = DEFAULT_FAMILY
     """the autoencoder"""
     training: TrainingConfig = TrainingConfig()
     """how it is trained"""

@@ -1,12 +1,12 @@
 """Configs in files and on the command line: YAML and --set in, one frozen object out, and back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from aecli.core import strict_yaml
 from aecli.core.config_errors import describe_error, dotted_key, names_another_alternative, short_repr, sort_problems
@@ -147,12 +147,27 @@ def starter_yaml(schema: type[Config]) -> str:
     lines = ["# A config for ae train; every key is optional and shown with its default."]
     for name, info in schema.model_fields.items():
         lines += ["", f"{name}:  # {info.description}"]
-        for section in sections_of(info)[:1]:
-            defaults = section().model_dump(mode="json")
-            for key, field in section.model_fields.items():
-                dumped = yaml.safe_dump(defaults[key], default_flow_style=True, sort_keys=False, width=1000)
-                lines += [f"  # {field.description}", f"  {key}: {dumped.removesuffix('...' + chr(10)).strip()}"]
+        first, *others = sections_of(info)
+        lines += _starter_lines(first, first.model_fields, "  ")
+        for other in others:
+            lines += ["", "  # Or another kind:"]
+            lines += _starter_lines(other, [key for key in other.model_fields if _is_own(other, key, first)], "  # ")
     return "\n".join(lines) + "\n"
+
+
+def _starter_lines(section: type[BaseModel], keys: Iterable[str], margin: str) -> Iterator[str]:
+    """Yield what each of these keys means, and the key with its default."""
+    defaults = section().model_dump(mode="json")
+    for key in keys:
+        dumped = yaml.safe_dump(defaults[key], default_flow_style=True, sort_keys=False, width=1000)
+        yield f"  # {section.model_fields[key].description}"
+        yield f"{margin}{key}: {dumped.removesuffix('...' + chr(10)).strip()}"
+
+
+def _is_own(section: type[BaseModel], key: str, first: type[BaseModel]) -> bool:
+    """Whether a key is not among those of the first section of its kind, or not with this default."""
+    field = first.model_fields.get(key)
+    return field is None or field.default != section.model_fields[key].default
 
 
 def json_schema(schema: type[Config]) -> dict[str, Any]:

@@ -197,6 +197,11 @@ def table_metrics() -> tuple[Metric, ...]:
     return (*METRICS.values(), FVU)
 
 
+def metrics_without_copies() -> tuple[str, ...]:
+    """Return the names of the metrics that have no finite value of an exact copy."""
+    return tuple(metric.name for metric in METRICS.values() if not metric.finite)
+
+
 def per_image(images: Images, reconstructions: Images, names: Iterable[str] | None = None) -> dict[str, PerImage]:
     """Return these metrics of METRICS, by default all, for these images."""
     error, size = mse(images, reconstructions), math.prod(images.shape[1:])

@@ -25,6 +25,12 @@ class EpochRecord:
     seconds: float
     terms: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def parts(self) -> dict[str, tuple[float, float]]:
+        """The part of the training and of the validation loss by the name of each term."""
+        terms = self.terms
+        return {name: (terms[name], terms[f"val_{name}"]) for name in terms if f"val_{name}" in terms}
+
 
 _COLUMNS = [f.name for f in fields(EpochRecord) if f.name != "terms"]
 

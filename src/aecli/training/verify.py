@@ -9,6 +9,7 @@ from aecli.runs.config import Config
 from aecli.runs.provenance import environment_differences
 from aecli.runs.records import EpochRecord
 from aecli.runs.run import Run
+from aecli.training.engines.engine import DEFAULT_ENGINE, EngineSource
 from aecli.training.progress import Progress
 from aecli.training.trainer import Rerun, Trainer
 
@@ -31,7 +32,14 @@ class VerifyResult:
     weights_sha256: str | None
 
 
-def verify(run: Run, config: Config, progress: Progress, device: str = "auto", quick: bool = False) -> VerifyResult:
+def verify(
+    run: Run,
+    config: Config,
+    progress: Progress,
+    device: str = "auto",
+    quick: bool = False,
+    engine: EngineSource = DEFAULT_ENGINE,
+) -> VerifyResult:
     """Train a complete run again, or its first _QUICK epochs; compare losses, learning rates and weights bit for bit.
 
     `config` is the run's own, with the place of its images. Raises AeError where the run is not complete, or the
@@ -40,7 +48,7 @@ def verify(run: Run, config: Config, progress: Progress, device: str = "auto", q
     run.require_complete()
     history = run.history
     epochs = min(_QUICK, len(history)) if quick else config.training.epochs
-    again = Trainer(device).repeat(run, config, epochs, progress)
+    again = Trainer(device, engine=engine).repeat(run, config, epochs, progress)
     compared = again.weights_sha256 if "weights_sha256" in run.metrics else None
     return VerifyResult(
         len(again.records),
@@ -51,15 +59,21 @@ def verify(run: Run, config: Config, progress: Progress, device: str = "auto", q
     )
 
 
+def _numbers(record: EpochRecord) -> dict[str, float]:
+    """Return what must come out the same of an epoch: all but the time it took."""
+    names = ("epoch", "loss", "val_loss", "learning_rate")
+    return {**{name: getattr(record, name) for name in names}, **record.terms}
+
+
 def _first_difference(run: Run, history: Sequence[EpochRecord], again: Rerun, quick: bool) -> str | None:
     for part in ("train", "validation", "test"):
         if not np.array_equal(getattr(run.split, part), getattr(again.split, part)):
             return f"the rows for {part} in {run.split_file}"
     for recorded, repeated in zip(history, again.records, strict=False):
-        for name in ("epoch", "loss", "val_loss", "learning_rate"):
-            before, now = getattr(recorded, name), getattr(repeated, name)
-            if before != now:
-                return f"{name} of epoch {recorded.epoch}: {before!r} in the run, {now!r} now"
+        numbers = _numbers(repeated)
+        for name, number in _numbers(recorded).items():
+            if number != numbers.get(name):
+                return f"{name} of epoch {recorded.epoch}: {number!r} in the run, {numbers.get(name)!r} now"
     if not quick and len(history) != len(again.records):
         return f"epochs: {len(history)} in the run, {len(again.records)} now"
     before, now = run.metrics.get("weights_sha256"), again.weights_sha256

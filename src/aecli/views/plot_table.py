@@ -44,7 +44,7 @@ _ROWS = (
          f"{_HERE}:reconstructions", needs_images=True, options=CHOOSING),
     Plot("denoising", "clean images over noisy over restored ones, of a run with corruption",
          f"{_HERE}:denoising", needs_images=True, options=("index", "count")),
-    Plot("history", "training and validation loss", f"{_HERE}:history"),
+    Plot("history", "training and validation loss, and their terms", f"{_HERE}:history"),
     Plot("errors", "distribution of the error, with examples", f"{_HERE}:errors", needs_images=True),
     Plot("filters", "what the first and the last layer learned", f"{_HERE}:filters"),
     Plot("health", "dead units, saturated outputs and gradients, layer by layer", f"{_HERE}:health"),

@@ -159,7 +159,7 @@ def denoising(context: PlotContext, positions: Sequence[int] | None = None) -> F
 
 
 def history(run: Run) -> Figure:
-    """Draw the training and the validation loss over the epochs, the best epoch marked."""
+    """Draw the training and the validation loss over the epochs, and their terms; the best epoch is marked."""
     records = run.history
     if not records:
         raise RunError(f"{run.history_file}: holds no epochs: train the run again")
@@ -169,9 +169,14 @@ def history(run: Run) -> Figure:
     marker = "o" if len(records) < 3 else None
     axis.plot(epochs, [r.loss for r in records], color=_BLUE, marker=marker, label="training")
     axis.plot(epochs, [r.val_loss for r in records], color=_ORANGE, marker=marker, label="validation")
+    for i, name in enumerate(records[0].parts):
+        for part, style in ((0, "-"), (1, "--")):
+            label = f"{name}, {('training', 'validation')[part]}"
+            values = [record.parts[name][part] for record in records]
+            axis.plot(epochs, values, style, color=f"C{i + 2}", marker=marker, lw=1, label=label)
     best = min(records, key=lambda record: record.val_loss)
     axis.plot([best.epoch], [best.val_loss], "o", color=_ORANGE, ms=6)
-    losses = [value for r in records for value in (r.loss, r.val_loss)]
+    losses = [value for r in records for value in (r.loss, r.val_loss, *r.terms.values())]
     if min(losses) > 0 and max(losses) > 5 * min(losses):
         axis.set_yscale("log")
         for formatted in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):

@@ -52,7 +52,8 @@ def command(
         raise click.UsageError(f"{' and '.join(given)} exclude each other")
     plot = PLOTS[kind]
     if given and given[0].removeprefix("--") not in plot.options:
-        raise click.UsageError(f"{given[0]} belongs to the kind reconstructions")
+        kinds = [name for name, other in PLOTS.items() if given[0].removeprefix("--") in other.options]
+        raise click.UsageError(f"{given[0]} belongs to {' or '.join(kinds)}")
 
     from aecli.cli.terminal import note, reading
     from aecli.core.errors import RunError

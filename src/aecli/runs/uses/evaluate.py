@@ -1,4 +1,4 @@
-"""Using a trained model: chunk by chunk, with ONNX Runtime, never TensorFlow."""
+"""Using a trained model: chunk by chunk, with ONNX Runtime alone."""
 
 import csv
 import io

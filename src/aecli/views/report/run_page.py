@@ -1,13 +1,15 @@
 """The page of a single run, of the same pieces as that of a study."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from aecli.core.errors import AeError, RunError
 from aecli.runs.baselines import row_titles
-from aecli.runs.metrics import table_metrics
+from aecli.runs.metrics import metrics_without_copies, table_metrics
 from aecli.runs.run import Run
 from aecli.views.report.charts.charts import Axes, Curve, panel
+from aecli.views.report.charts.drawing import Drawing
 from aecli.views.report.charts.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
 from aecli.views.report.page import Cell, Column, Figure, Page, PageSection, PageTable
 from aecli.views.report.pictures import Gallery, gallery_of
@@ -101,7 +103,8 @@ def _table(run: Run) -> PageTable:
         *(Column(metric.title, metric.about) for metric in table_metrics()),
     )
     exact = sum(values["model"]["exact_copies"] for values in metrics["splits"].values())
-    notes = (f"{exact:,} exact copies are not in the mean of psnr, theirs is infinite.",) if exact else ()
+    without = ", ".join(metrics_without_copies())
+    notes = (f"{exact:,} exact copies are not in the mean of {without}, theirs is infinite.",) if exact else ()
     return PageTable(columns, tuple(rows["model"]), tuple(rows["below"]), notes=notes)
 
 
@@ -109,17 +112,25 @@ def _history(run: Run) -> Figure:
     records = run.history
     if not records:
         raise RunError(f"{run.history_file}: holds no epochs: train the run again")
-    epochs = tuple(float(record.epoch) for record in records)
-    losses = {"training": tuple(r.loss for r in records), "validation": tuple(r.val_loss for r in records)}
-    curves = [
-        Curve(epochs, values, style, title=f"{name} loss, epoch {len(values)}: {values[-1]:.6g}")
-        for (name, values), style in zip(losses.items(), ("s0", "s1"), strict=True)
-    ]
-    axes = Axes(epochs, [v for values in losses.values() for v in values], "epoch", "loss")
+    terms = records[0].parts
     best = min(records, key=lambda record: record.val_loss)
     caption = f"Lowest validation loss {best.val_loss:.4g}, in epoch {best.epoch}."
-    drawing = panel("", curves, axes, (420.0, 260.0))
-    return Figure("history", "Loss", caption, (drawing,), (("s0", "training"), ("s1", "validation")))
+    caption += f" The loss is the sum of {' and '.join(terms)}." if terms else ""
+    drawings = [_loss_panel("loss", [(r.loss, r.val_loss) for r in records], "loss" if terms else "")]
+    drawings += [_loss_panel(name, [r.parts[name] for r in records], name) for name in terms]
+    return Figure("history", "Loss", caption, tuple(drawings), (("s0", "training"), ("s1", "validation")))
+
+
+def _loss_panel(what: str, values: Sequence[tuple[float, float]], name: str) -> Drawing:
+    """Draw the training and the validation values of the loss or of one of its terms, epoch by epoch."""
+    epochs = tuple(float(epoch) for epoch in range(1, len(values) + 1))
+    parts = zip(("training", "validation"), ("s0", "s1"), zip(*values, strict=True), strict=True)
+    curves = [
+        Curve(epochs, part, style, title=f"{side} {what}, epoch {len(part)}: {part[-1]:.6g}")
+        for side, style, part in parts
+    ]
+    axes = Axes(epochs, [value for pair in values for value in pair], "epoch", what)
+    return panel(name, curves, axes, (420.0, 260.0))
 
 
 def _gallery(run: Run) -> tuple[Gallery | None, str]:

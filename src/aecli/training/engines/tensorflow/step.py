@@ -23,6 +23,7 @@ from aecli.models.autoencoder import Autoencoder
 from aecli.models.objective import Objective
 from aecli.runs.config import TrainingConfig
 from aecli.training.checkpoints import Cursor, VariableValues
+from aecli.training.engines.optimizer import make_optimizer
 from aecli.training.engines.tensorflow.backend import keras, tf
 from aecli.training.engines.tensorflow.health import HealthProbe
 from aecli.training.engines.tensorflow.transforms import Transforms
@@ -62,7 +63,7 @@ class TensorFlowStep:
         self.autoencoder, self._objective = autoencoder, objective
         self.batch_size, self._format = min(training.batch_size, len(train)), train.source.format
         self._transforms = Transforms(augmentation, training.corruption)
-        self._optimizer = _optimizer(training, math.ceil(len(train) / self.batch_size))
+        self._optimizer = make_optimizer(training, len(train))
         self._optimizer.build(autoencoder.model.trainable_variables)
         self._untrained = [keras.ops.convert_to_numpy(variable) for variable in self._optimizer.variables]
         self._strategy = tf.distribute.get_strategy()
@@ -267,14 +268,5 @@ def _key(seed: int, epoch: int) -> Any:
     return tf.constant(draw_key(seed, epoch), tf.uint32)
 
 
-def _optimizer(training: TrainingConfig, steps: int) -> Any:
-    rate: Any = training.learning_rate
-    if training.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, steps * training.epochs)
-    return getattr(keras.optimizers, training.optimizer.row.keras_class)(
-        learning_rate=rate, **training.optimizer.parameters
-    )
-
-
 def _has_random_layers(model: Any) -> bool:
-    return any(isinstance(layer, keras.layers.Dropout) for layer in model._flatten_layers())
+    return any(layer._seed_generators for layer in model._flatten_layers())
