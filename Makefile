@@ -24,7 +24,7 @@ demo: .venv/installed
 	@echo "demo/relu/plots/. Next, with your own images:  $(AE) train --data photos/"
 
 test: .venv/installed-dev
-	$(BIN)/pytest -n auto -m "not long" $(COVERAGE)
+	$(BIN)/pytest -n auto --dist loadfile -m "not long" $(COVERAGE)
 
 test-all: .venv/installed-dev
 	$(MAKE) test COVERAGE="--cov --cov-report="

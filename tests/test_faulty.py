@@ -73,6 +73,7 @@ def test_a_command_whose_disk_fails_at_any_call_is_one_line_and_leaves_nothing_h
         assert (each["hidden"], each["torn"]) == ([], []), each
 
 
+@pytest.mark.long
 def test_a_clock_that_jumps_changes_nothing_and_one_before_1980_is_named(faulty):
     back, forth, in_1970 = faulty("clock")
     for each in (back, forth):

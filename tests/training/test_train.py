@@ -17,7 +17,6 @@ from aecli.training.progress import NullProgress
 from aecli.training.trainer import Trainer, train
 from tests.conftest import SMALL
 
-
 SHARED = Trainer()
 """Of the tests whose networks are the same but for their seed: it compiles once."""
 
