@@ -1,16 +1,17 @@
-# make demo   a trained autoencoder and its pictures, from nothing
-# make test   every test
-# make check  lint and types
-# make bench  the figures of docs/performance.md and docs/results.md
-# make soak   trainings, studies, imports and reconstructions killed at random instants and given again
-# make fuzz   damaged inputs at random, for MINUTES=3
-# make audit  known holes in the dependencies, where their database can be reached
+# make demo      a trained autoencoder and its pictures, from nothing
+# make test      the tests that every change should pass, in minutes
+# make test-all  those, then the ones that are long by nature, with the lines and branches that none of them reaches
+# make check     lint and types
+# make bench     the figures of docs/performance.md and docs/results.md
+# make soak      trainings, studies, imports and reconstructions killed at random instants and given again
+# make fuzz      damaged inputs at random, for MINUTES=3
+# make audit     known holes in the dependencies, where their database can be reached
 
 PYTHON ?= python3
 BIN := .venv/bin
 AE := $(BIN)/ae
 
-.PHONY: demo test check bench soak fuzz audit clean
+.PHONY: demo test test-all check bench soak fuzz audit clean
 
 demo: .venv/installed
 	@mkdir -p demo
@@ -23,7 +24,11 @@ demo: .venv/installed
 	@echo "demo/relu/plots/. Next, with your own images:  $(AE) train --data photos/"
 
 test: .venv/installed-dev
-	$(BIN)/pytest -n auto --cov
+	$(BIN)/pytest -n auto --dist loadfile -m "not long" $(COVERAGE)
+
+test-all: .venv/installed-dev
+	$(MAKE) test COVERAGE="--cov --cov-report="
+	$(BIN)/pytest -n auto -m long --cov --cov-append
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -133,6 +133,7 @@ def test_too_little_memory_for_tensorflow_is_one_line(megabytes):
     assert not Path("runs").exists()
 
 
+@pytest.mark.long
 def test_too_little_memory_for_the_workers_ends_a_study_and_counts_no_run_as_failed():
     command = ["compare", "--quiet", "--seeds=1", "--activations=relu", "--workers=1", "--output=study", *BRIEF_SETS]
     done = limited(command, 2000 * 2**20)
@@ -262,6 +263,7 @@ def test_a_run_whose_folder_vanishes_is_one_line():
     assert not Path("runs/gone").exists()
 
 
+@pytest.mark.long
 def test_a_study_on_a_full_disk_counts_no_run_as_failed_and_goes_on_with_room(ae, disk):
     place = disk(4096 * 20)
     command = ["compare", "--activations=relu,linear", "--seeds=1", "--workers=2", "--quiet", "--output=disk/study"]
@@ -338,7 +340,7 @@ MESSAGES = {
 }
 
 
-@pytest.mark.parametrize("case", MESSAGES)
+@pytest.mark.parametrize("case", ["full", "left", pytest.param("study", marks=pytest.mark.long)])
 def test_messages_that_nobody_can_read_do_not_end_the_work(case):
     """A log on a full disk, a terminal that was closed: the result is worth more."""
     command, opened = MESSAGES[case]
@@ -352,7 +354,12 @@ def test_messages_that_nobody_can_read_do_not_end_the_work(case):
 
 
 @pytest.mark.parametrize(
-    "command", [BRIEFLY, ["compare", "--seeds=2", "--activations=relu", *BRIEF_SETS]], ids=lambda c: c[0]
+    "command",
+    [
+        BRIEFLY,
+        pytest.param(["compare", "--seeds=2", "--activations=relu", *BRIEF_SETS], marks=pytest.mark.long),
+    ],
+    ids=lambda command: command[0],
 )
 def test_a_terminal_that_is_closed_ends_nothing(command):
     """Its progress bar is drawn again and again, its notes come in between."""
@@ -368,7 +375,7 @@ def test_a_terminal_that_is_closed_ends_nothing(command):
     assert "PCA-" in said
 
 
-def test_what_the_system_refuses_is_one_line():
+def test_what_the_system_refuses_is_one_line(ae):
     """To root nothing is refused, so this one is a loop of links where a folder should be."""
     Path("loop").symlink_to("loop")
     for command in (
@@ -376,9 +383,7 @@ def test_what_the_system_refuses_is_one_line():
         ["compare", "--output=loop/s"],
         ["encode", str(DIGITS), "--run=loop/run"],
     ):
-        done = subprocess.run([sys.executable, "-c", RUN_AE, *command], capture_output=True, text=True, check=False)
-        assert done.returncode == 1, command
-        assert done.stderr.splitlines()[-1].startswith("ae: loop"), done.stderr
+        assert require_refusal(ae(*command)).startswith("ae: loop"), command
 
 
 def test_a_process_without_standard_input_and_error_works():

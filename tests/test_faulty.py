@@ -43,7 +43,12 @@ def faulty(library, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("job", "message", "least"), [("train", FULL, 100), ("train once", BROKEN, 100), ("resume", UNREADABLE, 10)]
+    ("job", "message", "least"),
+    [
+        pytest.param("train", FULL, 100, marks=pytest.mark.long),
+        pytest.param("train once", BROKEN, 100, marks=pytest.mark.long),
+        ("resume", UNREADABLE, 10),
+    ],
 )
 def test_a_training_whose_disk_fails_at_any_call_goes_on_to_the_same_bits(faulty, job, message, least):
     found = faulty(job)
@@ -56,6 +61,7 @@ def test_a_training_whose_disk_fails_at_any_call_goes_on_to_the_same_bits(faulty
         assert (each["hidden"], each["again"], each["identical"]) == ([], "", True), each
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("job", "message"), [("write", FULL), ("read", UNREADABLE)])
 def test_a_command_whose_disk_fails_at_any_call_is_one_line_and_leaves_nothing_half(faulty, job, message):
     found = faulty(job)
@@ -67,6 +73,7 @@ def test_a_command_whose_disk_fails_at_any_call_is_one_line_and_leaves_nothing_h
         assert (each["hidden"], each["torn"]) == ([], []), each
 
 
+@pytest.mark.long
 def test_a_clock_that_jumps_changes_nothing_and_one_before_1980_is_named(faulty):
     back, forth, in_1970 = faulty("clock")
     for each in (back, forth):

@@ -103,6 +103,7 @@ def test_a_study_has_its_runs_inside(run):
         read_results(study.results_file)
 
 
+@pytest.mark.long
 def test_the_fuzzing_goes_round():
     done = subprocess.run(
         [sys.executable, ROOT / "scripts" / "fuzz.py", "--minutes", "0", "--only", "npy"],

@@ -142,15 +142,25 @@ def test_weight_penalties_are_the_sums_they_say():
     assert sum(float(loss) for loss in autoencoder.model.losses) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["leaky_relu", "elu", "prelu", "gelu", "silu"])
-def test_a_saved_model_loads_in_keras_alone(name, tmp_path):
+STOCK = ["leaky_relu", "elu", "prelu", "gelu", "silu"]
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    """The activations whose saved models load in a process that has nothing but Keras."""
     from tests.conftest import python
 
-    build(f"model.activation={name}").model.save(tmp_path / "model.keras")
-    done = python(
-        "import sys, keras; keras.models.load_model(sys.argv[1]); print('loaded')", str(tmp_path / "model.keras")
-    )
-    assert done.stdout == "loaded\n"
+    folder = tmp_path_factory.mktemp("saved")
+    for name in STOCK:
+        build(f"model.activation={name}").model.save(folder / f"{name}.keras")
+    code = "import sys, keras\nfor path in sys.argv[1:]: keras.models.load_model(path); print('loaded', path)"
+    done = python(code, *(str(folder / f"{name}.keras") for name in STOCK))
+    return [line.rpartition("/")[2].removesuffix(".keras") for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("name", STOCK)
+def test_a_saved_model_loads_in_keras_alone(name, loaded):
+    assert name in loaded
 
 
 def test_mixed_precision_computes_in_bfloat16_and_keeps_weights_and_output_in_float32():

@@ -30,7 +30,9 @@ from aecli.studies.summary import summarise
 from aecli.studies.tables import as_text, study_table
 from aecli.training.checkpoints import read_checkpoint
 from aecli.training.trainer import train
+from tests.in_process import InProcessExecutor
 
+IN_PROCESS = InProcessExecutor()
 TINY = ("model.latent_dim=4", "training.epochs=2", "training.batch_size=256")
 VARY = "study.vary={model.activation: [relu, linear]}"
 
@@ -58,9 +60,10 @@ def config_of(*overrides):
     return load_config(None, (*TINY, *overrides), StudyFile).config
 
 
-def compared(*overrides, folder="study", **options):
+def compared(*overrides, folder="study", executor=IN_PROCESS, **options):
+    """A study and what was heard of it; its runs are trained here, or with None in processes, as `ae compare` does."""
     progress = Quiet()
-    return compare(config_of(*overrides), Path(folder), progress, **options), progress
+    return compare(config_of(*overrides), Path(folder), progress, executor=executor, **options), progress
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +214,7 @@ def test_nothing_complete_is_trained_twice_and_more_seeds_only_add(copied):
 def test_a_run_cut_short_is_trained_again(copied):
     relu, _ = plan(config_of(VARY))
     copied.run(relu, 1).metrics_file.unlink()
-    _, progress = compared(VARY, "study.seeds=2")
+    _, progress = compared(VARY, "study.seeds=2", executor=None)
     assert progress.trained == [("relu", 1)]
     machines = [copied.run(relu, seed).environment["machine"] for seed in (0, 1)]
     assert machines[0] == machines[1]
@@ -248,23 +251,37 @@ def test_a_run_that_fails_does_not_stop_the_others_and_its_second_failure_is_fin
     assert again.events == []
 
 
-def test_a_run_that_fails_before_it_begins_is_counted_and_can_be_trained_anew():
-    """Its weights fit nowhere, so it fails before its folder is made."""
-    vary = "study.vary={model.hidden: [[], [1000000, 1000000]]}"
-    result, _ = compared(vary, "study.seeds=1")
-    assert [r.state for r in result.results] == ["collapsed", "failed"]
-    assert "do not fit in memory" in result.results[1].reason
+@pytest.mark.parametrize(
+    ("vary", "states", "reason"),
+    [
+        # TensorFlow waits ten seconds for the memory at each of four attempts.
+        pytest.param(
+            "model.hidden: [[], [1, 1000000, 1000000]]", ["collapsed", "failed"], "do not fit in memory",
+            marks=pytest.mark.long,
+        ),
+        ("data.test_split: [0.2, 0.5]", ["failed", "failed"], "need at least 3"),
+    ],
+)  # fmt: skip
+def test_a_run_that_fails_before_it_begins_is_counted_and_can_be_trained_anew(vary, states, reason, digits):
+    """Its weights fit nowhere, or its images are too few to split, so it fails before its folder is made."""
+    np.save("two.npy", digits[:2])
+    keys = (f"study.vary={{{vary}}}", "study.seeds=1", *(["data.train=two.npy"] if "split" in vary else []))
+    result, _ = compared(*keys)
+    assert [r.state for r in result.results] == states
+    assert reason in result.results[1].reason
     assert Run(Path("study") / result.results[1].run).begun
-    again, progress = compared(vary, "study.seeds=1", overwrite=True)
+    again, progress = compared(*keys, overwrite=True)
     assert again.results == result.results
-    assert [kind for kind, _, _ in progress.events].count("failed") == 1
+    assert [kind for kind, _, _ in progress.events].count("failed") == states.count("failed")
 
 
-def test_a_run_that_fails_in_the_place_of_a_former_one_has_not_its_numbers(copied):
+def test_a_run_that_fails_in_the_place_of_a_former_one_has_not_its_numbers(copied, digits):
+    """It fails before its folder is made anew: two images are too few to split."""
+    np.save("two.npy", digits[:2])
     run = Run(Path("study/runs/relu/0"))
     assert run.state == "complete"
     only = "study.vary={model.activation: [relu]}"
-    result, _ = compared(only, "study.seeds=1", "model.hidden=[1000000, 1000000]", overwrite=True)
+    result, _ = compared(only, "study.seeds=1", "data.train=two.npy", overwrite=True)
     assert (result.results[0].state, result.results[0].value("mse"), run.state) == ("failed", None, "failed")
 
 
@@ -279,6 +296,22 @@ def test_a_network_that_learned_nothing_is_counted_as_collapsed():
 def task(name, *overrides):
     config = load_config(None, (*TINY, "data.test_split=0.1", *overrides)).config
     return Task(name, config, Path(name).absolute(), name)
+
+
+def test_tasks_trained_here_tell_what_those_of_a_worker_tell():
+    """What tests train in their own process stands for what a study does."""
+    diverging = ("training.optimizer=sgd", "training.learning_rate=1e5", "model.output_activation=linear")
+    told = []
+    for executor, folder in ((InProcessExecutor(), "here"), (ProcessExecutor(1, 1), "worker")):
+        tasks = [
+            task("well"), task("diverging", *diverging), task("idle", "training.learning_rate=1e-9"),
+            task("well", "training.seed=1"), task("idle", "training.seed=1", "training.learning_rate=1e-9"),
+        ]  # fmt: skip
+        tasks = [replace(each, folder=Path(f"{folder}/{i}").absolute()) for i, each in enumerate(tasks)]
+        events = list(executor.run(tasks))
+        told.append([(e.kind, e.task.name, e.task.folder.name, e.record and e.record.loss, e.reason) for e in events])
+    assert told[0] == told[1]
+    assert {kind for kind, *_ in told[0]} == {"started", "epoch", "collapsed", "done", "retried", "failed"}
 
 
 def test_a_worker_that_dies_is_replaced_and_its_run_tried_once_more():
@@ -354,17 +387,24 @@ def test_a_study_waits_for_a_run_that_another_process_holds_for_a_moment():
     """As the workers of a study that was killed do, for their checkpoints."""
     run = Run(Path("study/runs/relu/0"))
 
+    class Begun(Quiet):
+        def event(self, event, result):
+            super().event(event, result)
+            begun.set()
+
     def hold() -> None:
         with run.locked():
             held.set()
-            time.sleep(8)
+            begun.wait()
+            time.sleep(2)
 
-    held = threading.Event()
+    held, begun, progress = threading.Event(), threading.Event(), Begun()
     holding = threading.Thread(target=hold)
     holding.start()
     held.wait()
     Path("study/study.yaml").touch()
-    (result, progress) = compared("study.vary={model.activation: [relu]}", "study.seeds=1")
+    config = config_of("study.vary={model.activation: [relu]}", "study.seeds=1")
+    result = compare(config, Path("study"), progress, executor=IN_PROCESS)
     holding.join()
     assert progress.trained == [("relu", 0)]
     assert result.results[0].state != "failed"
@@ -387,10 +427,10 @@ def test_a_worker_asks_again_until_the_other_process_lets_go():
 
 
 def test_a_killed_study_leaves_no_process_and_goes_on_where_it_was():
-    arguments = ["compare", "--output", "study", "--seeds", "3", "--activations", "relu,linear", "--workers", "1"]
+    arguments = ["compare", "--output", "study", "--seeds", "2", "--activations", "relu,linear", "--workers", "1"]
     command = [sys.executable, "-m", "aecli.cli.main", *arguments, *(f"--set={key}" for key in TINY)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    first = next(line for line in process.stderr if line.startswith("1/6"))
+    first = next(line for line in process.stderr if line.startswith("1/4"))
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     workers = children.read_text().split() if children.is_file() else []
     process.kill()
@@ -400,16 +440,16 @@ def test_a_killed_study_leaves_no_process_and_goes_on_where_it_was():
         time.sleep(0.1)
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     there = int(next(line for line in done.stderr.splitlines() if "are there already" in line).split()[0])
-    assert 1 <= there < 6
+    assert 1 <= there < 4
     subprocess.run([*command, "--output", "whole"], capture_output=True, check=True)
     assert measured("study") == measured("whole")
     assert not list(Path("study").rglob(".*"))
 
 
 def measured(folder):
-    """The results of a study of six runs, without the seconds they took."""
+    """The results of a study of four runs, without the seconds they took."""
     results = read_results(Path(folder) / "results.csv")
-    assert len(results) == 6
+    assert len(results) == 4
     return [replace(result, seconds=None) for result in results]
 
 

@@ -20,48 +20,51 @@ from aecli.training.engines.tensorflow.step import TensorFlowStep
 from aecli.training.prepare import open_data, prepare
 from aecli.training.progress import NullProgress
 
-config = load_config(None, sys.argv[1:]).config
-prepared = prepare(config, *open_data(config), NullProgress())
-loaders = [Loader(prepared.train, rows, 32, 50_000) for rows in (prepared.split.train, prepared.split.validation)]
+mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
-def trained(strategy):
+def trained(strategy, config, prepared):
     losses = []
+    loaders = [Loader(prepared.train, rows, 32, 50_000) for rows in (prepared.split.train, prepared.split.validation)]
     with strategy.scope():
         autoencoder = config.model.build(prepared.train.format.image_shape, 0)
         fit(TensorFlowStep(autoencoder, config.model.objective(config.training.loss), config.training, loaders[0], config.data.augment), *loaders, config.training, lambda r, _: losses.append((r.loss, r.val_loss)), columns=config.model.objective(config.training.loss).columns)
     return losses, np.concatenate([w.ravel() for w in autoencoder.model.get_weights()])
 
-one_losses, one = trained(tf.distribute.get_strategy())
-mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-two_losses, two = trained(mirrored)
-print(json.dumps({"replicas": mirrored.num_replicas_in_sync, "one": one_losses, "two": two_losses,
-                  "difference": float(abs(one - two).max()), "moved": float(abs(one).max())}))
+for overrides in json.loads(sys.argv[1]):
+    config = load_config(None, overrides).config
+    prepared = prepare(config, *open_data(config), NullProgress())
+    one_losses, one = trained(tf.distribute.get_strategy(), config, prepared)
+    two_losses, two = trained(mirrored, config, prepared)
+    print(json.dumps({"replicas": mirrored.num_replicas_in_sync, "one": one_losses, "two": two_losses,
+                      "difference": float(abs(one - two).max()), "moved": float(abs(one).max())}))
 """
-
-
-def train_on_one_and_two(*overrides: str) -> dict:
-    done = python(TRAIN, "training.epochs=2", *overrides)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        ["training.batch_size=33", "model.l2=1e-4", "model.activity_l1=1e-3"],
-        ["training.corruption={masking: 0.2}", "data.augment={shift: 0.1, rotate: 10}"],
-        ["training.batch_size=7", "training.early_stopping={patience: 1}", "training.optimizer=adamw"],
-    ],
-    ids=" ".join,
+SAME = (
+    ("training.batch_size=33", "model.l2=1e-4", "model.activity_l1=1e-3"),
+    ("training.corruption={masking: 0.2}", "data.augment={shift: 0.1, rotate: 10}"),
+    ("training.batch_size=7", "training.early_stopping={patience: 1}", "training.optimizer=adamw"),
 )
-def test_two_devices_give_the_weights_of_one(overrides):
-    result = train_on_one_and_two("training.schedule=cosine", *overrides)
+DROPOUT = ("model.dropout=0.2", "model.hidden=[32]")
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[tuple[str, ...], dict]:
+    """What every case gives on one device and on two, all trained in one process that has two."""
+    cases = [["training.epochs=2", "training.schedule=cosine", *overrides] for overrides in SAME]
+    done = python(TRAIN, json.dumps([*cases, ["training.epochs=2", *DROPOUT]]))
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()[-len(SAME) - 1 :]
+    return dict(zip((*SAME, DROPOUT), map(json.loads, lines), strict=True))
+
+
+@pytest.mark.parametrize("overrides", SAME, ids=" ".join)
+def test_two_devices_give_the_weights_of_one(overrides, results):
+    result = results[overrides]
     assert result["replicas"] == 2
     assert result["difference"] < 1e-3 < result["moved"]
     for one, two in zip(result["one"], result["two"], strict=True):
         assert two == pytest.approx(one, rel=1e-4)
 
 
-def test_dropout_trains_on_two_devices():
-    result = train_on_one_and_two("model.dropout=0.2", "model.hidden=[32]")
+def test_dropout_trains_on_two_devices(results):
+    result = results[DROPOUT]
     assert result["two"][1][0] < result["two"][0][0]

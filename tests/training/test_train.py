@@ -14,12 +14,23 @@ from aecli.runs.run import Run
 from aecli.training.artifacts import check_export
 from aecli.training.prepare import check_output_range
 from aecli.training.progress import NullProgress
-from aecli.training.trainer import train
+from aecli.training.trainer import Trainer, train
 from tests.conftest import SMALL
 
+SHARED = Trainer()
+"""Of the tests whose networks are the same but for their seed: it compiles once."""
 
-def run_training(folder, *overrides, **options):
-    return train(load_config(None, (*SMALL, *overrides)).config, Path(folder), **options)
+
+def run_training(folder, *overrides, trainer=None, **options):
+    """A run of a trainer of its own, or of a shared one."""
+    begin = trainer.train if trainer else train
+    return begin(load_config(None, (*SMALL, *overrides)).config, Path(folder), **options)
+
+
+@pytest.fixture(scope="module")
+def cosine(tmp_path_factory):
+    """A run with a cosine schedule; read it, never write to it."""
+    return run_training(tmp_path_factory.mktemp("cosine") / "run", "training.schedule=cosine")
 
 
 def model_weights(run):
@@ -34,12 +45,14 @@ def weights_hash(run):
 
 
 @pytest.mark.parametrize("overrides", [(), ("model.dropout=0.2",), ("training.schedule=cosine",)], ids=str)
-def test_the_same_config_gives_the_same_bits(overrides):
-    assert weights_hash(run_training("a", *overrides)) == weights_hash(run_training("b", *overrides))
+def test_the_same_config_gives_the_same_bits(overrides, trained, cosine):
+    shared = {(): trained, ("training.schedule=cosine",): cosine}
+    first = shared.get(overrides) or run_training("a", *overrides)
+    assert weights_hash(first) == weights_hash(run_training("b", *overrides))
 
 
 def test_another_seed_gives_other_weights(trained):
-    assert weights_hash(run_training("a", "training.seed=1")) != weights_hash(trained)
+    assert weights_hash(run_training("a", "training.seed=1", trainer=SHARED)) != weights_hash(trained)
 
 
 def test_the_global_random_state_is_neither_read_nor_written(trained):
@@ -82,16 +95,16 @@ def test_an_epoch_is_what_keras_fit_does_with_the_same_batches():
     np.testing.assert_allclose(model_weights(run), expected, atol=2e-5)
 
 
-def test_mixed_precision_on_a_cpu_says_so_and_trains_in_float32():
+def test_mixed_precision_on_a_cpu_says_so_and_trains_in_float32(trained):
     class Listener(NullProgress):
         notes: ClassVar[list[str]] = []
 
         def note(self, message):
             self.notes.append(message)
 
-    plain, mixed = run_training("a"), run_training("b", "training.precision=mixed", device="cpu", progress=Listener())
+    mixed = run_training("b", "training.precision=mixed", device="cpu", progress=Listener())
     assert any("training.precision" in note and "float32" in note for note in Listener.notes)
-    np.testing.assert_array_equal(model_weights(plain), model_weights(mixed))
+    np.testing.assert_array_equal(model_weights(trained), model_weights(mixed))
 
 
 def test_a_network_of_mixed_precision_learns():
@@ -127,7 +140,7 @@ def test_progress_reaches_every_epoch_and_never_goes_back():
             self.seen.append(done)
 
     watcher = Watcher()
-    run_training("a", progress=watcher)
+    run_training("a", progress=watcher, trainer=SHARED)
     assert watcher.seen == sorted(watcher.seen)
     assert {1.0, 2.0, 3.0} <= set(watcher.seen)
 
@@ -135,9 +148,10 @@ def test_progress_reaches_every_epoch_and_never_goes_back():
 def test_the_run_is_complete_and_has_every_file(trained):
     assert trained.state == "complete"
     names = {str(p.relative_to(trained.path)) for p in trained.path.rglob("*") if p.is_file()}
+    (checkpoint,) = {path.name for path in trained.checkpoint_files}  # a slow training has replaced earlier ones
     assert names == {
         "config.yaml", "environment.json", "split.npz", "history.csv", "health.csv", "model.keras", "encoder.onnx", "decoder.onnx",
-        "baselines.npz", "reconstructions.npy", "metrics.json", "checkpoint-1.npz", "plots/reconstructions.png", "plots/history.png",
+        "baselines.npz", "reconstructions.npy", "metrics.json", checkpoint, "plots/reconstructions.png", "plots/history.png",
         "plots/errors.png", "plots/filters.png", "plots/health.png",
     }  # fmt: skip
 
@@ -169,7 +183,7 @@ def test_the_reconstructions_are_those_of_the_validation_images(trained, digits)
 
 
 def test_the_dumped_config_reproduces_the_run(trained):
-    again = train(load_config(trained.config_file).config, Path("again"))
+    again = SHARED.train(load_config(trained.config_file).config, Path("again"))
     assert weights_hash(again) == weights_hash(trained)
 
 
@@ -196,7 +210,7 @@ def test_a_linear_autoencoder_stays_above_pca_and_comes_near_it():
 
 def test_a_test_file_is_measured_too(digits):
     np.save("test.npy", digits[:50])
-    run = run_training("a", "data.test=test.npy")
+    run = run_training("a", "data.test=test.npy", trainer=SHARED)
     assert run.metrics["splits"]["test"]["images"] == 50
 
 
@@ -210,8 +224,8 @@ def test_early_stopping_keeps_the_best_epoch():
     assert run.metrics["splits"]["validation"]["model"]["mse"] == pytest.approx(best, rel=1e-4)
 
 
-def test_the_cosine_schedule_falls_to_zero():
-    rates = [record.learning_rate for record in run_training("a", "training.schedule=cosine").history]
+def test_the_cosine_schedule_falls_to_zero(cosine):
+    rates = [record.learning_rate for record in cosine.history]
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] == pytest.approx(0, abs=1e-9)
 
@@ -263,7 +277,7 @@ def test_any_other_failure_marks_the_run_too():
             raise ZeroDivisionError("a bug")
 
     with pytest.raises(ZeroDivisionError):
-        run_training("a", progress=Clumsy())
+        run_training("a", progress=Clumsy(), trainer=SHARED)
     assert Run(Path("a")).state == "failed"
 
 
@@ -274,7 +288,7 @@ def test_images_that_are_written_to_during_training_are_noticed(digits):
 
     np.save("images.npy", digits)
     with pytest.raises(AeError, match=r"images\.npy: changed while it was read"):
-        run_training("changed", "data.train=images.npy", progress=Writing())
+        run_training("changed", "data.train=images.npy", progress=Writing(), trainer=SHARED)
     assert Run(Path("changed")).state == "failed"
 
 
@@ -289,7 +303,7 @@ def test_ctrl_c_leaves_a_run_marked_interrupted():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_training("a", progress=Impatient())
+        run_training("a", progress=Impatient(), trainer=SHARED)
     assert Run(Path("a")).state == "interrupted"
     assert len(Run(Path("a")).history) == 1
 
@@ -344,7 +358,7 @@ def test_a_failed_overwrite_leaves_the_old_run(run):
 
 def test_overwriting_leaves_files_that_are_not_the_runs(run):
     (run.path / "notes.txt").write_text("mine")
-    run_training(run.path, overwrite=True)
+    run_training(run.path, overwrite=True, trainer=SHARED)
     assert (run.path / "notes.txt").read_text() == "mine"
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from aecli.runs.provenance import describe_environment, environment_differences
 from aecli.runs.run import Run
@@ -61,41 +62,43 @@ def test_a_package_of_earlier_versions_is_no_difference():
     assert environment_differences(without_one, now) == [f"keras none, now {now['versions']['keras']}"]
 
 
-def test_neither_the_process_nor_its_folder_nor_its_environment_changes_a_bit(tmp_path):
+AE = [sys.executable, "-m", "aecli.cli.main"]
+
+
+def trained_in(folder, variables):
+    """A run of a process of its own, on two threads, in this folder and with these environment variables."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sets = [f"--set={key}" for key in ("model.latent_dim=4", "model.dropout=0.3", "training.epochs=3")]
+    done = subprocess.run(
+        [*AE, "train", "--quiet", *sets, "--threads=2", "--json"],
+        cwd=folder, env={**os.environ, **variables}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return Run(folder / json.loads(done.stdout)["run"])
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A run in the first of several surroundings; read it, never write to it."""
+    return trained_in(tmp_path_factory.mktemp("first"), {"PYTHONHASHSEED": "1", "LANG": "C", "TZ": "UTC"})
+
+
+def test_neither_the_process_nor_its_folder_nor_its_environment_changes_a_bit(tmp_path, first):
     """But for what names the threads: it is OMP_NUM_THREADS alone, and TensorFlow's own variable is not heard."""
     surroundings = (
-        {"PYTHONHASHSEED": "1", "LANG": "C", "TZ": "UTC"},
         {"PYTHONHASHSEED": "2", "LANG": "de_DE.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo"},
         {"TF_NUM_INTRAOP_THREADS": "7", "TF_DETERMINISTIC_OPS": "0", "TF_CPP_MIN_LOG_LEVEL": "0"},
     )
-    options = [
-        "--set=model.latent_dim=4",
-        "--set=model.dropout=0.3",
-        "--set=training.epochs=3",
-        "--threads=2",
-        "--json",
-    ]
-    found = []
-    for i, variables in enumerate(surroundings):
-        folder = tmp_path / ("deep/" * i)
-        folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "aecli.cli.main", "train", "--quiet", *options]
-        done = subprocess.run(
-            command, cwd=folder, env={**os.environ, **variables}, capture_output=True, text=True, check=True
-        )
-        run = Run(folder / json.loads(done.stdout)["run"])
-        found.append((run.metrics["weights_sha256"], run.encoder_file.read_bytes(), run.decoder_file.read_bytes()))
-    assert len(set(found)) == 1
-    assert run.environment["machine"]["variables"] == ["TF_DETERMINISTIC_OPS=0"]
+    runs = [first, *(trained_in(tmp_path / ("deep/" * i), variables) for i, variables in enumerate(surroundings, 1))]
+    files = {(run.encoder_file.read_bytes(), run.decoder_file.read_bytes()) for run in runs}
+    assert (len({run.metrics["weights_sha256"] for run in runs}), len(files)) == (1, 1)
+    assert runs[-1].environment["machine"]["variables"] == ["TF_DETERMINISTIC_OPS=0"]
 
 
-def test_another_number_of_threads_is_named():
+def test_another_number_of_threads_is_named(first):
     """Whether it changes a bit is the processor's affair; that it was another one is said either way."""
-    ae = [sys.executable, "-m", "aecli.cli.main"]
-    options = ["--run=a", "--set=model.latent_dim=4", "--set=training.epochs=2", "--threads=2"]
-    subprocess.run([*ae, "train", "--quiet", *options], check=True, capture_output=True)
     for threads, named in (("1", True), ("2", False)):
-        done = subprocess.run([*ae, "verify", "a", f"--threads={threads}"], capture_output=True, text=True, check=False)
+        command = [*AE, "verify", first.path, f"--threads={threads}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert ("threads 2, now 1" in done.stdout + done.stderr) == named
         assert named or (done.returncode == 0 and "identical" in done.stdout)
 
