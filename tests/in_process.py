@@ -8,6 +8,7 @@ from aecli.core.signals import Signals
 from aecli.runs.records import EpochRecord
 from aecli.studies.executors.executor import ATTEMPTS, Event, Task, study_trainer
 from aecli.studies.executors.processes import _outcome
+from aecli.training.engines.engine import DEFAULT_ENGINE, EngineSource
 from aecli.training.progress import NullProgress
 
 
@@ -18,8 +19,8 @@ class InProcessExecutor:
     What is compiled is kept for the next call too.
     """
 
-    def __init__(self) -> None:
-        self._trainer = study_trainer()
+    def __init__(self, engine: EngineSource = DEFAULT_ENGINE) -> None:
+        self._trainer = study_trainer(engine)
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
         """Train every task; see `Executor.run`."""
@@ -41,16 +42,16 @@ class InProcessExecutor:
 
     def _train(self, task: Task) -> Iterator[Event]:
         """Train one run; yield its epochs, return its end."""
-        heard = _Heard(task)
+        epochs = _Epochs(task)
         # The function that workers call: what is a failure of the run, and what ends the study, is the same.
-        kind, reason = _outcome(self._trainer, task, heard, Signals())
-        yield from heard.events
+        kind, reason = _outcome(self._trainer, task, epochs, Signals())
+        yield from epochs.events
         if kind == "ended":
             raise AeError(f"{reason}; the same command goes on with what is not finished")
         return Event("done" if kind == "done" else "failed", task, reason=reason)
 
 
-class _Heard(NullProgress):
+class _Epochs(NullProgress):
     def __init__(self, task: Task) -> None:
         self._task, self.events = task, []
 

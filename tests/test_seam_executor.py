@@ -1,60 +1,21 @@
 """A second executor: a study trained in this process comes out as one trained by worker processes."""
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from aecli.core.errors import AeError, LockedError, is_disk_failure, one_line
 from aecli.core.machine import cores
 from aecli.runs.config_file import load_config
 from aecli.runs.run import Run
 from aecli.studies.compare import NullStudyProgress, compare
 from aecli.studies.config import StudyFile
-from aecli.studies.executors.executor import ATTEMPTS, Event, Executor, study_trainer, train_task
+from aecli.studies.executors.executor import Executor
 from aecli.studies.executors.processes import ProcessExecutor
-from aecli.training.engines.engine import DEFAULT_ENGINE
-from aecli.training.progress import NullProgress
+from tests.in_process import InProcessExecutor
 
 TINY = ("model.latent_dim=8", "training.epochs=2", "training.learning_rate=0.01")
-
-
-class InProcessExecutor:
-    """Trains tasks one after the other in this process; an epoch is reported when its run is at its end."""
-
-    def __init__(self, engine=DEFAULT_ENGINE):
-        self.engine = engine
-
-    def run(self, tasks) -> Iterator[Event]:
-        trainer = study_trainer(self.engine)
-        for task in tasks:
-            for attempt in range(1, ATTEMPTS + 1):
-                yield Event("started", task)
-                heard = Epochs(task)
-                try:
-                    train_task(trainer, task, heard)
-                except AeError as error:
-                    if is_disk_failure(error) or isinstance(error, LockedError):
-                        raise
-                    yield from heard.events
-                    yield Event("failed" if attempt == ATTEMPTS else "retried", task, reason=one_line(error))
-                else:
-                    yield from heard.events
-                    yield Event("done", task)
-                    break
-
-
-class Epochs(NullProgress):
-    def __init__(self, task):
-        self.task, self.events = task, []
-
-    def epoch(self, record, epochs):
-        self.events.append(Event("epoch", self.task, record))
-
-    def collapsed(self, record, reason):
-        self.events.append(Event("collapsed", self.task, record, reason))
 
 
 class Recorded(NullStudyProgress):
