@@ -179,10 +179,10 @@ def image_uri(image: NDArray[np.float32]) -> str:
 
 def error_uri(values: NDArray[np.float32], brightest: float) -> str:
     """Return an error map (H, W) as a data URI, black for 0 and nearly white for the brightest."""
-    from matplotlib import colormaps
+    from aecli.views.canvas import MAGMA
 
     shrunk = _shrunk(values[:, :, None])[:, :, 0]
-    return _uri(np.asarray(colormaps["magma"](np.clip(shrunk / brightest, 0, 1), bytes=True))[:, :, :3])
+    return _uri(np.asarray(MAGMA(np.clip(shrunk / brightest, 0, 1), bytes=True))[:, :, :3])
 
 
 def _shrunk(image: NDArray[np.float32]) -> NDArray[np.float32]:
