@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from aecli.core.errors import warnings_end_nothing
 from aecli.runs.config_file import load_config
 from aecli.runs.run import Run
 from aecli.training.artifacts import FULL
@@ -17,7 +19,7 @@ from aecli.training.progress import NullProgress
 from aecli.training.trainer import train
 from aecli.views.plot_table import PLOTS, Plot
 from aecli.views.plots import draw_plots
-from tests.conftest import SMALL
+from tests.conftest import DIGITS, SMALL
 
 SETTINGS = [part for key in (*SMALL, "training.epochs=1") for part in ("--set", key)]
 
@@ -157,3 +159,38 @@ def test_a_plot_that_fails_is_a_note_and_the_training_is_complete(monkeypatch, t
     assert [note for note in notes if note.startswith("broken: could not be drawn (latex")]
     assert any(f"ae plot broken --run {run.path}" in note for note in notes)
     assert (run.plots_folder / "history.png").is_file()
+
+
+# -- warnings ------------------------------------------------------------------------------------
+
+
+COMMANDS = (
+    "check a.npy", "train --data a.npy --run r", "compare a.npy --seeds 1 --activations relu --output s",
+    "reconstruct a.npy", "evaluate a.npy", "encode a.npy", "plot filters", "plot errors", "report runs/small",
+    "import a.npy --output b.npy", "verify runs/small --quick",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_warning_of_a_library_ends_no_command(run, command):
+    np.save("a.npy", np.load(DIGITS)[:60])
+    words = command.split()
+    options = SETTINGS if words[0] in ("train", "compare") else []
+    done = ae_in({"PYTHONWARNINGS": "error"}, *words, *options)
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr + done.stdout
+
+
+def test_a_warning_of_a_library_ends_no_call(run):
+    code = f"import aecli; aecli.train({str(DIGITS)!r}, set={{'training.epochs': 1, 'model.hidden': [8]}}, folder='r')"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_warnings_of_a_caller_stay_errors():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with warnings_end_nothing():
+            warnings.warn("of a library", DeprecationWarning, stacklevel=1)
+        with pytest.raises(DeprecationWarning):
+            warnings.warn("of the caller", DeprecationWarning, stacklevel=1)

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from aecli.core.errors import AeError, LockedError, is_disk_failure, is_memory_failure, one_line
+from aecli.core.errors import AeError, LockedError, is_disk_failure, is_memory_failure, one_line, warnings_end_nothing
 from aecli.core.signals import Interrupted, Signals
 from aecli.runs.records import EpochRecord
 from aecli.studies.executors.executor import ATTEMPTS, Event, Task, study_trainer, train_task
@@ -202,7 +202,7 @@ class _Relay(NullProgress):
 def _work(connection: Connection) -> None:
     """Train what comes through the connection until None does, or the study ends its worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the study ends its workers by SIGTERM
-    with suppress(Interrupted, EOFError, OSError), Signals() as signals:
+    with suppress(Interrupted, EOFError, OSError), warnings_end_nothing(), Signals() as signals:
         threading.Thread(target=_exit_with_parent, daemon=True).start()
         # What native libraries print would tear the study's table; errors travel through the connection.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
