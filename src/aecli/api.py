@@ -78,8 +78,8 @@ def compare(
 
     `vary` maps config keys to the values to compare, `activations` is short for its "model.activation"; with
     neither, eight activations. `tune` maps keys to values of which each variant takes its own best. Calling it
-    again continues the study in `folder`, by default studies/ and the images' name. Called from a script, it
-    belongs under `if __name__ == "__main__":`, since its workers are processes. Raises aecli.errors.AeError.
+    again continues the study in `folder`, by default studies/ and the images' name. Its workers are processes that
+    know nothing of the script or notebook that calls it. Raises aecli.errors.AeError.
     """
     named = _load(config, set or {})
     name = source_name(Path(images)) if isinstance(images, str | Path) else "images"
