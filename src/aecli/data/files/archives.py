@@ -119,7 +119,11 @@ def _unpacked(path: Path, member: str, opened: Opener, packed_size: int) -> Arra
     except _DAMAGE as error:
         raise _damaged(path, error) from error
     entry = cache.cached(
-        digest.hexdigest(), str(path), header.file_size, lambda folder: _unpack(path, opened, header, folder / "array")
+        digest.hexdigest(),
+        str(path),
+        header.file_size,
+        lambda folder: _unpack(path, opened, header, folder / "array"),
+        lambda folder: (folder / "array").stat().st_size == header.file_size,
     )
     open_content = open_idx if is_idx(head) else open_npy
     return replace(open_content(path, entry.path / "array"), lease=entry)
