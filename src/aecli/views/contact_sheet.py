@@ -61,7 +61,7 @@ def draw_sheet(checked: CheckReport) -> Figure:
             sheet.show(place + i, 0, image_pixels(image))
             sheet.write(place + i, _label(sources, index), section.below[i])
         place += count * COLUMNS
-    names = " and ".join(plain(source.file.path.name) for source in sources)
+    names = " and ".join(plain(source.file.name) for source in sources)
     sheet.figure.text(0.01, 0.15 / sheet.height, f"{names}: {sum(map(len, sources)):,} images", fontsize=7.5, color=INK)
     return sheet.figure
 

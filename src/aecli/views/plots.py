@@ -109,7 +109,7 @@ def open_context(run: Run, images: Path | None, on_progress: ProgressCallback = 
     if images is not None:
         return PlotContext(run, model, open_images_for(run, images, on_progress), images.name)
     source = reopen_images(run, run.environment["data"], "name images with --images FILE")
-    return PlotContext(run, model, source, f"{source.file.path.name} (validation)", run.split.validation)
+    return PlotContext(run, model, source, f"{source.file.name} (validation)", run.split.validation)
 
 
 @default_settings()
@@ -304,7 +304,7 @@ def draw_plots(trained: TrainedRun) -> None:
     """Draw every plot that a trained run has something for, from its validation images; an artifact of its training."""
     trained.stages.enter("plotting")
     source, rows = trained.prepared.train, trained.prepared.split.validation
-    data = f"{source.file.path.name} (validation)"
+    data = f"{source.file.name} (validation)"
     context = PlotContext(trained.run, trained.model, source, data, rows, trained.errors)
     for name, plot in PLOTS.items():
         try:
