@@ -1,5 +1,7 @@
 """The Python door gives what the commands give."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,27 @@ def test_compare_returns_the_study(digits):
     assert compared.study.path == Path("studies/images")
     again = aecli.compare(digits, activations=["relu", "linear"], seeds=2, set=KEYS)
     assert again.results == compared.results
+
+
+SCRIPT = """
+import sys, aecli, numpy as np
+open("started", "a").write("once ")
+images = np.random.default_rng(0).integers(0, 256, (30, 4, 4)).astype(np.uint8)
+study = aecli.compare(images, activations=["relu"], seeds=1, set={"training.epochs": 1, "model.latent_dim": 2})
+print([result.state in ('complete', 'collapsed') for result in study.results])
+"""
+
+
+@pytest.mark.parametrize("way", ["script.py", "-m script", "-c", "stdin", "a copy of a notebook's cell"])
+def test_a_script_needs_no_guard(way):
+    Path("script.py").write_text(SCRIPT)
+    ways = {
+        "script.py": ["script.py"], "-m script": ["-m", "script"], "-c": ["-c", SCRIPT], "stdin": ["-"],
+        "a copy of a notebook's cell": ["-c", f"exec(compile({SCRIPT!r}, 'cell', 'exec'))"],
+    }  # fmt: skip
+    done = subprocess.run([sys.executable, *ways[way]], input=SCRIPT, capture_output=True, text=True, check=False)
+    assert done.stdout == "[True]\n", done.stderr
+    assert Path("started").read_text() == "once "
 
 
 def test_a_wrong_key_is_named(digits):

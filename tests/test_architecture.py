@@ -18,7 +18,7 @@ BESIDE = ("__init__.py", "__main__.py", "api.py", "nn")
 """What stands beside the rooms: the Python door, and where old models look for their layers."""
 
 ONLY_IN = {
-    "yaml": "core runs", "fcntl": "core data/files", "resource": "core", "PIL": "data", "keras": "models training",
+    "yaml": "core runs", "fcntl": "core", "resource": "core", "PIL": "data", "keras": "models training",
     "tensorflow": "training/engines/tensorflow", "onnx": "training views", "onnxruntime": "runs",
     "scipy": "training/check studies", "multiprocessing": "studies", "matplotlib": "views", "jinja2": "views", "markupsafe": "views",
     "click": "cli", "rich": "cli",

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aecli.core.errors import warnings_end_nothing
 from aecli.core.files import written_whole
 from aecli.data.files.open import source_name
 from aecli.runs.config_file import NamedConfig, change_config, load_config
@@ -32,6 +33,7 @@ ImagesOrFile = NDArray[Any] | str | Path
 """Images as an array, (N, H, W), (N, H, W, C) or (N, D) in any units, or the path of what `ae train` takes."""
 
 
+@warnings_end_nothing()
 def train(
     images: ImagesOrFile,
     *,
@@ -58,6 +60,7 @@ def train(
     )  # fmt: skip
 
 
+@warnings_end_nothing()
 def compare(
     images: ImagesOrFile,
     *,
@@ -75,8 +78,8 @@ def compare(
 
     `vary` maps config keys to the values to compare, `activations` is short for its "model.activation"; with
     neither, eight activations. `tune` maps keys to values of which each variant takes its own best. Calling it
-    again continues the study in `folder`, by default studies/ and the images' name. Called from a script, it
-    belongs under `if __name__ == "__main__":`, since its workers are processes. Raises aecli.errors.AeError.
+    again continues the study in `folder`, by default studies/ and the images' name. Its workers are processes that
+    know nothing of the script or notebook that calls it. Raises aecli.errors.AeError.
     """
     named = _load(config, set or {})
     name = source_name(Path(images)) if isinstance(images, str | Path) else "images"
@@ -93,6 +96,7 @@ def compare(
     return result
 
 
+@warnings_end_nothing()
 def load_run(folder: str | Path | None = None) -> Run:
     """Return the complete run in a folder, by default the newest one in runs/.
 

@@ -173,7 +173,7 @@ def test_a_file_sorted_by_its_labels_is_told(order, expected):
 
 
 def test_labels_of_another_number_are_a_warning():
-    assert "do not belong" in found(noise(), labels=np.zeros(299, int))["labels"].text
+    assert "expected 300 labels" in found(noise(), labels=np.zeros(299, int))["labels"].text
 
 
 def test_a_file_sorted_by_brightness_is_told():

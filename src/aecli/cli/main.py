@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from aecli import __version__
-from aecli.core.errors import AeError, ConfigError, escaped, is_disk_failure, is_memory_failure
+from aecli.core.errors import AeError, ConfigError, escaped, is_disk_failure, is_memory_failure, warnings_end_nothing
 
 # Command -> the line of help it has in the list. The rest of a command loads when it is used.
 COMMANDS = {
@@ -50,7 +50,8 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings_end_nothing():
+                return super().invoke(ctx)
         except AeError as error:
             for line in error.problems if isinstance(error, ConfigError) else [str(error)]:
                 _say(line)

@@ -3,7 +3,9 @@
 import difflib
 import errno
 import re
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeGuard
 
 
@@ -83,6 +85,19 @@ def is_memory_failure(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, ImportError) and re.search("map segment|[Cc]annot allocate", str(error)) is not None
     )
+
+
+@contextmanager
+def warnings_end_nothing() -> Iterator[None]:
+    """Ignore, in the block, what `python -W error` or PYTHONWARNINGS would make errors of.
+
+    The warnings are those of the libraries that do the work, and no one of them is a reason not to do it.
+    """
+    with warnings.catch_warnings():
+        for action, _, category, _, _ in list(warnings.filters):
+            if action == "error":
+                warnings.simplefilter("ignore", category)
+        yield
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

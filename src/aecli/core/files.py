@@ -7,14 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
-from typing import IO
 
 from aecli.core.errors import AeError, WriteError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from aecli.core.locks import OPEN_FILES_MOVE, lock_alone
 
 
 @contextmanager
@@ -30,13 +25,19 @@ def written_whole(path: Path) -> Iterator[Path]:
         # Held to the end: whoever finds the file unlocked knows that its process has died.
         with temporary.open("xb") as held:
             try:
-                _lock(held)
+                if OPEN_FILES_MOVE:
+                    with suppress(OSError):
+                        lock_alone(held.fileno())
                 yield temporary
                 with temporary.open("rb+") as file:
                     os.fsync(file.fileno())
+                if not OPEN_FILES_MOVE:
+                    held.close()
                 os.replace(temporary, path)
                 _sync_folder(path.absolute().parent)
             finally:
+                if not OPEN_FILES_MOVE:
+                    held.close()
                 temporary.unlink(missing_ok=True)
     except OSError as error:
         raise WriteError(
@@ -65,8 +66,6 @@ def whole_name(name: str) -> str | None:
 
 def _sweep(path: Path) -> None:
     """Remove what processes that were killed left in place of this file."""
-    if fcntl is None:
-        return
     try:
         entries = [
             entry
@@ -76,20 +75,18 @@ def _sweep(path: Path) -> None:
     except OSError:  # a folder that may be written to but not listed
         return
     for entry in entries:
-        with suppress(OSError), open(entry.path, "rb") as file:
-            if _lock(file):
-                os.unlink(entry.path)
+        with suppress(OSError):
+            _remove_unused(entry.path)
 
 
-def _lock(file: IO[bytes]) -> bool:
-    """Lock an open file for this process alone; return whether nobody else has, False where there are no locks."""
-    if fcntl is None:
-        return False
-    try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+def _remove_unused(path: str) -> None:
+    """Remove a file that no process writes any more; OSError where one does."""
+    if not OPEN_FILES_MOVE:  # nor can a file be removed that is open
+        os.unlink(path)
+        return
+    with open(path, "rb+") as file:
+        lock_alone(file.fileno())
+        os.unlink(path)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""A lock on a folder, held by one process for as long as it lives."""
+"""Locks on open files, and on a folder, held by one process for as long as it lives."""
 
 import errno
 import os
@@ -13,9 +13,45 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+    import msvcrt
 
-_UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+OPEN_FILES_MOVE = fcntl is not None
+"""Whether a file can be renamed and removed while it is open, as everywhere but on Windows."""
+
+_LOCKED_BYTE = 2**30
+"""Windows locks bytes, and what is locked cannot be read: this one lies beyond the end of any lock file."""
+
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF)
 """What some network file systems answer: there, nothing is locked."""
+
+
+def open_lock(path: Path, *, create: bool = True) -> int:
+    """Return the descriptor of a file to be locked, opened for writing too where it can be: NFS locks no other."""
+    try:
+        return os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o644)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            with suppress(OSError):
+                return os.open(path, os.O_RDONLY)
+        raise
+
+
+def lock_alone(descriptor: int) -> None:
+    """Lock an open file for this process alone; BlockingIOError where another has, OSError where nothing can."""
+    if fcntl is not None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return
+    os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
+    try:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+    except OSError as error:
+        raise BlockingIOError(error.errno, error.strerror) from error
+
+
+def lock_shared(descriptor: int) -> None:
+    """Wait until nobody has locked an open file alone, and keep it so; on Windows a file that is open is safe."""
+    if fcntl is not None:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
 
 
 @contextmanager
@@ -30,16 +66,19 @@ def locked(path: Path, option: str = "--run") -> Iterator[None]:
         _sign(descriptor, path, option)
         yield
     finally:
+        if not OPEN_FILES_MOVE:
+            os.close(descriptor)
         # While it is still held: whoever waits for this file finds that it is gone, and takes another.
         with suppress(OSError):
             path.unlink()
-        os.close(descriptor)
+        if OPEN_FILES_MOVE:
+            os.close(descriptor)
 
 
 def refuse_locked(path: Path) -> None:
     """Raise LockedError where another process holds the lock file `path` of a run."""
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = open_lock(path, create=False)
     except OSError:
         return
     try:
@@ -52,6 +91,7 @@ def _sign(descriptor: int, path: Path, option: str) -> None:
     """Write into the lock file who holds it, and since when."""
     try:
         os.truncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, f"{os.getpid()} {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
     except OSError as error:
         raise _unwritable(path, option, error) from error
@@ -64,7 +104,7 @@ def _unwritable(path: Path, option: str, error: OSError) -> WriteError:
 def _acquire(path: Path, option: str) -> int:
     while True:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = open_lock(path)
         except OSError as error:
             raise _unwritable(path, option, error) from error
         try:
@@ -78,10 +118,8 @@ def _acquire(path: Path, option: str) -> int:
 
 
 def _lock(descriptor: int, path: Path, option: str) -> None:
-    if fcntl is None:
-        return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_alone(descriptor)
     except BlockingIOError as error:
         raise LockedError(
             f"{path.parent}: is being trained by {_owner(descriptor)}: wait for its end, stop it, or give another "
@@ -93,5 +131,6 @@ def _lock(descriptor: int, path: Path, option: str) -> None:
 
 
 def _owner(descriptor: int) -> str:
-    words = os.pread(descriptor, 100, 0).decode(errors="replace").split(maxsplit=1)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    words = os.read(descriptor, 100).decode(errors="replace").split(maxsplit=1)
     return f"process {words[0]} since {words[1].strip()}" if len(words) == 2 else "another process"

@@ -1,5 +1,6 @@
-"""What this machine has: cores and memory."""
+"""What this machine has, or what a container or a job may use of it: cores and memory."""
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -7,21 +8,26 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from aecli.core.cgroups import ROOT, cpu_limit, memory_limit
+
 try:
     import resource
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _UNKNOWN_MEMORY = 4 * 2**30
 
 
-def cores() -> int:
-    """Return how many threads this process may compute with: OMP_NUM_THREADS, by default all its cores."""
+def cores(root: Path = ROOT) -> int:
+    """Return how many threads this process may compute with: OMP_NUM_THREADS, by default one for each of its cores.
+
+    They are those that it may run on, and no more than its share of their time. `root` is that of the system.
+    """
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     if wanted.isdecimal() and int(wanted):
         return int(wanted)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(here, math.ceil(cpu_limit(root) or here)))
 
 
 def address_space() -> int | None:
@@ -32,16 +38,13 @@ def address_space() -> int | None:
     return None if limit == resource.RLIM_INFINITY else limit
 
 
-def memory_size() -> int:
+def memory_size(root: Path = ROOT) -> int:
     """Return the bytes of memory of the machine or of its container, 4 GB where neither can be asked."""
     try:
         size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
-        return _UNKNOWN_MEMORY
-    try:
-        return min(size, int(_CGROUP_LIMIT.read_text()))
-    except (OSError, ValueError):
-        return size
+        size = _UNKNOWN_MEMORY
+    return min(size, memory_limit(root) or size)
 
 
 _Item = TypeVar("_Item")

@@ -69,7 +69,7 @@ def as_text(table: TextTable, table_format: str) -> str:
         csv.writer(text, lineterminator="\n").writerows(table)
         return text.getvalue()
     if table_format == "latex":
-        lines = [" & ".join(map(_latex, row)) + r" \\\\" for row in table]
+        lines = [_latex_row(row) for row in table]
         return "\n".join(
             [rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", r"\hline", lines[0], r"\hline", *lines[1:], r"\hline",
              r"\end{tabular}"]
@@ -78,7 +78,16 @@ def as_text(table: TextTable, table_format: str) -> str:
     return "\n".join([lines[0], "| " + " | ".join("---" for _ in header) + " |", *lines[1:]]) + "\n"
 
 
-def _latex(text: str) -> str:
-    for letter in "&%_#":
-        text = text.replace(letter, "\\" + letter)
-    return text
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\^{}",
+        "<": r"\ensuremath{<}", ">": r"\ensuremath{>}",
+        **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+    }
+)  # fmt: skip
+
+
+def _latex_row(row: list[str]) -> str:
+    line = " & ".join(cell.translate(_LATEX) for cell in row)
+    # Behind the end of a row LaTeX takes "[64]" for a distance, and "*" for a row that no page may break after.
+    return f"{{}}{line} \\\\" if line.startswith(("[", "*")) else f"{line} \\\\"

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from aecli.core.files import refuse_output
 from aecli.data.dataset import ImageDataset
@@ -14,6 +13,7 @@ from aecli.training.check.checking import CheckReport
 from aecli.training.check.duplicates import take
 from aecli.training.check.survey import spread_rows
 from aecli.training.check.values import robust_scores
+from aecli.views.canvas import Figure, default_settings
 from aecli.views.mosaic import COLUMNS, INK, Sheet, image_pixels
 from aecli.views.plots import check_suffix, plain, save
 
@@ -42,6 +42,7 @@ def write_sheet(checked: CheckReport, path: Path) -> None:
     save(draw_sheet(checked), path)
 
 
+@default_settings()
 def draw_sheet(checked: CheckReport) -> Figure:
     """Draw every section in bands of its own, ten images a band."""
     sources = [survey.source for survey in checked.surveys]
@@ -60,7 +61,7 @@ def draw_sheet(checked: CheckReport) -> Figure:
             sheet.show(place + i, 0, image_pixels(image))
             sheet.write(place + i, _label(sources, index), section.below[i])
         place += count * COLUMNS
-    names = " and ".join(plain(source.file.path.name) for source in sources)
+    names = " and ".join(plain(source.file.name) for source in sources)
     sheet.figure.text(0.01, 0.15 / sheet.height, f"{names}: {sum(map(len, sources)):,} images", fontsize=7.5, color=INK)
     return sheet.figure
 

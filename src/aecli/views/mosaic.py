@@ -5,9 +5,9 @@ from math import ceil
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
+
+from aecli.views.canvas import GREY, RED_BLUE, Figure, Rectangle
 
 COLUMNS = 10
 INK, FRAME = "#444444", "#cccccc"
@@ -68,7 +68,7 @@ def image_pixels(image: NDArray[np.float32]) -> dict[str, Any]:
     """Return an image (H, W, C) of the contract as arguments of imshow."""
     if image.shape[2] >= 3:
         return {"X": np.clip(image[:, :, :3], 0, 1)}
-    return {"X": image.mean(axis=2), "cmap": "gray", "vmin": 0, "vmax": 1}
+    return {"X": image.mean(axis=2), "cmap": GREY, "vmin": 0, "vmax": 1}
 
 
 def draw_weights(axis: Any, units: NDArray[np.float32]) -> None:
@@ -87,7 +87,7 @@ def _weight_pixels(weights: NDArray[np.float32]) -> dict[str, Any]:
     largest = float(np.abs(weights).max()) or 1.0
     if weights.shape[2] == 3:
         return {"X": 0.5 + weights / (2 * largest)}
-    return {"X": weights.mean(axis=2), "cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
+    return {"X": weights.mean(axis=2), "cmap": RED_BLUE, "vmin": -largest, "vmax": largest}
 
 
 def _place(axis: Any, box: Box, pixels: dict[str, Any]) -> None:

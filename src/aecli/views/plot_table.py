@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from aecli.views.canvas import Figure
 
 CHOOSING = ("index", "worst", "best", "count")
 """The options that choose which images are drawn."""

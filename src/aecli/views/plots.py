@@ -3,18 +3,15 @@
 import io
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from aecli.core.errors import AeError, NotInRunError, RunError, one_line, unreadable
+from aecli.core.errors import AeError, NotInRunError, RunError, is_disk_failure, one_line, unreadable
 from aecli.core.files import written_whole
 from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.dataset import ImageDataset
@@ -26,6 +23,7 @@ from aecli.runs.run import Run
 from aecli.runs.uses.denoise import ValidationCorruption
 from aecli.runs.uses.inputs import open_images_for, reopen_images
 from aecli.training.artifacts import TrainedRun
+from aecli.views.canvas import MAGMA, Figure, FuncFormatter, MaxNLocator, default_settings
 from aecli.views.mosaic import COLUMNS, FRAME, INK, Sheet, draw_weights, image_pixels
 from aecli.views.plot_table import PLOTS
 
@@ -111,9 +109,10 @@ def open_context(run: Run, images: Path | None, on_progress: ProgressCallback = 
     if images is not None:
         return PlotContext(run, model, open_images_for(run, images, on_progress), images.name)
     source = reopen_images(run, run.environment["data"], "name images with --images FILE")
-    return PlotContext(run, model, source, f"{source.file.path.name} (validation)", run.split.validation)
+    return PlotContext(run, model, source, f"{source.file.name} (validation)", run.split.validation)
 
 
+@default_settings()
 def reconstructions(context: PlotContext, positions: Sequence[int] | None = None) -> Figure:
     """Draw originals over reconstructions over error maps, the PSNR under each; the first ten by default."""
     positions = context.choose() if positions is None else positions
@@ -125,7 +124,7 @@ def reconstructions(context: PlotContext, positions: Sequence[int] | None = None
     for i in range(len(images)):
         sheet.show(i, 0, image_pixels(images[i]))
         sheet.show(i, 1, image_pixels(restored[i]))
-        sheet.show(i, 2, {"X": error_maps[i], "cmap": "magma", "vmin": 0, "vmax": brightest})
+        sheet.show(i, 2, {"X": error_maps[i], "cmap": MAGMA, "vmin": 0, "vmax": brightest})
         sheet.write(i, _label(context, rows[i]), "exact" if np.isinf(values[i]) else f"{values[i]:.1f} dB")
         if i % COLUMNS == 0:
             sheet.name_rows(i, ("original", "reconstructed", "error"))
@@ -138,6 +137,7 @@ def reconstructions(context: PlotContext, positions: Sequence[int] | None = None
     return sheet.figure
 
 
+@default_settings()
 def denoising(context: PlotContext, positions: Sequence[int] | None = None) -> Figure:
     """Draw clean images over noisy over restored ones, the PSNR of both under each; the first ten by default."""
     positions = context.choose() if positions is None else positions
@@ -158,6 +158,7 @@ def denoising(context: PlotContext, positions: Sequence[int] | None = None) -> F
     return sheet.figure
 
 
+@default_settings()
 def history(run: Run) -> Figure:
     """Draw the training and the validation loss over the epochs, and their terms; the best epoch is marked."""
     records = run.history
@@ -193,6 +194,7 @@ def history(run: Run) -> Figure:
     return figure
 
 
+@default_settings()
 def errors(context: PlotContext) -> Figure:
     """Draw the distribution of the per-image mse, with examples at its quantiles."""
     values = context.errors
@@ -223,6 +225,7 @@ def errors(context: PlotContext) -> Figure:
     return figure
 
 
+@default_settings()
 def filters(run: Run) -> Figure:
     """Draw the weights of the first and of the last layer as images: what each unit looks for and paints."""
     shape = run.image_format.image_shape
@@ -245,6 +248,7 @@ def filters(run: Run) -> Figure:
     return figure
 
 
+@default_settings()
 def health(run: Run) -> Figure:
     """Draw the dead units, saturated outputs and gradient norm of every layer over the epochs."""
     records = run.health
@@ -305,12 +309,21 @@ def draw_plots(trained: TrainedRun) -> None:
     """Draw every plot that a trained run has something for, from its validation images; an artifact of its training."""
     trained.stages.enter("plotting")
     source, rows = trained.prepared.train, trained.prepared.split.validation
-    data = f"{source.file.path.name} (validation)"
+    data = f"{source.file.name} (validation)"
     context = PlotContext(trained.run, trained.model, source, data, rows, trained.errors)
     for name, plot in PLOTS.items():
-        with suppress(NotInRunError):
+        try:
             figure = plot.draw(context if plot.needs_images else trained.run)
             save(figure, trained.run.plots_folder / f"{name}.png")
+        except NotInRunError:
+            continue
+        except Exception as error:  # Matplotlib raises errors of every kind; the model is as good without its picture
+            if is_disk_failure(error):
+                raise
+            reason = one_line(error)[:200]
+            trained.stages.progress.note(
+                f"{name}: could not be drawn ({reason}): ae plot {name} --run {trained.run.path} tries it again"
+            )
 
 
 def check_suffix(path: Path) -> None:
@@ -319,6 +332,7 @@ def check_suffix(path: Path) -> None:
         raise AeError(f"{path}: unknown suffix '{path.suffix}': give one of {', '.join(FIGURE_SUFFIXES)}")
 
 
+@default_settings()
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, SVG or PDF, by suffix."""
     check_suffix(path)

@@ -39,13 +39,15 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer rele
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Take the first N.")
 @click.option("--shuffle", type=click.IntRange(0, 2**63 - 1), metavar="SEED", help="Draw their order first.")
 @click.option("--key", metavar="NAME", help="The array to take from an .npz.")
+@click.option("--no-labels", is_flag=True, help="Look for no labels, and write none.")
 @click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be read.")
 @overwrite_option
 @threads_option
 @quiet_option
 def command(
     sources: tuple[Path, ...], output: Path | None, size: tuple[int, int] | None, fit: str, grey: bool | None,
-    limit: int | None, shuffle: int | None, key: str | None, strict: bool, overwrite: bool, quiet: bool,
+    limit: int | None, shuffle: int | None, key: str | None, no_labels: bool, strict: bool, overwrite: bool,
+    quiet: bool,
 ) -> None:  # fmt: skip
     """Make one .npy of SOURCE...: folders of pictures, pictures, a .txt list of them, IDX, .npz, .npy.
 
@@ -70,7 +72,7 @@ def command(
         imported = import_images(
             sources,
             output,
-            ConvertOptions(decoding, limit, shuffle, strict),
+            ConvertOptions(decoding, limit, shuffle, strict, not no_labels),
             overwrite=overwrite,
             on_progress=on_progress,
         )

@@ -7,6 +7,7 @@ and hashing takes a fraction of unpacking.
 import errno
 import gzip
 import hashlib
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from typing import IO
 from aecli.core.errors import DataError, did_you_mean, one_line, unreadable
 from aecli.core.files import written_whole
 from aecli.data.files import cache
-from aecli.data.files.arrays import HEAD_BYTES, ArrayFile, Header, is_idx, open_idx, open_npy, read_header
+from aecli.data.files.arrays import HEAD_BYTES, NUMBERS, ArrayFile, Header, is_idx, open_idx, open_npy, read_header
 from aecli.data.files.manifest import display_name
 
 _PIECE = 2**20
@@ -33,23 +34,32 @@ _DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedErro
 Opener = Callable[[], AbstractContextManager[IO[bytes] | gzip.GzipFile]]
 
 
-def open_gzip(path: Path) -> ArrayFile:
+def open_gzip(path: Path, kinds: str = NUMBERS) -> ArrayFile:
     """Open an IDX or .npy file packed by gzip."""
-    return _unpacked(path, "", lambda: gzip.open(path, "rb"), path.stat().st_size)
+    return _unpacked(path, "", lambda: gzip.open(path, "rb"), path.stat().st_size, kinds)
 
 
-def open_npz(path: Path, key: str | None = None) -> ArrayFile:
-    """Open an array of an .npz: that of this key, or the only one, or the only one of several axes."""
+def open_npz(path: Path, key: str | None = None, kinds: str = NUMBERS) -> ArrayFile:
+    """Open an array of an .npz: that of this key, or the only one, or the only one of several axes but for labels."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [info for info in archive.infolist() if info.filename.endswith(".npy")][:_MEMBERS]
-            info = _member(path, archive, {info.filename.removesuffix(".npy"): info for info in members}, key)
+            members = _members(archive)
+            info = _member(path, archive, members, key)
     except _DAMAGE as error:
         raise _damaged(path, error) from error
     name = info.filename.removesuffix(".npy")
-    file = _unpacked(path, info.filename, lambda: _OpenMember(path, info), info.compress_size)
+    file = _unpacked(path, info.filename, lambda: _OpenMember(path, info), info.compress_size, kinds)
     alone = len(members) == 1
     return file if alone else replace(file, notes=(f"{path}: reading the array '{display_name(name)}'",))
+
+
+def array_name(path: Path, key: str | None = None) -> str:
+    """Return the name of the array that `open_npz` opens."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _member(path, archive, _members(archive), key).filename.removesuffix(".npy")
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
 
 
 def array_names(path: Path) -> list[str]:
@@ -59,6 +69,28 @@ def array_names(path: Path) -> list[str]:
             return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
     except _DAMAGE as error:
         raise _damaged(path, error) from error
+
+
+_LABEL_WORDS = {
+    "images": ("labels", "label", "targets"), "image": ("label", "labels"), "imgs": ("labels",), "img": ("label",),
+    "data": ("labels", "label", "targets", "target"), "x": ("y", "labels", "label"), "features": ("labels", "targets"),
+    "pixels": ("labels", "label"), "inputs": ("labels", "targets"), "samples": ("labels", "targets"),
+}  # fmt: skip
+"""Word in the name of images -> the words that stand for it in the usual names of their labels."""
+
+
+def label_names(name: str) -> list[str]:
+    """Return what the labels of images of this name are usually called: y_train for x_train, labels for images."""
+    words = re.split(r"([_.-])", name)
+    found = [
+        "".join([*words[:i], label, *words[i + 1 :]])
+        for i, word in enumerate(words)
+        for label in _LABEL_WORDS.get(word.lower(), ())
+    ]
+    found += [f"{y}{name[1:]}" for y in "yY" if name[:1] in ("x", "X")]
+    found += [f"{name[:-1]}{y}" for y in "yY" if name[-1:] in ("x", "X")]
+    found += [label.upper() for label in found if name.isupper()] + [label.title() for label in found if name.istitle()]
+    return [label for label in dict.fromkeys(found) if label != name]
 
 
 class _OpenMember:
@@ -74,6 +106,11 @@ class _OpenMember:
         self._archive.close()
 
 
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    arrays = [info for info in archive.infolist() if info.filename.endswith(".npy")][:_MEMBERS]
+    return {info.filename.removesuffix(".npy"): info for info in arrays}
+
+
 def _member(
     path: Path, archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], key: str | None
 ) -> zipfile.ZipInfo:
@@ -86,9 +123,11 @@ def _member(
         return members[key]
     if len(members) == 1:
         return next(iter(members.values()))
-    several = [info for info in members.values() if _axes(path, archive, info) > 1]
-    if len(several) == 1:
-        return several[0]
+    several = [name for name, info in members.items() if _axes(path, archive, info) > 1]
+    labels = {label for name in several for label in label_names(name)}
+    images = [name for name in several if name not in labels]
+    if len(images) == 1:
+        return members[images[0]]
     raise DataError(f"{path}: holds several arrays, {_list(members)}: name one with ae import --key")
 
 
@@ -105,7 +144,7 @@ def _list(members: dict[str, zipfile.ZipInfo]) -> str:
     return ", ".join(names) + (", ..." if len(members) > 12 else "")
 
 
-def _unpacked(path: Path, member: str, opened: Opener, packed_size: int) -> ArrayFile:
+def _unpacked(path: Path, member: str, opened: Opener, packed_size: int, kinds: str) -> ArrayFile:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     digest.update(b"\0" + member.encode("utf-8", "surrogateescape"))
@@ -114,15 +153,19 @@ def _unpacked(path: Path, member: str, opened: Opener, packed_size: int) -> Arra
             head = stream.read(HEAD_BYTES)
         if not head:
             raise DataError(f"{path}: holds nothing: get the file again")
-        header = read_header(path, head)
+        header = read_header(path, head, kinds)
         _refuse_bomb(path, header, packed_size)
     except _DAMAGE as error:
         raise _damaged(path, error) from error
     entry = cache.cached(
-        digest.hexdigest(), str(path), header.file_size, lambda folder: _unpack(path, opened, header, folder / "array")
+        digest.hexdigest(),
+        str(path),
+        header.file_size,
+        lambda folder: _unpack(path, opened, header, folder / "array"),
+        lambda folder: (folder / "array").stat().st_size == header.file_size,
     )
-    open_content = open_idx if is_idx(head) else open_npy
-    return replace(open_content(path, entry.path / "array"), lease=entry)
+    content = entry.path / "array"
+    return replace(open_idx(path, content) if is_idx(head) else open_npy(path, content, kinds), lease=entry)
 
 
 def _unpack(path: Path, opened: Opener, header: Header, output: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -45,6 +46,11 @@ class ArrayFile:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    @property
+    def name(self) -> str:
+        """The last part of its path, also where that is written as "." or ".."."""
+        return os.path.basename(os.path.abspath(self.path)) or str(self.path)
 
     def read(self, start: int, stop: int) -> Stored:
         """Return rows [start, stop) as stored."""
@@ -100,8 +106,12 @@ class ArrayFile:
         return DataError(f"{self.path}: changed while it was read ({one_line(error)}): run the command again")
 
 
-def open_npy(path: Path, content: Path | None = None) -> ArrayFile:
-    """Open an .npy file of real numbers, at least one row; its values are not read yet."""
+NUMBERS, TEXT = "buif", "US"
+"""Kinds of dtypes: those of images, and those that labels may have beside them."""
+
+
+def open_npy(path: Path, content: Path | None = None, kinds: str = NUMBERS) -> ArrayFile:
+    """Open an .npy file of such kinds, at least one row; its values are not read yet."""
     content = content or path
     with content.open("rb") as file:
         magic = file.read(len(_NPY_MAGIC))
@@ -117,7 +127,7 @@ def open_npy(path: Path, content: Path | None = None) -> ArrayFile:
         raise
     except Exception as error:  # NumPy's header parser lets errors of many kinds through
         raise DataError(f"{path}: the .npy file is damaged ({one_line(error)[:120]}): save it again") from error
-    _require_images(path, array.shape, array.dtype)
+    _require_images(path, array.shape, array.dtype, kinds)
     order = "C" if array.flags.c_contiguous else "F"
     return ArrayFile(path, content, array.shape, array.dtype, array.offset, order)
 
@@ -153,7 +163,7 @@ class Header:
         return self.offset + prod(self.shape) * self.dtype.itemsize
 
 
-def read_header(path: Path, head: bytes) -> Header:
+def read_header(path: Path, head: bytes, kinds: str = NUMBERS) -> Header:
     """Read the header of an .npy or an IDX file from its first HEAD_BYTES; raises DataError that names `path`."""
     if is_idx(head):
         return _idx_header(path, head)
@@ -170,7 +180,7 @@ def read_header(path: Path, head: bytes) -> Header:
             raise ValueError("negative shape")
     except Exception as error:  # NumPy's header parser lets errors of many kinds through
         raise DataError(f"{path}: the .npy file in it is damaged ({one_line(error)[:120]}): save it again") from error
-    _require_images(path, shape, dtype)
+    _require_images(path, shape, dtype, kinds)
     return Header(tuple(shape), dtype, stream.tell())
 
 
@@ -189,10 +199,10 @@ def _idx_header(path: Path, head: bytes) -> Header:
     return Header(shape, np.dtype(_IDX_DTYPES[head[2]]), 4 + 4 * axes)
 
 
-def _require_images(path: Path, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
-    if dtype.kind not in "buif":
-        kinds = {"c": "complex numbers", "O": "Python objects", "U": "text", "S": "text", "V": "records"}
-        kind = kinds.get(dtype.kind, f"values of type {dtype}")
+def _require_images(path: Path, shape: Sequence[int], dtype: np.dtype[Any], kinds: str = NUMBERS) -> None:
+    if dtype.kind not in kinds:
+        names = {"c": "complex numbers", "O": "Python objects", "U": "text", "S": "text", "V": "records"}
+        kind = names.get(dtype.kind, f"values of type {dtype}")
         raise DataError(f"{path}: expected real numbers, found {kind}: save the images as a plain numeric array")
     if not shape:
         raise DataError(f"{path}: expected an array of images, found a single number: save an array (N, H, W)")

@@ -14,37 +14,41 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from aecli.core.errors import AeError, WriteError
-
-try:
-    import fcntl
-except ImportError:  # Windows, which lets nobody remove a file that is open
-    fcntl = None  # type: ignore[assignment]
+from aecli.core.errors import AeError, WriteError, is_disk_failure
+from aecli.core.locks import OPEN_FILES_MOVE, lock_alone, lock_shared, open_lock
 
 _DEFAULT_GIGABYTES = 20.0
 _LOCK = "lock"
 _FORGOTTEN_SECONDS = 3600
+_ATTEMPTS = 5
 
 
 class _Lock:
     """An open lock file; the lock goes when nobody refers to it."""
 
-    def __init__(self, path: Path, flags: int = os.O_RDONLY) -> None:
-        self.number = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o600)
+    def __init__(self, path: Path) -> None:
+        self.number = open_lock(path)
 
-    def take(self, *, shared: bool) -> bool:
-        """Lock it, to remove what it guards only if that goes at once; without locks all share, nobody removes."""
-        if fcntl is None:
-            return shared
+    def share(self) -> None:
+        """Lock it, so that nobody removes what it guards; where nothing can be locked, nobody removes anything."""
+        with suppress(OSError):
+            lock_shared(self.number)
+
+    def take(self) -> bool:
+        """Lock it alone, to remove what it guards; return whether that went at once."""
         try:
-            fcntl.flock(self.number, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_alone(self.number)
         except OSError:
-            return shared
+            return False
         return True
 
+    def close(self) -> None:
+        """Let go of it before the last reference goes."""
+        os.close(self.__dict__.pop("number"))
+
     def __del__(self) -> None:
-        if hasattr(self, "number"):
-            os.close(self.number)
+        if "number" in self.__dict__:
+            self.close()
 
 
 @dataclass(frozen=True)
@@ -78,19 +82,41 @@ def cache_limit() -> int:
     return int(gigabytes * 1e9)
 
 
-def cached(key: str, source: str, size: int, make: Callable[[Path], None]) -> Entry:
+def cached(key: str, source: str, size: int, make: Callable[[Path], None], is_sound: Callable[[Path], bool]) -> Entry:
     """Return the entry of a key; where there is none, `make` fills its folder with about `size` bytes.
 
-    `source` is what the user named, for errors. Raises AeError when the cache cannot be written; errors of `make`
-    pass through and leave nothing behind.
+    `is_sound` says whether a folder holds what `make` wrote: an entry that others have damaged is made anew. `source`
+    is what the user named, for errors. Raises AeError when the cache cannot be written; errors of `make` pass through
+    and leave nothing behind.
     """
     folder = cache_folder()
-    return find(key) or _made(folder, key, source, size, make)
+    for _ in range(_ATTEMPTS):
+        entry = find(key)
+        if entry is not None and _holds(entry, is_sound):
+            return entry
+        entry = None
+        _removed(folder / key)
+        if (made := _made(folder, key, source, size, make)) is not None:
+            return made
+    raise AeError(
+        f"{source}: what was decoded of it is damaged in the cache {folder}: end what uses it, and run ae cache clear"
+    )
 
 
 def find(key: str) -> Entry | None:
     """Return the entry of a key, None where there is none."""
     return _held(cache_folder() / key)
+
+
+def _holds(entry: Entry, is_sound: Callable[[Path], bool]) -> bool:
+    try:
+        return is_sound(entry.path)
+    except FileNotFoundError:
+        return False
+    except (AeError, ValueError, TypeError, IsADirectoryError) as error:
+        if is_disk_failure(error):
+            raise
+        return False
 
 
 def sizes() -> dict[Path, int]:
@@ -111,7 +137,8 @@ def clear_cache() -> tuple[int, int]:
     return freed, stay
 
 
-def _made(folder: Path, key: str, source: str, size: int, make: Callable[[Path], None]) -> Entry:
+def _made(folder: Path, key: str, source: str, size: int, make: Callable[[Path], None]) -> Entry | None:
+    """Make an entry; None where it could not be put into its place, since another process was first."""
     temporary = folder / f".{key[:12]}-{uuid.uuid4().hex[:8]}"
     limit = cache_limit()
     try:
@@ -123,12 +150,14 @@ def _made(folder: Path, key: str, source: str, size: int, make: Callable[[Path],
             )
         temporary.mkdir()
         try:
-            lock = _Lock(temporary / _LOCK, os.O_CREAT | os.O_RDWR)
-            lock.take(shared=True)
+            lock = _Lock(temporary / _LOCK)
+            lock.share()
             make(temporary)
-            with suppress(OSError):  # another process was first: its entry is as good
+            if not OPEN_FILES_MOVE:
+                lock.close()
+            with suppress(OSError):
                 temporary.rename(folder / key)
-                return Entry(folder / key, lock)
+                return Entry(folder / key, lock) if OPEN_FILES_MOVE else find(key)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
             _trim(limit)
@@ -138,16 +167,18 @@ def _made(folder: Path, key: str, source: str, size: int, make: Callable[[Path],
             f"{source}: the cache {folder} cannot be written ({getattr(cause, 'strerror', None) or cause}): make room, "
             f"set XDG_CACHE_HOME to another folder, or write the images with ae import"
         ) from error
-    return find(key) or _made(folder, key, source, size, make)
+    return None
 
 
 def _held(path: Path) -> Entry | None:
     """Return the entry at this path, in use from now on; None where it is not there."""
+    if path.is_symlink():
+        return None
     try:
         lock = _Lock(path / _LOCK)
     except OSError:
         return None
-    lock.take(shared=True)
+    lock.share()
     # Between opening and locking another process may have removed it.
     try:
         if not os.path.samestat(os.fstat(lock.number), os.stat(path / _LOCK)):
@@ -175,30 +206,49 @@ def _trim(limit: int) -> None:
 
 def _removed(path: Path) -> bool:
     """Remove an entry unless somebody uses it; return whether it is gone."""
-    try:
-        lock = _Lock(path / _LOCK)
-    except FileNotFoundError:
+    if path.is_symlink():
+        return _moved_away(path)
+    if path.name.startswith(".") and not (path / _LOCK).exists():
         # Just being made, or what a process killed in the middle left.
         if time.time() - _last_used(path) > _FORGOTTEN_SECONDS:
-            shutil.rmtree(path, ignore_errors=True)
+            _erase(path)
         return not path.exists()
+    try:
+        lock = _Lock(path / _LOCK)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):  # no entry, though it lies in the place of one
+        return _moved_away(path)
     except OSError:
         return False
-    if not lock.take(shared=False):
+    if not lock.take():
         return False
-    # Out of the way first, so that nobody finds half of it.
+    if not OPEN_FILES_MOVE:
+        lock.close()
+    return _moved_away(path)
+
+
+def _moved_away(path: Path) -> bool:
+    """Remove what lies at a path, out of the way first, so that nobody finds half of it."""
     doomed = path.with_name(f".{uuid.uuid4().hex}")
     try:
         path.rename(doomed)
     except OSError:
-        return not path.exists()
-    shutil.rmtree(doomed, ignore_errors=True)
+        return not os.path.lexists(path)
+    _erase(doomed)
     return True
 
 
+def _erase(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
 def _folders() -> Iterator[Path]:
+    """Yield the entries, and whatever else lies between them."""
     try:
-        yield from [Path(entry.path) for entry in os.scandir(cache_folder()) if entry.is_dir(follow_symlinks=False)]
+        yield from [Path(entry.path) for entry in os.scandir(cache_folder())]
     except OSError:
         return
 

@@ -19,15 +19,17 @@ from aecli.core.progress import ProgressCallback, no_progress
 from aecli.core.rng import derive
 from aecli.data.files.arrays import ArrayFile
 from aecli.data.files.decode import choose_target, survey_pictures, write_decoded
-from aecli.data.files.labels import Labels, labels_beside
+from aecli.data.files.labels import Labels, NoLabels, labels_beside
 from aecli.data.files.listing import Listing
-from aecli.data.files.manifest import Manifest, endpoint_hash, read_manifest
+from aecli.data.files.manifest import Manifest, display_name, endpoint_hash, read_manifest
 from aecli.data.files.open import list_pictures, open_source
 from aecli.data.files.options import DecodeOptions
 
 _OPTIONS = MappingProxyType({"size": "--size and --fit change it", "color": "--grey and --rgb change it"})
 
 _PIECE_BYTES = 8 * 2**20
+
+_NOT_ASKED = NoLabels("none were asked for")
 
 _Rows = NDArray[np.int64]
 
@@ -36,13 +38,15 @@ _Rows = NDArray[np.int64]
 class ConvertOptions:
     """What is taken of the sources: in an order drawn by a seed or in their own, so many at most.
 
-    With `strict` a picture that cannot be read is an error, otherwise it is left out.
+    With `strict` a picture that cannot be read is an error, otherwise it is left out. Without `labels` none are looked
+    for.
     """
 
     decoding: DecodeOptions = field(default_factory=DecodeOptions)
     limit: int | None = None
     shuffle: int | None = None
     strict: bool = False
+    labels: bool = True
 
     def choose(self, count: int) -> _Rows:
         """Return the positions that are taken, in their order."""
@@ -63,7 +67,7 @@ class ConvertResult:
     notes: tuple[str, ...]
 
 
-Finish = Callable[[Manifest, Labels | None], ConvertResult]
+Finish = Callable[[Manifest, Labels | NoLabels], ConvertResult]
 """Writes what belongs beside the images, when they are written and before they appear."""
 
 
@@ -96,7 +100,8 @@ def import_images(
         array = next(path for path, listing in zip(sources, listings, strict=True) if listing is None)
         raise DataError(f"{array}: is an array, {pictures[0].source} has pictures: import them one after the other")
 
-    def finish(manifest: Manifest, labels: Labels | None) -> ConvertResult:
+    def finish(manifest: Manifest, found: Labels | NoLabels) -> ConvertResult:
+        labels = found if isinstance(found, Labels) else None
         if labels is None and labels_file.exists():
             raise AeError(
                 f"{labels_file}: is of other images, these have no labels: remove it or give another --output"
@@ -116,6 +121,8 @@ def import_images(
                 # Former images must not be found beside the labels of these; these come in a moment.
                 images.unlink(missing_ok=True)
         notes = manifest.notes(images, _OPTIONS if wanted.decoding.size is None else None)
+        if isinstance(found, NoLabels) and wanted.labels:
+            notes += (f"{images}: no labels: {found.reason}",)
         return ConvertResult(images, manifest_file, labels_file if labels else None, manifest, notes)
 
     if pictures:
@@ -139,12 +146,12 @@ def _import_pictures(
     on_progress: ProgressCallback,
 ) -> ConvertResult:
     listing = listings[0] if len(listings) == 1 else _joined(listings)
-    class_of = _class_in_path if len(listings) == 1 else _class_by_source(sources)
+    class_of = _class_by_folder(listing) if len(listings) == 1 else _class_by_source(sources)
     listing = replace(listing, names=[listing.names[i] for i in wanted.choose(len(listing))])
     survey = survey_pictures(listing, strict=wanted.strict, on_progress=on_progress)
 
     def with_labels(manifest: Manifest) -> ConvertResult:
-        return finish(manifest, _labels_of(manifest.files or (), class_of))
+        return finish(manifest, _labels_of(manifest.files or (), class_of) if wanted.labels else _NOT_ASKED)
 
     target = choose_target(survey, wanted.decoding)
     return write_decoded(listing, survey, target, output, with_labels, strict=wanted.strict, on_progress=on_progress)
@@ -164,27 +171,39 @@ def _joined(listings: Sequence[Listing]) -> Listing:
     )
 
 
-def _class_in_path(name: str) -> str | None:
-    first, separator, _ = name.partition(os.sep)
-    return first if separator else None
-
-
-def _class_by_source(sources: Sequence[Path]) -> Callable[[str], str | None]:
-    """Return what gives the name of the folder, of several given, that holds a picture."""
-    folders = {os.path.normpath(path) + os.sep: path.absolute().name for path in sources if path.is_dir()}
+def _class_by_folder(listing: Listing) -> Callable[[str], str | None]:
+    """Return what gives the class of a picture: its folder in the one that holds all of them, None for that itself."""
+    paths = {name: os.path.dirname(os.path.abspath(listing.path(name))) for name in listing.names}
+    root = os.path.commonpath(set(paths.values()))
 
     def class_of(name: str) -> str | None:
-        return next((label for folder, label in folders.items() if name.startswith(folder)), None)
+        inner = os.path.relpath(paths[name], root)
+        return None if inner == os.curdir else inner.split(os.sep)[0]
 
     return class_of
 
 
-def _labels_of(files: Sequence[str], class_of: Callable[[str], str | None]) -> Labels | None:
-    """Return the labels by folder, None where a file has none or all have the same."""
+def _class_by_source(sources: Sequence[Path]) -> Callable[[str], str | None]:
+    """Return what gives the name of the folder, of several given, that holds a picture."""
+    folders = {os.path.join(os.path.abspath(path), ""): os.path.abspath(path) for path in sources if path.is_dir()}
+
+    def class_of(name: str) -> str | None:
+        path = os.path.abspath(name)
+        return next((os.path.basename(label) for folder, label in folders.items() if path.startswith(folder)), None)
+
+    return class_of
+
+
+def _labels_of(files: Sequence[str], class_of: Callable[[str], str | None]) -> Labels | NoLabels:
+    """Return the labels by folder, or why there are none."""
     named = [class_of(name) for name in files]
     classes = sorted({name for name in named if name is not None}, key=os.fsencode)
-    if len(classes) < 2 or None in named:
-        return None
+    outside = [file for file, name in zip(files, named, strict=True) if name is None]
+    if classes and outside:
+        which = f"{len(outside):,} picture{' lies' if len(outside) == 1 else 's lie'} beside the folders"
+        return NoLabels(f"{which}, the first is {display_name(outside[0])}: move what has no class elsewhere")
+    if len(classes) < 2:
+        return NoLabels("all pictures lie in one folder, and labels are the folders of classes")
     numbers = {name: i for i, name in enumerate(classes)}
     return Labels(np.array([numbers[name] for name in named if name is not None], np.int64), tuple(classes))
 
@@ -201,7 +220,7 @@ def _import_arrays(
                 f"{first.dtype.name} of {list(first.shape[1:])}: import them one after the other"
             )
     rows = wanted.choose(sum(map(len, files)))
-    labels = _labels_beside_all(files, rows, wanted.decoding.key)
+    labels = _labels_beside_all(files, rows, wanted.decoding.key) if wanted.labels else _NOT_ASKED
     # A row has a name of its own where its number no longer says which it was.
     names = _row_names(files, rows) if len(files) > 1 or wanted.shuffle is not None else None
     shape, dtype = (len(rows), *first.shape[1:]), first.dtype.newbyteorder("=")
@@ -217,19 +236,33 @@ def _import_arrays(
         return finish(manifest, labels)
 
 
-def _labels_beside_all(files: Sequence[ArrayFile], rows: _Rows, key: str | None) -> Labels | None:
-    """Return the labels of these rows, None where a file has none."""
-    labels = [labels_beside(file, key) for file in files]
-    known = [item for item in labels if item is not None]
-    if len(known) < len(labels):
-        return None
-    return Labels(np.concatenate([item.values for item in known])[rows], max((e.classes for e in known), key=len))
+def _labels_beside_all(files: Sequence[ArrayFile], rows: _Rows, key: str | None) -> Labels | NoLabels:
+    """Return the labels of these rows, or why a file has none."""
+    known: list[Labels] = []
+    for file in files:
+        labels = labels_beside(file, key)
+        if isinstance(labels, NoLabels):
+            return labels
+        known.append(labels)
+    classes = _all_classes([labels.classes for labels in known])
+    number = {name: i for i, name in enumerate(classes)}
+    # Words are numbered anew where the files have not the same.
+    values = [np.array([number[name] for name in labels.classes])[labels.values] for labels in known]
+    return Labels(np.concatenate(values)[rows], classes)
+
+
+def _all_classes(lists: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the classes of all files: the longest list where the others are its beginning, else all names in order."""
+    longest = max(lists, key=len)
+    if all(longest[: len(names)] == names for names in lists):
+        return longest
+    return tuple(sorted({name for names in lists for name in names}))
 
 
 def _row_names(files: Sequence[ArrayFile], rows: _Rows) -> tuple[str, ...]:
     starts = np.cumsum([0, *map(len, files)])
     which = np.searchsorted(starts, rows, side="right") - 1
-    return tuple(f"{files[i].path.name}[{row - starts[i]}]" for i, row in zip(which, rows, strict=True))
+    return tuple(f"{files[i].name}[{row - starts[i]}]" for i, row in zip(which, rows, strict=True))
 
 
 def _pieces(files: Sequence[ArrayFile], rows: _Rows) -> Iterator[tuple[int, NDArray[Any]]]:

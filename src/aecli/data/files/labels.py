@@ -2,18 +2,21 @@
 
 import re
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aecli.core.errors import DataError
-from aecli.data.files.archives import array_names, open_npz
-from aecli.data.files.arrays import ArrayFile
-from aecli.data.files.manifest import read_manifest
-from aecli.data.files.open import open_source
+from aecli.data.files.archives import array_name, array_names, label_names, open_gzip, open_npz
+from aecli.data.files.arrays import NUMBERS, TEXT, ArrayFile, open_idx, open_npy
+from aecli.data.files.manifest import display_name, read_manifest
 
 _MOST_CLASSES = 10_000
+_ALONE = ("y", "label", "labels", "target", "targets", "class", "classes")
+"""Names of the labels of the only other array of an .npz, whatever that is called."""
 
 
 @dataclass(frozen=True)
@@ -24,38 +27,115 @@ class Labels:
     classes: tuple[str, ...]
 
 
-def labels_beside(images: ArrayFile, key: str | None = None) -> Labels | None:
-    """Return the labels of an array, None where there are none.
+@dataclass(frozen=True)
+class NoLabels:
+    """Why images have no labels."""
+
+    reason: str
+
+
+def labels_beside(images: ArrayFile, key: str | None = None) -> Labels | NoLabels:
+    """Return the labels of an array, or why there are none.
 
     They are <name>_labels.npy, the label file of an IDX file (train-images-idx3-ubyte and train-labels-idx1-ubyte,
-    with or without .gz), or the array y... of an .npz beside x... . Raises DataError where they do not fit.
+    with or without .gz), or an array or an .npy of the usual name: y beside x, labels beside images. Raises DataError
+    where they are not one class for each image.
     """
-    array = _label_array(images, key)
-    if array is None:
-        return None
-    if len(array.shape) != 1 or array.dtype.kind not in "iub" or len(array) != len(images):
-        raise DataError(
-            f"{array.path}: expected {len(images):,} labels of {images.path}, whole numbers, "
-            f"found {array.dtype.name} of shape {list(array.shape)}: correct or rename it"
-        )
-    values = array.read(0, len(array)).astype(np.int64)
-    low, high = int(values.min()), int(values.max())
+    array = _array_beside(images, key)
+    if isinstance(array, NoLabels):
+        return array
+    labels = read_labels(array, len(images))
+    low, high = int(labels.values.min()), int(labels.values.max())
     if low < 0 or high >= _MOST_CLASSES:
-        raise DataError(f"{array.path}: labels from {low} to {high}: number the classes from 0, or rename the file")
+        raise DataError(
+            f"{array.path}: labels from {low} to {high}: number the classes from 0; ae import --no-labels takes the "
+            f"images alone"
+        )
     manifest = read_manifest(images.path.with_suffix(".json"))
-    names = manifest.classes if manifest and manifest.classes and len(manifest.classes) > high else None
-    return Labels(values, names or tuple(map(str, range(high + 1))))
+    if manifest and manifest.classes and len(manifest.classes) > high:
+        return Labels(labels.values, manifest.classes)
+    return labels if labels.classes else Labels(labels.values, tuple(map(str, range(high + 1))))
 
 
-def _label_array(images: ArrayFile, key: str | None) -> ArrayFile | None:
+def labels_file(path: Path) -> ArrayFile:
+    """Open a file of labels: numbers or words, .npy or IDX, packed by gzip or not."""
+    if path.suffix.lower() == ".gz":
+        return open_gzip(path, NUMBERS + TEXT)
+    return open_npy(path, kinds=NUMBERS + TEXT) if path.suffix.lower() == ".npy" else open_idx(path)
+
+
+def read_labels(array: ArrayFile, count: int) -> Labels:
+    """Return one whole number for each of so many images, and the classes where the labels are words.
+
+    Numbers are (N,) or (N, 1), whole, as integers or as floats; words become classes in the order of their names; rows
+    (N, K) of one 1 and else 0 are the class of the 1. Raises DataError for anything else.
+    """
+    flat = len(array.shape) <= 2 or prod(array.shape[1:]) == 1
+    labels = _numbered(array.read(0, count).reshape(count, -1)) if flat and len(array) == count else None
+    if labels is None:
+        raise DataError(
+            f"{array.path}: expected {count:,} labels, whole numbers or words, found {array.dtype.name} of shape "
+            f"{list(array.shape)}: correct or rename it; ae import --no-labels takes the images alone"
+        )
+    return labels
+
+
+def _numbered(values: NDArray[Any]) -> Labels | None:
+    """Return the labels in an array (N, K), None where it holds none."""
+    if values.shape[1] > 1:
+        return _hot(values)
+    column = values[:, 0]
+    if column.dtype.kind in TEXT:
+        return _words(column)
+    if column.dtype.kind == "f" and not (np.isfinite(column).all() and (column == np.rint(column)).all()):
+        return None
+    return Labels(column.astype(np.int64), ())
+
+
+def _hot(values: NDArray[Any]) -> Labels | None:
+    """Return the place of the one 1 in every row (N, K), None where there is another value than it and 0."""
+    if values.dtype.kind not in NUMBERS or not ((values == 0) | (values == 1)).all() or not (values.sum(1) == 1).all():
+        return None
+    return Labels(values.argmax(axis=1).astype(np.int64), tuple(map(str, range(values.shape[1]))))
+
+
+def _words(column: NDArray[Any]) -> Labels:
+    """Return words (N,) as the numbers of their classes; words that are numbers stand for themselves."""
+    words = np.char.decode(column, "utf-8", "backslashreplace") if column.dtype.kind == "S" else column
+    if all(re.fullmatch(r"-?[0-9]{1,9}", word.strip()) for word in words.tolist()):
+        return Labels(words.astype(np.int64), ())
+    names, numbers = np.unique(words, return_inverse=True)
+    return Labels(numbers.reshape(-1).astype(np.int64), tuple(names.tolist()))
+
+
+def _array_beside(images: ArrayFile, key: str | None) -> ArrayFile | NoLabels:
     path = images.path
     if path.suffix.lower() == ".npz":
-        names = array_names(path)
-        images_key = key or next((name for name in names if name.startswith("x")), "")
-        beside = "y" + images_key[1:]
-        return open_npz(path, beside) if images_key[:1] == "x" and images_key in names and beside in names else None
-    file = next((file for file in _label_files(path) if file.is_file()), None)
-    return open_source(file) if file else None
+        return _member_beside(path, key)
+    files = [file for file in _label_files(path) if file.is_file()]
+    files += [file for file in _usual_files(path) if file.is_file() and _fits(labels_file(file), len(images))]
+    return labels_file(files[0]) if files else NoLabels(f"there is no {_label_files(path)[0].name} beside {path.name}")
+
+
+def _member_beside(path: Path, key: str | None) -> ArrayFile | NoLabels:
+    name, names = array_name(path, key), array_names(path)
+    found = [label for label in label_names(name) if label in names]
+    others = [other for other in names if other != name]
+    if not found and len(others) == 1 and others[0].lower() in _ALONE:
+        found = others
+    if found:
+        return open_npz(path, found[0], NUMBERS + TEXT)
+    usual = " or ".join(label_names(name)[:2]) or "y"
+    return NoLabels(f"{path.name} has no array {usual} beside '{display_name(name)}'")
+
+
+def _usual_files(path: Path) -> list[Path]:
+    return [path.with_name(f"{name}.npy") for name in label_names(path.stem)] if path.suffix.lower() == ".npy" else []
+
+
+def _fits(array: ArrayFile, count: int) -> bool:
+    """Whether a file that only its name makes one of labels has as many as there are images."""
+    return len(array) == count and len(array.shape) <= 2
 
 
 def _label_files(path: Path) -> list[Path]:

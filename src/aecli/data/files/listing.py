@@ -1,22 +1,19 @@
 """Which pictures a folder or a list names."""
 
+import codecs
 import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath
+from urllib.parse import unquote
 
 from aecli.core.errors import DataError, is_io_failure
 from aecli.data.files.manifest import error_reason
-
-if TYPE_CHECKING:
-    pass
 from aecli.data.files.pictures import SUFFIXES
 
 _LONGEST_LINE = 2**16
-
 
 _RUN_FILES, _STUDY_FILE = {"config.yaml", "environment.json"}, "study.yaml"
 
@@ -115,15 +112,36 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def read_list(path: Path) -> Listing:
-    """Return the files that a text file names, one a line, relative to its own folder; # begins a comment."""
-    names = []
-    with path.open("rb") as file:
-        while line := file.readline(_LONGEST_LINE + 1):
-            if b"\0" in line or len(line) > _LONGEST_LINE:
-                raise DataError(f"{path}: not a text file of paths: write one path a line")
-            name = os.fsdecode(line.strip())
-            if name and not name.startswith("#"):
-                names.append(name)
+    """Return the files that a text file names, one a line, relative to its own folder; # begins a comment.
+
+    The text is UTF-8, or UTF-16 with a byte order mark, with the line ends of any system.
+    """
+    names, problem = [], DataError(f"{path}: not a text file of paths: write one path a line")
+    try:
+        with path.open(encoding=_encoding(path), errors="surrogateescape") as file:
+            while line := file.readline(_LONGEST_LINE + 1):
+                if "\0" in line or len(line) > _LONGEST_LINE:
+                    raise problem
+                name = line.strip()
+                if name and not name.startswith("#"):
+                    names.append(_meant(path.parent, name))
+    except UnicodeError as error:
+        raise problem from error
     if not names:
         raise DataError(f"{path}: names no files: write one path a line")
     return Listing(str(path), path.parent, names)
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def _meant(folder: Path, line: str) -> str:
+    """Return the path that a line of a list means: as it stands, or as another program may have written it."""
+    unquoted = line[1:-1].strip() if len(line) > 2 and line[0] == line[-1] and line[0] in "\"'" else line
+    local = unquote(unquoted[7:]) if unquoted.startswith("file://") else os.path.expanduser(unquoted)
+    for name in (line, unquoted, local, os.path.expanduser(unquoted.replace("\\", "/"))):
+        if os.path.lexists(os.path.join(folder, name)):
+            return os.fspath(PurePath(name))
+    return os.fspath(PurePath(unquoted))

@@ -126,10 +126,14 @@ def _decoded(path: Path, pictures: Listing, decoding: DecodeOptions, on_progress
 
         write_decoded(pictures, survey, target, folder / "images.npy", finish, on_progress=on_progress)
 
-    entry = cache.cached(key, str(path), len(pictures) * target.bytes, make)
+    def is_sound(folder: Path) -> bool:
+        manifest = read_manifest(folder / "manifest.json")
+        return manifest is not None and manifest.belongs_to(open_npy(path, folder / "images.npy"))
+
+    entry = cache.cached(key, str(path), len(pictures) * target.bytes, make, is_sound)
     file, manifest = open_npy(path, entry.path / "images.npy"), read_manifest(entry.path / "manifest.json")
-    if manifest is None or not manifest.belongs_to(file):
-        raise _damaged_copy(path)
+    if manifest is None:
+        raise DataError(f"{path}: what was decoded of it has just gone from the cache: run the command again")
     notes = manifest.notes(path, _CONFIG_KEYS if decoding.size is None else None)
     return replace(file, notes=notes, manifest=entry.path / "manifest.json", lease=entry)
 
@@ -138,17 +142,11 @@ def _surveyed(path: Path, pictures: Listing, listed: str, on_progress: ProgressC
     def make(folder: Path) -> None:
         write_text(folder / "survey.json", survey_pictures(pictures, on_progress=on_progress).to_json())
 
-    entry = cache.cached(hashlib.sha256(listed.encode()).hexdigest(), str(path), 0, make)
-    try:
-        return PictureStats.from_json((entry.path / "survey.json").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except (ValueError, TypeError) as error:
-        raise _damaged_copy(path) from error
+    def read(folder: Path) -> PictureStats:
+        return PictureStats.from_json((folder / "survey.json").read_text(encoding="utf-8"))
 
-
-def _damaged_copy(path: Path) -> DataError:
-    return DataError(f"{path}: what was decoded of it is damaged in the cache: run ae cache clear, and this again")
+    key = hashlib.sha256(listed.encode()).hexdigest()
+    return read(cache.cached(key, str(path), 0, make, lambda folder: bool(read(folder))).path)
 
 
 def manifest_of(file: ArrayFile) -> Manifest | None:

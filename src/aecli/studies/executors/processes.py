@@ -9,6 +9,7 @@ of what they export and measure.
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -17,9 +18,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from aecli.core.errors import AeError, LockedError, is_disk_failure, is_memory_failure, one_line
+from aecli.core.errors import AeError, LockedError, is_disk_failure, is_memory_failure, one_line, warnings_end_nothing
 from aecli.core.signals import Interrupted, Signals
 from aecli.runs.records import EpochRecord
 from aecli.studies.executors.executor import ATTEMPTS, Event, Task, study_trainer, train_task
@@ -112,7 +114,7 @@ class _Pool:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs,), daemon=True)
-        with _inherited(OMP_NUM_THREADS=str(self.threads), OPENBLAS_NUM_THREADS="1"):
+        with _inherited(OMP_NUM_THREADS=str(self.threads), OPENBLAS_NUM_THREADS="1"), _without_main():
             process.start()
         theirs.close()
         self.workers.append(_Worker(process, ours))
@@ -202,7 +204,7 @@ class _Relay(NullProgress):
 def _work(connection: Connection) -> None:
     """Train what comes through the connection until None does, or the study ends its worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the study ends its workers by SIGTERM
-    with suppress(Interrupted, EOFError, OSError), Signals() as signals:
+    with suppress(Interrupted, EOFError, OSError), warnings_end_nothing(), Signals() as signals:
         threading.Thread(target=_exit_with_parent, daemon=True).start()
         # What native libraries print would tear the study's table; errors travel through the connection.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -236,6 +238,17 @@ def _wait_for_lock(train: Callable[[], None]) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Start processes that do not run the caller's script a second time: it may have no guard, and none needs it."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def _image_name(sources: Sequence[ImageDataset], index: int) -> str:
     if index < len(sources[0]):
         return row_name(sources[0], index)
     source = sources[1]
-    return f"{source.file.path.name} {row_name(source, index - len(sources[0]))}"
+    return f"{source.file.name} {row_name(source, index - len(sources[0]))}"
 
 
 def _names(sources: Sequence[ImageDataset], indices: Sequence[int], count: int) -> str:

@@ -1,5 +1,6 @@
 """Whether the images of a file lie in some order: by class, by brightness, like to like."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.core.errors import DataError, ReadError
-from aecli.data.files.open import open_source
-from aecli.training.check.findings import Finding, count_of
+from aecli.data.files.labels import labels_file, read_labels
+from aecli.training.check.findings import Finding
 from aecli.training.check.survey import Survey, Values
 
 _HARMLESS = (
@@ -25,7 +26,7 @@ def order_findings(survey: Survey) -> Iterable[Finding]:
     path = _beside_labels(survey.source.file.path)
     if path is not None:
         try:
-            labels = _read_labels(path, len(survey.source))
+            labels = read_labels(labels_file(path), len(survey.source)).values
         except (DataError, ReadError) as error:
             yield Finding("warning", "labels", str(error))
         else:
@@ -39,20 +40,9 @@ def order_findings(survey: Survey) -> Iterable[Finding]:
 
 def _beside_labels(images: Path) -> Path | None:
     """Return the file of labels that belongs to a file of images, `<name>_labels.npy`, where there is one."""
-    path = images.with_name(f"{images.stem}_labels.npy")
+    whole = Path(os.path.abspath(images))  # "." has no name
+    path = images.parent / f"{whole.stem}_labels.npy" if images.name else whole.with_name(f"{whole.stem}_labels.npy")
     return path if path.is_file() else None
-
-
-def _read_labels(path: Path, count: int) -> NDArray[np.int64]:
-    """Return one whole number for each image; raises DataError."""
-    file = open_source(path)
-    if file.shape != (count,):
-        raise DataError(
-            f"{path}: labels of shape {list(file.shape)} do not belong to {count_of(count)}: give one for each image"
-        )
-    if file.dtype.kind not in "bui":
-        raise DataError(f"{path}: expected whole numbers, found {file.dtype.name}: number the classes")
-    return file.read(0, count).astype(np.int64)
 
 
 def _classes(path: Path, labels: NDArray[np.int64]) -> Iterable[Finding]:

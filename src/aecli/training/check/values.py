@@ -38,7 +38,7 @@ def _faint(survey: Survey) -> Iterable[Finding]:
         yield Finding(
             "note",
             "faint_images",
-            f"{survey.source.file.path.name}: {count_of(len(rows))} of nearly one value, with a contrast below "
+            f"{survey.source.file.name}: {count_of(len(rows))} of nearly one value, with a contrast below "
             f"{_FAINT:.0%} of the value range ({name_rows(survey.source, rows)}): look at them",
             {"count": len(rows), "rows": plain_rows(rows)},
         )
@@ -50,7 +50,7 @@ def _constant_pixels(survey: Survey) -> Iterable[Finding]:
         yield Finding(
             "note",
             "constant_pixels",
-            f"{survey.source.file.path.name}: {count:,} of the {size:,} values of an image are the same in all images: "
+            f"{survey.source.file.name}: {count:,} of the {size:,} values of an image are the same in all images: "
             f"they lower every error, for they are soon learned",
             {"count": count, "values": size},
         )
@@ -63,7 +63,7 @@ def _range_in_use(config: Config, survey: Survey) -> Iterable[Finding]:
         yield Finding(
             "note",
             "range_hardly_used",
-            f"{source.file.path.name}: the images use {high - low:.0%} of the value range: errors will look small; "
+            f"{source.file.name}: the images use {high - low:.0%} of the value range: errors will look small; "
             f"data.value_range sets another",
             {"low": low, "high": high},
         )
@@ -77,7 +77,7 @@ def _range_in_use(config: Config, survey: Survey) -> Iterable[Finding]:
             yield Finding(
                 "warning",
                 "extremes_set_the_scale",
-                f"{source.file.path.name}: nearly all values lie from {inner[0]:.4g} to {inner[1]:.4g}, a few extremes "
+                f"{source.file.name}: nearly all values lie from {inner[0]:.4g} to {inner[1]:.4g}, a few extremes "
                 f"stretch the value range to [{start:g}, {end:g}]: repair them, or set data.value_range",
                 {"quantiles": inner, "value_range": [start, end]},
             )
@@ -127,10 +127,10 @@ def _outliers(survey: Survey) -> Iterable[Finding]:
             f"{count_of(count)} far from the mean image, by more than {_FAR:g} robust standard deviations "
             f"({name_rows(source, farthest[:count], count)}): look at {'it' if count == 1 else 'them'}"
         )
-        yield Finding("note", "outliers", f"{source.file.path.name}: {text}", data)
+        yield Finding("note", "outliers", f"{source.file.name}: {text}", data)
     elif scores[farthest[0]] > 0:
         text = f"no outliers; farthest from the mean image are {name_rows(source, farthest[:3])}"
-        yield Finding("note", "farthest", f"{source.file.path.name}: {text}", data)
+        yield Finding("note", "farthest", f"{source.file.name}: {text}", data)
 
 
 def _other_axes(source: ImageDataset) -> Iterable[Finding]:
@@ -155,7 +155,7 @@ def _other_axes(source: ImageDataset) -> Iterable[Finding]:
         text = f"the values seem to lie channel by channel, (C, H, W): save them again after {reshaped}"
         if name == "turned":
             text = f"the rows seem to be images of {width} x {height}: set data.image_shape: [{width}, {height}]"
-        yield Finding("warning", "axes", f"{source.file.path.name}: {text}", {"looks_like": list(shape)})
+        yield Finding("warning", "axes", f"{source.file.name}: {text}", {"looks_like": list(shape)})
 
 
 def _roughness(images: Images) -> float:

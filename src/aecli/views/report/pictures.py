@@ -121,10 +121,10 @@ def gallery_of(runs: Sequence[tuple[str, Run]]) -> Gallery:
             rows = np.intersect1d(rows, _tested_rows(run, part.name))
         models.append(Reconstructor(name, load_model(run).reconstruct))
     if not len(rows):
-        raise RunError(f"{part.source.file.path.name}: the variants share no {part.name} image")
+        raise RunError(f"{part.source.file.name}: the variants share no {part.name} image")
     baselines = first.baselines
     models.append(Reconstructor(f"PCA-{len(baselines.components)}", baselines.reconstruct_pca, baseline=True))
-    return gallery(models, part.source, rows, f"{part.source.file.path.name}, {len(rows):,} {part.name} images")
+    return gallery(models, part.source, rows, f"{part.source.file.name}, {len(rows):,} {part.name} images")
 
 
 def _tested_rows(run: Run, part: str) -> Rows:
@@ -179,10 +179,10 @@ def image_uri(image: NDArray[np.float32]) -> str:
 
 def error_uri(values: NDArray[np.float32], brightest: float) -> str:
     """Return an error map (H, W) as a data URI, black for 0 and nearly white for the brightest."""
-    from matplotlib import colormaps
+    from aecli.views.canvas import MAGMA
 
     shrunk = _shrunk(values[:, :, None])[:, :, 0]
-    return _uri(np.asarray(colormaps["magma"](np.clip(shrunk / brightest, 0, 1), bytes=True))[:, :, :3])
+    return _uri(np.asarray(MAGMA(np.clip(shrunk / brightest, 0, 1), bytes=True))[:, :, :3])
 
 
 def _shrunk(image: NDArray[np.float32]) -> NDArray[np.float32]:

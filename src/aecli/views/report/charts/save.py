@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure as Sheet
-from matplotlib.patches import Polygon
 
 from aecli.views import plots
+from aecli.views.canvas import MAGMA, Polygon, default_settings
+from aecli.views.canvas import Figure as Sheet
 from aecli.views.report.charts.drawing import TEXT_SIZE, Area, Dot, Drawing, Line, Text
 from aecli.views.report.page import Figure
 from aecli.views.report.pictures import Gallery
@@ -27,6 +27,7 @@ _INCH = 100.0
 _POINTS = 72 / _INCH
 
 
+@default_settings()
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, its title and the keys of its curves on top."""
     drawing = figure.whole
@@ -78,6 +79,7 @@ def _colour(style: str) -> str:
     return next((COLOURS[word] for word in reversed(style.split()) if word in COLOURS), _INK)
 
 
+@default_settings()
 def save_gallery(gallery: Gallery, path: Path, errors: bool = False) -> None:
     """Write the gallery as PNG: the originals over every model's reconstructions, or over its error maps."""
     rows, columns = 1 + len(gallery.rows), len(gallery.numbers)
@@ -99,7 +101,7 @@ def save_gallery(gallery: Gallery, path: Path, errors: bool = False) -> None:
         for column in range(columns):
             axis = sheet.add_subplot(grid[i, column])
             if errors:
-                axis.imshow(maps[column], cmap="magma", vmin=0, vmax=gallery.brightest, interpolation="nearest")
+                axis.imshow(maps[column], cmap=MAGMA, vmin=0, vmax=gallery.brightest, interpolation="nearest")
                 axis.set(xticks=[], yticks=[])
             else:
                 plots.show_image(axis, row.images[column])

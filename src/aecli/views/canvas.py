@@ -1,0 +1,60 @@
+"""The one place where Matplotlib is imported; no setting of a user's reaches our figures."""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from aecli.core.errors import AeError, one_line
+
+
+@contextmanager
+def _without_settings() -> Iterator[None]:
+    """Import Matplotlib whatever MPLBACKEND names, as a notebook does; a matplotlibrc's mistakes are not our news."""
+    backend, log = os.environ.pop("MPLBACKEND", None), logging.getLogger("matplotlib")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (OSError, ValueError) as error:
+        raise AeError(
+            f"matplotlib: cannot read its settings ({one_line(error)}): mend the file matplotlibrc"
+        ) from error
+    finally:
+        log.setLevel(level)
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+
+
+with _without_settings():
+    import matplotlib
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Polygon, Rectangle
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+if os.environ.get("MPLBACKEND"):
+    with suppress(ValueError):  # for the plots of a user who draws in this process too
+        matplotlib.rcParams["backend"] = os.environ["MPLBACKEND"]
+
+# Maps are made when Matplotlib is imported, of as many colours as the user's image.lut says.
+GREY, RED_BLUE, MAGMA = (colormaps[name].resampled(256) for name in ("gray", "RdBu_r", "magma"))
+
+_DEFAULTS = {name: value for name, value in matplotlib.rcParamsDefault.items() if not name.startswith("backend")}
+
+
+@contextmanager
+def default_settings() -> Iterator[None]:
+    """Draw with Matplotlib's own settings while the block, or the function so decorated, runs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", matplotlib.MatplotlibDeprecationWarning)
+        with matplotlib.rc_context(_DEFAULTS):
+            yield
+
+
+__all__ = [
+    "GREY", "MAGMA", "RED_BLUE", "Figure", "FuncFormatter", "MaxNLocator", "Polygon", "Rectangle", "default_settings",
+]  # fmt: skip
