@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from aecli.cli.options import FILE, output_option, overwrite_option, quiet_option, run_option
+from aecli.cli.suggestions import Choice
 from aecli.views.plot_table import PLOTS
 
 
@@ -30,7 +31,7 @@ _HELP = "Draw a picture of a run.\n\n\b\n" + "\n".join(f"{name:{_WIDTH}}{plot.ab
 @click.command("plot", help=_HELP)
 @click.argument(
     "kind",
-    type=click.Choice([*PLOTS]),
+    type=Choice([*PLOTS]),
     default=next(iter(PLOTS)),
 )
 @run_option

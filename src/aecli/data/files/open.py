@@ -13,6 +13,7 @@ from aecli.data.files import cache
 from aecli.data.files.archives import open_gzip, open_npz
 from aecli.data.files.arrays import HEAD_BYTES, ArrayFile, is_idx, open_idx, open_npy
 from aecli.data.files.decode import PictureStats, choose_target, survey_pictures, write_decoded
+from aecli.data.files.formats.kinds import plugin_formats
 from aecli.data.files.listing import Listing, list_folder, read_list
 from aecli.data.files.manifest import Manifest, read_manifest
 from aecli.data.files.options import DecodeOptions
@@ -20,7 +21,7 @@ from aecli.data.files.pictures import SUFFIXES
 
 _KINDS = "a folder of pictures, a picture, a .txt list of pictures, .npy, .npz or IDX (.gz too)"
 
-_DECODER = 1
+_DECODER = 2
 """Version of the decoder: another one does not take what this one has cached."""
 
 _CONFIG_KEYS = MappingProxyType({"size": "data.size and data.fit change it", "color": "data.color changes it"})
@@ -115,7 +116,7 @@ def open_array(path: Path, decoding: DecodeOptions) -> ArrayFile:
 
 def _decoded(path: Path, pictures: Listing, decoding: DecodeOptions, on_progress: ProgressCallback) -> ArrayFile:
     # The key is what is decoded to, not what was asked: a run on the pictures of its training finds those again.
-    listed = f"{_DECODER} {pictures.key()}"
+    listed = f"{_DECODER} {' '.join(plugin_formats())} {pictures.key()}"
     survey = _surveyed(path, pictures, listed, on_progress)
     target = choose_target(survey, decoding)
     key = hashlib.sha256(f"{listed} {target}".encode()).hexdigest()
