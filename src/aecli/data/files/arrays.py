@@ -117,7 +117,7 @@ def open_npy(path: Path, content: Path | None = None) -> ArrayFile:
         raise
     except Exception as error:  # NumPy's header parser lets errors of many kinds through
         raise DataError(f"{path}: the .npy file is damaged ({one_line(error)[:120]}): save it again") from error
-    _require_images(path, array.shape, array.dtype)
+    require_images(path, array.shape, array.dtype)
     order = "C" if array.flags.c_contiguous else "F"
     return ArrayFile(path, content, array.shape, array.dtype, array.offset, order)
 
@@ -130,7 +130,7 @@ def open_idx(path: Path, content: Path | None = None) -> ArrayFile:
     if not head:
         raise DataError(f"{path}: the file is empty: get it again")
     header = _idx_header(path, head)
-    _require_images(path, header.shape, header.dtype)
+    require_images(path, header.shape, header.dtype)
     size = content.stat().st_size
     if size < header.file_size:
         raise DataError(f"{path}: the file ends before its last image: copy or download it again")
@@ -170,7 +170,7 @@ def read_header(path: Path, head: bytes) -> Header:
             raise ValueError("negative shape")
     except Exception as error:  # NumPy's header parser lets errors of many kinds through
         raise DataError(f"{path}: the .npy file in it is damaged ({one_line(error)[:120]}): save it again") from error
-    _require_images(path, shape, dtype)
+    require_images(path, shape, dtype)
     return Header(tuple(shape), dtype, stream.tell())
 
 
@@ -189,7 +189,8 @@ def _idx_header(path: Path, head: bytes) -> Header:
     return Header(shape, np.dtype(_IDX_DTYPES[head[2]]), 4 + 4 * axes)
 
 
-def _require_images(path: Path, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
+def require_images(path: object, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
+    """Raise DataError, which begins with `path`, unless an array of this shape and dtype may be one of images."""
     if dtype.kind not in "buif":
         kinds = {"c": "complex numbers", "O": "Python objects", "U": "text", "S": "text", "V": "records"}
         kind = kinds.get(dtype.kind, f"values of type {dtype}")
