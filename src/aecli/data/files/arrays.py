@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.core.errors import AeError, DataError, one_line, unreadable
+from aecli.data.files.formats.numbers import numbers_cure
 from aecli.data.format import Stored
 
 HEAD_BYTES = 16 * 2**10
@@ -158,6 +159,9 @@ def read_header(path: Path, head: bytes) -> Header:
     if is_idx(head):
         return _idx_header(path, head)
     if not head.startswith(_NPY_MAGIC):
+        cure = numbers_cure(path, head.decode("latin-1").splitlines()[:-1])
+        if cure is not None:
+            raise DataError(f"{path}: {cure}")
         raise DataError(
             f"{path}: holds neither an .npy nor an IDX file: pack one of these, or give the images unpacked"
         )

@@ -6,17 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aecli.core.errors import DataError, is_io_failure
+from aecli.data.files.formats.numbers import numbers_cure
 from aecli.data.files.manifest import error_reason
-
-if TYPE_CHECKING:
-    pass
 from aecli.data.files.pictures import SUFFIXES
 
 _LONGEST_LINE = 2**16
-
+_FIRST_LINES = 2**20
+_FIRST_LINE_COUNT = 50
+"""Bytes and lines of a list by which it is known for one of numbers."""
 
 _RUN_FILES, _STUDY_FILE = {"config.yaml", "environment.json"}, "study.yaml"
 
@@ -116,6 +115,7 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 def read_list(path: Path) -> Listing:
     """Return the files that a text file names, one a line, relative to its own folder; # begins a comment."""
+    refuse_numbers(path)
     names = []
     with path.open("rb") as file:
         while line := file.readline(_LONGEST_LINE + 1):
@@ -127,3 +127,21 @@ def read_list(path: Path) -> Listing:
     if not names:
         raise DataError(f"{path}: names no files: write one path a line")
     return Listing(str(path), path.parent, names)
+
+
+def refuse_numbers(path: Path) -> None:
+    """Raise DataError with the cure where a text file holds numbers, as numpy.savetxt writes them."""
+    with path.open("rb") as file:
+        lines = file.read(_FIRST_LINES).splitlines()
+    first = next((line for line in lines if line.strip() and not line.strip().startswith(b"#")), b"")
+    cure = numbers_cure(path, [line.decode("latin-1") for line in lines[:_FIRST_LINE_COUNT]])
+    # A file may be called 1984.
+    if cure is not None and not _is_file(path.parent / os.fsdecode(first.strip())):
+        raise DataError(f"{path}: {cure}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or none
+        return False

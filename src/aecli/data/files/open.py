@@ -13,8 +13,8 @@ from aecli.data.files import cache
 from aecli.data.files.archives import open_gzip, open_npz
 from aecli.data.files.arrays import HEAD_BYTES, ArrayFile, is_idx, open_idx, open_npy
 from aecli.data.files.decode import PictureStats, choose_target, survey_pictures, write_decoded
-from aecli.data.files.formats.kinds import plugin_formats
-from aecli.data.files.listing import Listing, list_folder, read_list
+from aecli.data.files.formats.kinds import kind_by_content, kind_by_suffix, kind_named, plugin_formats
+from aecli.data.files.listing import Listing, list_folder, read_list, refuse_numbers
 from aecli.data.files.manifest import Manifest, read_manifest
 from aecli.data.files.options import DecodeOptions
 from aecli.data.files.pictures import SUFFIXES
@@ -111,6 +111,14 @@ def open_array(path: Path, decoding: DecodeOptions) -> ArrayFile:
         head = file.read(HEAD_BYTES)
     if is_idx(head) or "idx" in path.name.lower():
         return open_idx(path)
+    if path.suffix.lower() in (".csv", ".tsv", ".dat", ".asc"):
+        refuse_numbers(path)
+    content = kind_by_content(head)
+    kind = kind_by_suffix(path.suffix) or kind_named(content)
+    if kind is not None:
+        raise DataError(f"{path}: is {kind}")
+    if content is not None:
+        raise DataError(f"{path}: begins like {content}: give it the suffix of its kind")
     raise DataError(f"{path}: unknown suffix '{path.suffix}': give {_KINDS}")
 
 

@@ -83,6 +83,8 @@ _OTHERS = (
     Kind("a table", (".parquet", ".feather", ".arrow", ".xlsx", ".xls", ".ods"), "save the images with numpy.save"),
     Kind("LMDB", (".lmdb", ".mdb"), "save the images with numpy.save"),
     Kind("Zarr", (".zarr",), "save the images with numpy.save"),
+    Kind("raw numbers", (".raw", ".bin", ".dat", ".img"), "save numpy.fromfile(FILE, DTYPE).reshape(-1, H, W) as .npy"),
+    Kind("JSON", (".json", ".jsonl"), "save the images with numpy.save"),
     Kind("7-Zip", (".7z",), "unpack it and give the folder"),
     Kind("RAR", (".rar",), "unpack it and give the folder"),
 )
