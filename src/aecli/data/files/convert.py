@@ -34,7 +34,7 @@ _Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ConvertOptions:
-    """What is taken of the sources: in an order drawn by a seed or in their own, so many at most.
+    """What is taken of the sources: in an order drawn by a seed or in their own, so many at most; or these `rows`.
 
     With `strict` a picture that cannot be read is an error, otherwise it is left out.
     """
@@ -43,12 +43,13 @@ class ConvertOptions:
     limit: int | None = None
     shuffle: int | None = None
     strict: bool = False
+    rows: _Rows | None = None
 
     def choose(self, count: int) -> _Rows:
         """Return the positions that are taken, in their order."""
-        order = np.arange(count)
+        order = np.arange(count) if self.rows is None else self.rows
         if self.shuffle is not None:
-            order = np.random.default_rng(derive(self.shuffle, "import")).permutation(count)
+            order = np.random.default_rng(derive(self.shuffle, "import")).permutation(order)
         return order[: self.limit]
 
 
@@ -203,7 +204,8 @@ def _import_arrays(
     rows = wanted.choose(sum(map(len, files)))
     labels = _labels_beside_all(files, rows, wanted.decoding.key)
     # A row has a name of its own where its number no longer says which it was.
-    names = _row_names(files, rows) if len(files) > 1 or wanted.shuffle is not None else None
+    moved = len(files) > 1 or wanted.shuffle is not None or wanted.rows is not None
+    names = _row_names(files, rows) if moved else None
     shape, dtype = (len(rows), *first.shape[1:]), first.dtype.newbyteorder("=")
     ends_so_far: list[NDArray[Any]] = []
     with NpyWriter(output, shape, dtype.str) as writer:
