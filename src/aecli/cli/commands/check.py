@@ -69,9 +69,10 @@ def command(
         refuse_kept(output, overwrite, config)
     checked = _check(config, quiet)
     if sheet is not None and checked.surveys:
+        from aecli.cli.terminal import note_if
         from aecli.views.contact_sheet import write_sheet
 
-        write_sheet(checked, sheet)
+        note_if(write_sheet(checked, sheet), quiet)
     kept = _drop(checked, drop, output, overwrite)
     if as_json:
         from aecli.cli.terminal import print_json

@@ -55,7 +55,7 @@ def command(
     if given and given[0].removeprefix("--") not in plot.options:
         raise click.UsageError(f"{given[0]} belongs to the kind reconstructions")
 
-    from aecli.cli.terminal import note, reading
+    from aecli.cli.terminal import note, note_if, reading
     from aecli.core.errors import RunError
     from aecli.core.files import refuse_output
     from aecli.data.files.open import source_name
@@ -81,5 +81,5 @@ def command(
     if run.plots_folder.is_symlink():
         raise RunError(f"{run.plots_folder}: is a link to another folder: give an --output")
     run.plots_folder.mkdir(exist_ok=True)
-    plots.save(figure, output)
+    note_if(plots.save(figure, output), quiet)
     click.echo(str(output))
