@@ -101,8 +101,11 @@ class ArrayFile:
         return DataError(f"{self.path}: changed while it was read ({one_line(error)}): run the command again")
 
 
-def open_npy(path: Path, content: Path | None = None) -> ArrayFile:
-    """Open an .npy file of real numbers, at least one row; its values are not read yet."""
+def open_npy(path: Path, content: Path | None = None, lease: object = None) -> ArrayFile:
+    """Open an .npy file of real numbers, at least one row; its values are not read yet.
+
+    `content` is the file that holds them where `path` is not, and `lease` keeps it.
+    """
     content = content or path
     with content.open("rb") as file:
         magic = file.read(len(_NPY_MAGIC))
@@ -120,7 +123,7 @@ def open_npy(path: Path, content: Path | None = None) -> ArrayFile:
         raise DataError(f"{path}: the .npy file is damaged ({one_line(error)[:120]}): save it again") from error
     require_images(path, array.shape, array.dtype)
     order = "C" if array.flags.c_contiguous else "F"
-    return ArrayFile(path, content, array.shape, array.dtype, array.offset, order)
+    return ArrayFile(path, content, array.shape, array.dtype, array.offset, order, lease=lease)
 
 
 def open_idx(path: Path, content: Path | None = None) -> ArrayFile:

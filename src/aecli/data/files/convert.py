@@ -141,6 +141,8 @@ def _import_pictures(
 ) -> ConvertResult:
     listing = listings[0] if len(listings) == 1 else _joined(listings)
     class_of = _class_in_path if len(listings) == 1 else _class_by_source(sources)
+    if listing.labels is not None:
+        class_of = listing.labels.get
     listing = replace(listing, names=[listing.names[i] for i in wanted.choose(len(listing))])
     survey = survey_pictures(listing, strict=wanted.strict, on_progress=on_progress)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from aecli.core.errors import DataError
 from aecli.data.files.archives import array_names, open_npz
 from aecli.data.files.arrays import ArrayFile
+from aecli.data.files.formats.locations import locate
 from aecli.data.files.manifest import read_manifest
 from aecli.data.files.open import open_source
 
@@ -48,7 +49,8 @@ def labels_beside(images: ArrayFile, key: str | None = None) -> Labels | None:
 
 
 def _label_array(images: ArrayFile, key: str | None) -> ArrayFile | None:
-    path = images.path
+    location = locate(images.path)
+    path, key = location.file, location.key or key
     if path.suffix.lower() == ".npz":
         names = array_names(path)
         images_key = key or next((name for name in names if name.startswith("x")), "")
