@@ -276,7 +276,7 @@ def paths() -> Iterator[Case]:
     yield case("a list of binary", put("l.txt", bytes(99)), "not a text file", "l.txt")
     yield case("a list of nothing", put("l.txt", b"# none\n\n"), "names no files", "l.txt")
     yield case("a list of one line of 200 KB", put("l.txt", b"x" * 200_000), "not a text file", "l.txt")
-    yield case("a list of itself", put("l.txt", b"l.txt\n"), "its one picture can", "l.txt")
+    yield case("a list of itself", put("l.txt", b"l.txt\n"), "its one picture cannot be read", "l.txt")
     yield case("a list of a pipe", _pipe_in_list, "not a regular file", "l.txt")
     yield case("an output that exists", _two_files, "exists already", "b.npy", "encode", "a.npy", "-o")
     yield case("an output nowhere", lambda _: None, "does not exist", "no/b.npy", "encode", "bad.npy", "-o")
@@ -336,7 +336,9 @@ def _jpeg() -> bytes:
 
 def pictures() -> Iterator[Case]:
     for name, content in _pictures().items():
-        yield Case(f"picture: {name}", put(f"p/{name}", content), ("encode", "p"), "its one picture can", "p")
+        yield Case(
+            f"picture: {name}", put(f"p/{name}", content), ("encode", "p"), "its one picture cannot be read", "p"
+        )
     strict = ("import", "--strict", "--size", "8", "--output", "out.npy", "p")
     yield Case("picture: broken, and --strict", put("p/a.png", b"x"), strict, "mend or remove it", "p/a.png")
 

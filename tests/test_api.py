@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import aecli
-from aecli.core.errors import ConfigError
+from aecli.core.errors import AeError, ConfigError
 
 KEYS = {"model.latent_dim": 4, "training.epochs": 2, "training.batch_size": 256}
 
@@ -61,6 +61,50 @@ def test_a_script_needs_no_guard(way):
 def test_a_wrong_key_is_named(digits):
     with pytest.raises(ConfigError, match=r"set: model.latent_dm=4: unknown key; did you mean 'latent_dim'"):
         aecli.train(digits, set={"model.latent_dm": 4})
+
+
+def ragged() -> np.ndarray:
+    array = np.empty(2, object)
+    array[:] = [np.zeros((4, 4)), np.zeros((5, 4))]
+    return array
+
+
+REFUSED = {
+    "a ragged object array": (ragged(), "images: expected real numbers, found Python objects: save"),
+    "a ragged list": ([np.zeros((4, 4)), np.zeros((5, 4))], "images: are no array .they differ in shape"),
+    "text": (np.array(["a", "b"]), "images: expected real numbers, found text"),
+    "complex numbers": (np.zeros((20, 4, 4), complex), "images: expected real numbers, found complex"),
+    "records": (np.zeros(20, [("a", "f4")]), "images: expected real numbers, found records"),
+    "nothing": (None, "images: expected real numbers, found Python objects"),
+    "one number": (3.0, "images: expected an array of images, found a single number"),
+    "no images": (np.zeros((0, 4, 4)), "images: holds 0 images"),
+    "no pixels": (np.zeros((20, 0, 4)), "images: shape .* has no values"),
+    "NaN": (np.full((20, 4, 4), np.nan), "NaN or infinite"),
+    "five axes": (np.zeros((20, 1, 1, 4, 4)), "expected images as"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("door", [aecli.train, aecli.compare])
+def test_an_array_that_is_refused_is_named_and_leaves_no_file(door, name):
+    images, says = REFUSED[name]
+    with pytest.raises(AeError, match=says) as caught:
+        door(images, set=KEYS)
+    assert "\n" not in str(caught.value)
+    assert list(Path().iterdir()) == []
+
+
+def test_too_few_images_leave_no_file():
+    with pytest.raises(AeError, match="holds 1 image"):
+        aecli.train(np.zeros((1, 4, 4)), set=KEYS)
+    assert list(Path().iterdir()) == []
+
+
+def test_a_wrong_study_leaves_no_file(digits):
+    Path("kept").mkdir()
+    with pytest.raises(ConfigError):
+        aecli.compare(digits, vary={"model.latent_dm": [1]}, set=KEYS, folder="kept/study")
+    assert list(Path("kept").iterdir()) == []
 
 
 def test_importing_the_package_loads_nothing_heavy():

@@ -7,7 +7,8 @@ print(study.summary.verdict)
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.core.errors import warnings_end_nothing
+from aecli.core.errors import DataError, one_line, warnings_end_nothing
 from aecli.core.files import written_whole
+from aecli.data.files.arrays import require_images
 from aecli.data.files.open import source_name
 from aecli.runs.config_file import NamedConfig, change_config, load_config
 from aecli.runs.run import RUNS, Run, find_run
@@ -53,11 +55,12 @@ def train(
     """
     named = _load(config, set or {})
     path = Path(folder) if folder else RUNS / named.name
-    named = named.with_training_images(_file_of(images, path))
-    return train_config(
-        named.config.run_config, path, name=named.name, resume=resume, overwrite=overwrite, device=device,
-        artifacts=(*FULL, draw_plots),
-    )  # fmt: skip
+    with _file_of(images, path) as file:
+        named = named.with_training_images(file)
+        return train_config(
+            named.config.run_config, path, name=named.name, resume=resume, overwrite=overwrite, device=device,
+            artifacts=(*FULL, draw_plots),
+        )  # fmt: skip
 
 
 @warnings_end_nothing()
@@ -88,10 +91,9 @@ def compare(
     grid |= {key: list(values) for key, values in (vary or {}).items()}
     tuned = {key: list(values) for key, values in (tune or {}).items()}
     study: dict[str, Any] = {"study.vary": grid, "study.tune": tuned, "study.seeds": seeds}
-    named = named.with_training_images(_file_of(images, path))
-    result = compare_config(
-        change_config(named.config, study, "compare"), path, NullStudyProgress(), workers, overwrite
-    )
+    with _file_of(images, path) as file:
+        asked = change_config(named.with_training_images(file).config, study, "compare")
+        result = compare_config(asked, path, NullStudyProgress(), workers, overwrite)
     write_study_report(result.study)
     return result
 
@@ -111,15 +113,42 @@ def _load(config: str | Path | None, keys: Mapping[str, Any]) -> NamedConfig[Stu
     return replace(named, config=change_config(named.config, keys, "set"))
 
 
-def _file_of(images: ImagesOrFile, folder: Path) -> Path:
-    """Return the file of the images; an array is written beside the folder, under the hash of its values."""
+@contextmanager
+def _file_of(images: ImagesOrFile, folder: Path) -> Iterator[Path]:
+    """Yield the file of the images; an array is written beside the folder, under the hash of its values.
+
+    Where the block fails before anything is in the folder, what was written for it goes again.
+    """
     if isinstance(images, str | Path):
-        return Path(images)
-    array = np.ascontiguousarray(images)
+        yield Path(images)
+        return
+    array = _array_of(images)
     name = hashlib.sha256(array.dtype.str.encode() + str(array.shape).encode() + array.tobytes()).hexdigest()[:12]
     path = folder.absolute().with_name(f"{folder.name}_images_{name}.npy")
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_file():
+        yield path
+        return
+    made = [parent for parent in path.parents if not parent.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
         with written_whole(path) as temporary:
             np.save(temporary, array, allow_pickle=False)
-    return path
+        yield path
+    except BaseException:
+        if not (folder.is_dir() and any(folder.iterdir())):
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # others are at work there
+                for parent in made:
+                    parent.rmdir()
+        raise
+
+
+def _array_of(images: Any) -> NDArray[Any]:
+    """Return images from memory as an array; DataError where they are none."""
+    try:
+        array = np.ascontiguousarray(images)
+    except (ValueError, TypeError) as error:
+        reason = "they differ in shape" if "inhomogeneous" in str(error) else one_line(error)[:120]
+        raise DataError(f"images: are no array ({reason}): give images of one size as one array (N, H, W)") from error
+    require_images("images", np.shape(images), array.dtype)
+    return array

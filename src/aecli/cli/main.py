@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from aecli import __version__
+from aecli.cli.suggestions import Group, explain_option
 from aecli.core.errors import AeError, ConfigError, escaped, is_disk_failure, is_memory_failure, warnings_end_nothing
 
 # Command -> the line of help it has in the list. The rest of a command loads when it is used.
@@ -32,7 +33,7 @@ COMMANDS = {
 }
 
 
-class Commands(click.Group):
+class Commands(Group):
     """A group that imports a command's module only when it runs, and makes our errors the user's."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -52,6 +53,8 @@ class Commands(click.Group):
         try:
             with warnings_end_nothing():
                 return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            raise explain_option(error) from error
         except AeError as error:
             for line in error.problems if isinstance(error, ConfigError) else [str(error)]:
                 _say(line)

@@ -50,6 +50,12 @@ def note(message: str, quiet: bool = False) -> None:
         click.echo(message, file=MESSAGES)
 
 
+def note_if(message: str | None, quiet: bool) -> None:
+    """Print a note where there is one, unless quiet."""
+    if message:
+        note(message, quiet)
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON to stdout."""
     click.echo(json.dumps(value, indent=2, allow_nan=False))

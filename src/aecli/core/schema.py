@@ -105,6 +105,16 @@ def _parameter(key: str, value: Any, default: Parameter) -> Parameter:
     return float(value)
 
 
+def _parameter_schema(key: str, default: Parameter) -> dict[str, Any]:
+    """Return the JSON schema of what `_parameter` takes."""
+    if isinstance(default, bool):
+        return {"type": "boolean", "default": default}
+    low, high = _LIMITS.get(key, (-float("inf"), float("inf")))
+    lowest = {"exclusiveMinimum": 0} if (low, high) == _POSITIVE else {"minimum": low} if isfinite(low) else {}
+    number = {"type": "number", **lowest, **({"maximum": high} if isfinite(high) else {})}
+    return {"anyOf": [number, {"type": "null"}], "default": None} if default is None else number | {"default": default}
+
+
 def _dump_choice(choice: Choice[Any]) -> Any:
     return {"name": choice.name, **choice.parameters} if choice.items else choice.name
 
@@ -123,14 +133,23 @@ class ChoiceOf:
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        name = {"type": "string", "enum": list(self.names())}
-        mapping = {
+        names = list(self.names())
+        rows = {name: self.find(name) for name in names}
+        plain = [name for name in names if not rows[name].parameters]
+        own = [name for name in names if rows[name].parameters]
+        mappings = [self._mapping(plain, {})] * bool(plain) + [self._mapping([n], rows[n].parameters) for n in own]
+        return {"anyOf": [{"type": "string", "enum": names}, *mappings]}
+
+    @staticmethod
+    def _mapping(names: list[str], parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+        """Return the schema of `{name: ..., parameter: ...}` for these names, which share their parameters."""
+        schemas = {key: _parameter_schema(key, default) for key, default in parameters.items()}
+        return {
             "type": "object",
-            "properties": {"name": name},
+            "properties": {"name": {"type": "string", "enum": names}, **schemas},
             "required": ["name"],
-            "additionalProperties": {"type": ["number", "boolean", "null"]},
+            "additionalProperties": False,
         }
-        return {"anyOf": [name, mapping]}
 
 
 @dataclass(frozen=True)
@@ -203,8 +222,10 @@ class SectionOf:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         first, *others = [handler(section.__pydantic_core_schema__) for section in self.table.values()]
-        # A value without a tag is of the first kind alone.
-        return {"oneOf": [first, *({**other, "required": [self.tag]} for other in others)]} if others else first
+        # Where no tag is written, the value is of the first section.
+        return (
+            {"anyOf": [first, *({"allOf": [other], "required": [self.tag]} for other in others)]} if others else first
+        )
 
 
 class ConfigJsonSchema(GenerateJsonSchema):

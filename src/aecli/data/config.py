@@ -31,7 +31,9 @@ def _both_sides(size: Any) -> Any:
 Side = Annotated[int, Field(gt=0, le=65_535)]
 
 
-Size = Annotated[tuple[Side, Side], Strict(False), BeforeValidator(_both_sides)]
+Size = Annotated[
+    tuple[Side, Side], Strict(False), BeforeValidator(_both_sides, json_schema_input_type=Side | tuple[Side, Side])
+]
 
 
 class DataConfig(Section):

@@ -172,10 +172,16 @@ def _is_own(section: type[BaseModel], key: str, first: type[BaseModel]) -> bool:
 
 def json_schema(schema: type[Config]) -> dict[str, Any]:
     """Return the JSON schema of a config, for editors."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **schema.model_json_schema(schema_generator=ConfigJsonSchema),
-    }
+    content = schema.model_json_schema(schema_generator=ConfigJsonSchema)
+    # A section with nothing under it is the section with its defaults.
+    sections = {name: _or_null(section) for name, section in content["properties"].items()}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **content, "properties": sections}
+
+
+def _or_null(section: Mapping[str, Any]) -> dict[str, Any]:
+    said = {key: section[key] for key in ("description", "default") if key in section}
+    own = {key: value for key, value in section.items() if key not in said}
+    return {"anyOf": [own, {"type": "null"}], **said}
 
 
 def _parse_override(override: str) -> tuple[tuple[str, ...], Any]:

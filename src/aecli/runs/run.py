@@ -192,6 +192,8 @@ class Run:
 
     def require(self) -> None:
         """Raise RunError unless this is a run's folder."""
+        if self.path.is_file():
+            raise RunError(f"{self.path}: is a file of no run, expected a run's folder: see ae runs")
         if not self.path.is_dir():
             siblings = [p.name for p in self.path.parent.glob("*")] if self.path.parent.is_dir() else []
             raise RunError(f"{self.path}: no such run{did_you_mean(self.name, siblings) or ': see ae runs'}")
@@ -325,10 +327,19 @@ def list_runs(folder: Path = RUNS) -> list[Run]:
     return sorted(runs, key=lambda run: run.date, reverse=True)
 
 
+def run_at(path: Path) -> Run:
+    """Return the run of a folder, or the one that a file belongs to, such as its model or a plot."""
+    folder = path.parent.parent if path.parent.name == "plots" else path.parent
+    run = Run(folder)
+    is_run = run.config_file.is_file() and (run.environment_file.is_file() or run.failure_file.is_file())
+    inside = is_run and path.is_file() and (path in run._own_files or path.parent == run.plots_folder)
+    return run if inside else Run(path)
+
+
 def find_run(path: Path | None) -> Run:
     """Return the complete run at `path`, or the newest complete one under runs/."""
     if path is not None:
-        run = Run(path)
+        run = run_at(path)
         run.require_complete()
         return run
     runs = list_runs()
@@ -347,7 +358,7 @@ def run_to_resume(path: Path | None) -> Run:
         if not runs:
             raise RunError(f"{RUNS}/: no runs here: begin one without --resume, or give --run")
         return runs[0]
-    run = Run(path)
+    run = run_at(path)
     run.require()
     return run
 

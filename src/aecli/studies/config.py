@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, Strict
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, Strict
+from pydantic_core import CoreSchema
 
 from aecli.core import strict_yaml
 from aecli.core.errors import ConfigError, did_you_mean
@@ -30,6 +31,15 @@ def _complete_keys(values: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, .
     return complete
 
 
+class _Keys:
+    """Says in the schema of a grid which keys it may have."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        complete = [key for key in known_keys(Config) if key not in _SHARED]
+        short = [key.partition(".")[2] for key in complete]
+        return {**handler(schema), "propertyNames": {"enum": list(dict.fromkeys([*complete, *short]))}}
+
+
 def _metric_names() -> Iterable[str]:
     # Imported when a config names a metric: other configs, and their errors, need no NumPy.
     from aecli.runs.metrics import METRICS
@@ -43,9 +53,9 @@ _Values = Annotated[tuple[Any, ...], Strict(False), Field(min_length=1)]
 class StudyConfig(Section):
     """What ae compare compares; ae train does not use it."""
 
-    vary: Annotated[dict[str, _Values], AfterValidator(_complete_keys)] = Field(default_factory=dict)
+    vary: Annotated[dict[str, _Values], AfterValidator(_complete_keys), _Keys()] = Field(default_factory=dict)
     """key: [values], e.g. {model.latent_dim: [8, 16]}; several keys make a grid; none: eight activations"""
-    tune: Annotated[dict[str, _Values], AfterValidator(_complete_keys)] = Field(default_factory=dict)
+    tune: Annotated[dict[str, _Values], AfterValidator(_complete_keys), _Keys()] = Field(default_factory=dict)
     """key: [values], of which each variant takes its own best by the validation images"""
     seeds: Annotated[int, Field(gt=0, le=10_000)] = 5
     """runs of every variant, with the seeds training.seed, training.seed + 1, ..."""

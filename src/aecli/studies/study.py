@@ -90,3 +90,9 @@ class Study:
 def _slug(name: str) -> str:
     """Return a folder's name for a variant: letters, digits and what reads well."""
     return re.sub(r"[^\w.=+-]+", "_", name).strip("_")
+
+
+def study_at(path: Path) -> Study:
+    """Return the study of a folder, or the one that a file in it belongs to, such as its table or a plot."""
+    folder = path.parent.parent if path.parent.name == "plots" else path.parent
+    return Study(folder) if path.is_file() and Study(folder).config_file.is_file() else Study(path)

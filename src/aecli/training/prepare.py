@@ -9,7 +9,7 @@ from aecli.core.machine import memory_size
 from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.config import PACKAGED_DIGITS
 from aecli.data.dataset import ImageDataset, Rows, open_images, open_images_like
-from aecli.data.files.open import PACKED, holds_pictures, open_source
+from aecli.data.files.open import open_source, opens_at_once
 from aecli.data.loader import WINDOW_BYTES, Loader
 from aecli.data.split import Split, split_indices
 from aecli.runs.config import Config
@@ -57,7 +57,7 @@ def check_paths(config: Config) -> None:
     """Raise DataError where a file that the config names is missing or no array, without reading its values."""
     for path in (config.data.train, config.data.test):
         # What is packed or decoded is looked at when it is opened, which takes its time.
-        if path is not None and not holds_pictures(path) and path.suffix.lower() not in PACKED:
+        if path is not None and opens_at_once(path):
             open_source(path, config.data.decoding)
 
 

@@ -37,9 +37,9 @@ def refuse_sheet(path: Path, overwrite: bool, config: Config) -> None:
     refuse_output(path, overwrite, *(file for file in (config.data.train, config.data.test) if file is not None))
 
 
-def write_sheet(checked: CheckReport, path: Path) -> None:
-    """Draw the sheet and write it as PNG, SVG or PDF, by suffix."""
-    save(draw_sheet(checked), path)
+def write_sheet(checked: CheckReport, path: Path) -> str | None:
+    """Draw the sheet and write it as PNG, SVG or PDF, by suffix; return a note where no font has some letters."""
+    return save(draw_sheet(checked), path)
 
 
 @default_settings()

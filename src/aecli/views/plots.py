@@ -1,7 +1,6 @@
 """Pictures of a run, drawn from its folder and a file of images; nothing here trains or prints."""
 
 import io
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +23,7 @@ from aecli.runs.uses.denoise import ValidationCorruption
 from aecli.runs.uses.inputs import open_images_for, reopen_images
 from aecli.training.artifacts import TrainedRun
 from aecli.views.canvas import MAGMA, Figure, FuncFormatter, MaxNLocator, default_settings
+from aecli.views.glyphs import complete_glyphs
 from aecli.views.mosaic import COLUMNS, FRAME, INK, Sheet, draw_weights, image_pixels
 from aecli.views.plot_table import PLOTS
 
@@ -311,10 +311,11 @@ def draw_plots(trained: TrainedRun) -> None:
     source, rows = trained.prepared.train, trained.prepared.split.validation
     data = f"{source.file.name} (validation)"
     context = PlotContext(trained.run, trained.model, source, data, rows, trained.errors)
+    notes = []
     for name, plot in PLOTS.items():
         try:
             figure = plot.draw(context if plot.needs_images else trained.run)
-            save(figure, trained.run.plots_folder / f"{name}.png")
+            notes.append(save(figure, trained.run.plots_folder / f"{name}.png"))
         except NotInRunError:
             continue
         except Exception as error:  # Matplotlib raises errors of every kind; the model is as good without its picture
@@ -324,6 +325,8 @@ def draw_plots(trained: TrainedRun) -> None:
             trained.stages.progress.note(
                 f"{name}: could not be drawn ({reason}): ae plot {name} --run {trained.run.path} tries it again"
             )
+    for note in dict.fromkeys(note for note in notes if note):
+        trained.stages.progress.note(note)
 
 
 def check_suffix(path: Path) -> None:
@@ -333,16 +336,16 @@ def check_suffix(path: Path) -> None:
 
 
 @default_settings()
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, SVG or PDF, by suffix."""
+def save(figure: Figure, path: Path) -> str | None:
+    """Write a figure as PNG, SVG or PDF, by suffix; return a note where no font has some of its letters."""
     check_suffix(path)
-    with written_whole(path) as temporary, warnings.catch_warnings():
-        # A file's name may have letters that the font lacks; the picture shows boxes for them.
-        warnings.filterwarnings("ignore", "Glyph .* missing")
+    note = complete_glyphs(figure)
+    with written_whole(path) as temporary:
         # Matplotlib does not survive a full disk in the middle of a PDF.
         drawn = io.BytesIO()
         figure.savefig(drawn, format=path.suffix[1:].lower(), dpi=130)
         temporary.write_bytes(drawn.getbuffer())
+    return note
 
 
 def show_image(axis: Any, image: NDArray[np.float32]) -> None:

@@ -57,7 +57,7 @@ def test_a_packed_npy_is_the_npy(order):
 
 def test_of_several_arrays_one_is_named():
     np.savez("a.npz", x_train=IMAGES, x_test=IMAGES[:3])
-    with pytest.raises(DataError, match=r"holds several arrays, x_train, x_test: name one with ae import --key"):
+    with pytest.raises(DataError, match=r"holds several arrays, x_train, x_test: name one, such as a.npz:x_train"):
         open_source(Path("a.npz"))
 
 

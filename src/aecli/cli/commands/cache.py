@@ -3,9 +3,10 @@
 import click
 
 from aecli.cli.options import json_option
+from aecli.cli.suggestions import Group
 
 
-@click.group("cache", invoke_without_command=True)
+@click.group("cache", cls=Group, invoke_without_command=True)
 @json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:

@@ -9,15 +9,18 @@ from aecli.cli.options import (
     FILE,
     config_option,
     json_option,
+    output_option,
     overwrite_option,
     quiet_option,
     set_option,
     threads_option,
 )
+from aecli.cli.suggestions import Choice
 
 if TYPE_CHECKING:
     from aecli.runs.config import Config
     from aecli.training.check.checking import CheckReport
+    from aecli.training.check.dropping import Drop
 
 
 @click.command("check")
@@ -25,13 +28,19 @@ if TYPE_CHECKING:
 @config_option
 @set_option
 @click.option("--sheet", type=FILE, metavar="FILE", help="Draw a contact sheet too; .png, .svg or .pdf.")
+@click.option(
+    "--drop",
+    type=Choice(["duplicates", "near"]),
+    help="Write what stays without exact copies, or without those nearly the same too, to --output.",
+)
+@output_option("none; .txt for pictures, .npy for an array")
 @overwrite_option
 @json_option
 @threads_option
 @quiet_option
 def command(
-    images: Path | None, config_file: Path | None, overrides: tuple[str, ...], sheet: Path | None, overwrite: bool,
-    as_json: bool, quiet: bool,
+    images: Path | None, config_file: Path | None, overrides: tuple[str, ...], sheet: Path | None, drop: "Drop | None",
+    output: Path | None, overwrite: bool, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Look at IMAGES before training on them.
 
@@ -43,7 +52,10 @@ def command(
     \b
       ae check images.npy
       ae check images.npy --config prelu --sheet sheet.png
+      ae check photos/ --drop duplicates --output clean.txt
     """
+    if (drop is None) != (output is None):
+        raise click.UsageError("--drop and --output belong together: give both")
     from aecli.studies.config import load_run_config
 
     config = load_run_config(config_file, overrides).with_training_images(images).config
@@ -51,19 +63,29 @@ def command(
         from aecli.views.contact_sheet import refuse_sheet
 
         refuse_sheet(sheet, overwrite, config)
+    if output is not None:
+        from aecli.training.check.dropping import refuse_kept
+
+        refuse_kept(output, overwrite, config)
     checked = _check(config, quiet)
     if sheet is not None and checked.surveys:
+        from aecli.cli.terminal import note_if
         from aecli.views.contact_sheet import write_sheet
 
-        write_sheet(checked, sheet)
+        note_if(write_sheet(checked, sheet), quiet)
+    kept = _drop(checked, drop, output, overwrite)
     if as_json:
         from aecli.cli.terminal import print_json
 
-        print_json(checked.to_json() | {"sheet": str(sheet) if sheet is not None and checked.surveys else None})
+        drawn = str(sheet) if sheet is not None and checked.surveys else None
+        print_json(checked.to_json() | {"sheet": drawn} | ({"output": str(output), "kept": kept} if output else {}))
     else:
         _print(checked)
         if sheet is not None and checked.surveys:
             click.echo(str(sheet))
+        if kept is not None:
+            count = len(checked.surveys[0].source)
+            click.echo(f"{output}: {kept:,} of {count:,} images, {count - kept:,} left out that are there twice")
     if not checked.passed:
         raise SystemExit(1)
 
@@ -79,6 +101,17 @@ def _check(config: "Config", quiet: bool) -> "CheckReport":
         return check(config, progress)
     finally:
         progress.close()
+
+
+def _drop(checked: "CheckReport", drop: "Drop | None", output: Path | None, overwrite: bool) -> int | None:
+    """Write what stays without what is there twice; return how many images that are, None where nothing is written."""
+    from aecli.training.check.dropping import kept_rows, write_kept
+
+    if drop is None or output is None or not checked.surveys:
+        return None
+    rows = kept_rows(checked, drop)
+    write_kept(checked.surveys[0].source, rows, output, overwrite)
+    return len(rows)
 
 
 def _print(checked: "CheckReport") -> None:

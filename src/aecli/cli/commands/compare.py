@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aecli.cli.options import FILE, config_option, json_option, overwrite_option, quiet_option, set_option
+from aecli.cli.suggestions import Choice
 
 if TYPE_CHECKING:
     from aecli.runs.config_file import NamedConfig
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--workers", type=click.IntRange(1, 256), metavar="N", help="Processes that train.  [default: all cores]")
 @click.option(
-    "--table", "table_format", type=click.Choice(["md", "latex", "csv"]), help="Print the whole table in this format."
+    "--table", "table_format", type=Choice(["md", "latex", "csv"]), help="Print the whole table in this format."
 )
 @overwrite_option
 @json_option

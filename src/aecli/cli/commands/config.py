@@ -5,9 +5,10 @@ from pathlib import Path
 import click
 
 from aecli.cli.options import config_option, json_option, output_option, overwrite_option, set_option
+from aecli.cli.suggestions import Group
 
 
-@click.group("config")
+@click.group("config", cls=Group)
 def command() -> None:
     """Show, start or describe a config."""
 

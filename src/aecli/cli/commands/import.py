@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aecli.cli.options import FILE, output_option, overwrite_option, quiet_option, threads_option
+from aecli.cli.suggestions import Choice
 
 if TYPE_CHECKING:
     from aecli.data.files.convert import ConvertResult
@@ -30,7 +31,7 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer rele
 @click.option("--size", type=_Size(), help="Height and width.  [default: their own if all share one, else 64]")
 @click.option(
     "--fit",
-    type=click.Choice(["crop", "pad", "stretch"]),
+    type=Choice(["crop", "pad", "stretch"]),
     default="crop",
     show_default=True,
     help="What happens to other proportions; pad is black.",

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from aecli.cli.options import FILE, output_option, overwrite_option, quiet_option, run_option
+from aecli.cli.suggestions import Choice
 from aecli.views.plot_table import PLOTS
 
 
@@ -30,7 +31,7 @@ _HELP = "Draw a picture of a run.\n\n\b\n" + "\n".join(f"{name:{_WIDTH}}{plot.ab
 @click.command("plot", help=_HELP)
 @click.argument(
     "kind",
-    type=click.Choice([*PLOTS]),
+    type=Choice([*PLOTS]),
     default=next(iter(PLOTS)),
 )
 @run_option
@@ -55,7 +56,7 @@ def command(
         kinds = [name for name, other in PLOTS.items() if given[0].removeprefix("--") in other.options]
         raise click.UsageError(f"{given[0]} belongs to {' or '.join(kinds)}")
 
-    from aecli.cli.terminal import note, reading
+    from aecli.cli.terminal import note, note_if, reading
     from aecli.core.errors import RunError
     from aecli.core.files import refuse_output
     from aecli.data.files.open import source_name
@@ -81,5 +82,5 @@ def command(
     if run.plots_folder.is_symlink():
         raise RunError(f"{run.plots_folder}: is a link to another folder: give an --output")
     run.plots_folder.mkdir(exist_ok=True)
-    plots.save(figure, output)
+    note_if(plots.save(figure, output), quiet)
     click.echo(str(output))

@@ -38,7 +38,16 @@ def command(
     Writes the reconstructions as .npy in the shape, dtype and value range of IMAGES, and beside
     them a PNG of originals and reconstructions. Prints the means of the metrics and the worst images.
     """
-    from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_json, print_table, reading
+    from aecli.cli.terminal import (
+        metric_cells,
+        metric_header,
+        note,
+        note_if,
+        note_limits,
+        print_json,
+        print_table,
+        reading,
+    )
     from aecli.core.files import refuse_output
     from aecli.core.npy import NpyWriter
     from aecli.data.files.open import source_name
@@ -63,7 +72,7 @@ def command(
             model.reconstruct, source, baselines, with_baselines=False, keep=("mse",), write=writer.write
         )
     context = plots.PlotContext(run, model, source, images.name, known_errors=evaluation.per_image["mse"])
-    plots.save(plots.reconstructions(context), picture)
+    note_if(plots.save(plots.reconstructions(context), picture), quiet)
 
     means, worst = evaluation.summary["model"], _worst(context)
     if as_json:

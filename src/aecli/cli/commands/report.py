@@ -24,13 +24,13 @@ def command(folder: Path, output: Path | None, overwrite: bool) -> None:
     """
     from aecli.core.errors import AeError
     from aecli.core.files import refuse_output
-    from aecli.runs.run import Run
-    from aecli.studies.study import Study
+    from aecli.runs.run import run_at
+    from aecli.studies.study import study_at
     from aecli.views.report.report import write_run_report, write_study_report
 
     if output is not None:
         refuse_output(output, overwrite, suffix=".html")
-    study, run = Study(folder), Run(folder)
+    study, run = study_at(folder), run_at(folder)
     if study.config_file.is_file():
         click.echo(str(write_study_report(study, output)))
     elif run.config_file.is_file() or not folder.is_dir():

@@ -84,11 +84,11 @@ def command(
         named = load_run_config(config_file, overrides)
     named = named.with_training_images(data)
 
-    from aecli.runs.run import RUNS, Run
+    from aecli.runs.run import RUNS, Run, run_at
 
-    folder = run_folder or RUNS / named.name
-    Run(folder).refuse_existing(overwrite or resume)
-    run = _train(named, config_file, folder, overwrite, resume, device, quiet)
+    run = run_at(run_folder) if run_folder else Run(RUNS / named.name)
+    run.refuse_existing(overwrite or resume)
+    run = _train(named, config_file, run.path, overwrite, resume, device, quiet)
     if as_json:
         from aecli.cli.terminal import print_json
 

@@ -22,13 +22,13 @@ from aecli.data.files import cache
 from aecli.data.files.arrays import HEAD_BYTES, NUMBERS, ArrayFile, Header, is_idx, open_idx, open_npy, read_header
 from aecli.data.files.manifest import display_name
 
-_PIECE = 2**20
+PIECE = 2**20
 
 _BOMB_BYTES, _BOMB_RATIO = 2**30, 100
 """A file that grows by more than the ratio, beyond so many bytes, is taken for a bomb: images pack 2 to 20 times."""
 
 _MEMBERS = 1000
-_DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError)
+DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError)
 """What gzip and zipfile raise for files that are damaged, encrypted or packed in ways they do not know."""
 
 Opener = Callable[[], AbstractContextManager[IO[bytes] | gzip.GzipFile]]
@@ -45,8 +45,8 @@ def open_npz(path: Path, key: str | None = None, kinds: str = NUMBERS) -> ArrayF
         with zipfile.ZipFile(path) as archive:
             members = _members(archive)
             info = _member(path, archive, members, key)
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
+    except DAMAGE as error:
+        raise damaged(path, error) from error
     name = info.filename.removesuffix(".npy")
     file = _unpacked(path, info.filename, lambda: _OpenMember(path, info), info.compress_size, kinds)
     alone = len(members) == 1
@@ -58,8 +58,8 @@ def array_name(path: Path, key: str | None = None) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             return _member(path, archive, _members(archive), key).filename.removesuffix(".npy")
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
+    except DAMAGE as error:
+        raise damaged(path, error) from error
 
 
 def array_names(path: Path) -> list[str]:
@@ -67,8 +67,8 @@ def array_names(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
+    except DAMAGE as error:
+        raise damaged(path, error) from error
 
 
 _LABEL_WORDS = {
@@ -128,7 +128,8 @@ def _member(
     images = [name for name in several if name not in labels]
     if len(images) == 1:
         return members[images[0]]
-    raise DataError(f"{path}: holds several arrays, {_list(members)}: name one with ae import --key")
+    example = f"{path}:{display_name(next(iter(members)))}"
+    raise DataError(f"{path}: holds several arrays, {_list(members)}: name one, such as {example}")
 
 
 def _axes(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
@@ -155,8 +156,8 @@ def _unpacked(path: Path, member: str, opened: Opener, packed_size: int, kinds: 
             raise DataError(f"{path}: holds nothing: get the file again")
         header = read_header(path, head, kinds)
         _refuse_bomb(path, header, packed_size)
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
+    except DAMAGE as error:
+        raise damaged(path, error) from error
     entry = cache.cached(
         digest.hexdigest(),
         str(path),
@@ -184,14 +185,18 @@ def _unpack(path: Path, opened: Opener, header: Header, output: Path) -> None:
 def _pieces(path: Path, opened: Opener) -> Iterator[bytes]:
     try:
         with opened() as stream:
-            while piece := stream.read(_PIECE):
+            while piece := stream.read(PIECE):
                 yield piece
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
+    except DAMAGE as error:
+        raise damaged(path, error) from error
 
 
 def _refuse_bomb(path: Path, header: Header, packed_size: int) -> None:
-    size = header.file_size
+    refuse_growth(path, header.file_size, packed_size)
+
+
+def refuse_growth(path: Path, size: int, packed_size: int) -> None:
+    """Raise DataError where so many bytes in a file are said to unpack to so many more that it must be a bomb."""
     if size > _BOMB_BYTES and size > _BOMB_RATIO * max(1, packed_size):
         raise DataError(
             f"{path}: {packed_size:,} bytes say that they unpack to {size / 1e9:.3g} GB, which looks like a zip bomb: "
@@ -199,9 +204,10 @@ def _refuse_bomb(path: Path, header: Header, packed_size: int) -> None:
         )
 
 
-def _damaged(path: Path, error: Exception) -> Exception:
+def damaged(path: Path, error: Exception) -> Exception:
+    """Return what the user is told of a packed file that cannot be unpacked."""
     if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
         return unreadable(path, error)
     if "ncrypt" in str(error) or "password" in str(error):
-        return DataError(f"{path}: is encrypted: unpack it and give the array")
+        return DataError(f"{path}: is encrypted: unpack it and give what is in it")
     return DataError(f"{path}: is damaged ({one_line(error)[:120]}): get the file again")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.core.errors import AeError, DataError, one_line, unreadable
+from aecli.data.files.formats.numbers import numbers_cure
 from aecli.data.format import Stored
 
 HEAD_BYTES = 16 * 2**10
@@ -110,8 +111,11 @@ NUMBERS, TEXT = "buif", "US"
 """Kinds of dtypes: those of images, and those that labels may have beside them."""
 
 
-def open_npy(path: Path, content: Path | None = None, kinds: str = NUMBERS) -> ArrayFile:
-    """Open an .npy file of such kinds, at least one row; its values are not read yet."""
+def open_npy(path: Path, content: Path | None = None, kinds: str = NUMBERS, lease: object = None) -> ArrayFile:
+    """Open an .npy file of such kinds, at least one row; its values are not read yet.
+
+    `content` is the file that holds them where `path` is not, and `lease` keeps it.
+    """
     content = content or path
     with content.open("rb") as file:
         magic = file.read(len(_NPY_MAGIC))
@@ -127,9 +131,9 @@ def open_npy(path: Path, content: Path | None = None, kinds: str = NUMBERS) -> A
         raise
     except Exception as error:  # NumPy's header parser lets errors of many kinds through
         raise DataError(f"{path}: the .npy file is damaged ({one_line(error)[:120]}): save it again") from error
-    _require_images(path, array.shape, array.dtype, kinds)
+    require_images(path, array.shape, array.dtype, kinds)
     order = "C" if array.flags.c_contiguous else "F"
-    return ArrayFile(path, content, array.shape, array.dtype, array.offset, order)
+    return ArrayFile(path, content, array.shape, array.dtype, array.offset, order, lease=lease)
 
 
 def open_idx(path: Path, content: Path | None = None) -> ArrayFile:
@@ -140,7 +144,7 @@ def open_idx(path: Path, content: Path | None = None) -> ArrayFile:
     if not head:
         raise DataError(f"{path}: the file is empty: get it again")
     header = _idx_header(path, head)
-    _require_images(path, header.shape, header.dtype)
+    require_images(path, header.shape, header.dtype)
     size = content.stat().st_size
     if size < header.file_size:
         raise DataError(f"{path}: the file ends before its last image: copy or download it again")
@@ -168,6 +172,9 @@ def read_header(path: Path, head: bytes, kinds: str = NUMBERS) -> Header:
     if is_idx(head):
         return _idx_header(path, head)
     if not head.startswith(_NPY_MAGIC):
+        cure = numbers_cure(path, head.decode("latin-1").splitlines()[:-1])
+        if cure is not None:
+            raise DataError(f"{path}: {cure}")
         raise DataError(
             f"{path}: holds neither an .npy nor an IDX file: pack one of these, or give the images unpacked"
         )
@@ -180,7 +187,7 @@ def read_header(path: Path, head: bytes, kinds: str = NUMBERS) -> Header:
             raise ValueError("negative shape")
     except Exception as error:  # NumPy's header parser lets errors of many kinds through
         raise DataError(f"{path}: the .npy file in it is damaged ({one_line(error)[:120]}): save it again") from error
-    _require_images(path, shape, dtype, kinds)
+    require_images(path, shape, dtype, kinds)
     return Header(tuple(shape), dtype, stream.tell())
 
 
@@ -199,7 +206,8 @@ def _idx_header(path: Path, head: bytes) -> Header:
     return Header(shape, np.dtype(_IDX_DTYPES[head[2]]), 4 + 4 * axes)
 
 
-def _require_images(path: Path, shape: Sequence[int], dtype: np.dtype[Any], kinds: str = NUMBERS) -> None:
+def require_images(path: object, shape: Sequence[int], dtype: np.dtype[Any], kinds: str = NUMBERS) -> None:
+    """Raise DataError, which begins with `path`, unless an array of this shape and dtype may be one of images."""
     if dtype.kind not in kinds:
         names = {"c": "complex numbers", "O": "Python objects", "U": "text", "S": "text", "V": "records"}
         kind = names.get(dtype.kind, f"values of type {dtype}")

@@ -36,7 +36,7 @@ _Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ConvertOptions:
-    """What is taken of the sources: in an order drawn by a seed or in their own, so many at most.
+    """What is taken of the sources: in an order drawn by a seed or in their own, so many at most; or these `rows`.
 
     With `strict` a picture that cannot be read is an error, otherwise it is left out. Without `labels` none are looked
     for.
@@ -47,12 +47,13 @@ class ConvertOptions:
     shuffle: int | None = None
     strict: bool = False
     labels: bool = True
+    rows: _Rows | None = None
 
     def choose(self, count: int) -> _Rows:
         """Return the positions that are taken, in their order."""
-        order = np.arange(count)
+        order = np.arange(count) if self.rows is None else self.rows
         if self.shuffle is not None:
-            order = np.random.default_rng(derive(self.shuffle, "import")).permutation(count)
+            order = np.random.default_rng(derive(self.shuffle, "import")).permutation(order)
         return order[: self.limit]
 
 
@@ -147,6 +148,8 @@ def _import_pictures(
 ) -> ConvertResult:
     listing = listings[0] if len(listings) == 1 else _joined(listings)
     class_of = _class_by_folder(listing) if len(listings) == 1 else _class_by_source(sources)
+    if listing.labels is not None:
+        class_of = listing.labels.get
     listing = replace(listing, names=[listing.names[i] for i in wanted.choose(len(listing))])
     survey = survey_pictures(listing, strict=wanted.strict, on_progress=on_progress)
 
@@ -222,7 +225,8 @@ def _import_arrays(
     rows = wanted.choose(sum(map(len, files)))
     labels = _labels_beside_all(files, rows, wanted.decoding.key) if wanted.labels else _NOT_ASKED
     # A row has a name of its own where its number no longer says which it was.
-    names = _row_names(files, rows) if len(files) > 1 or wanted.shuffle is not None else None
+    moved = len(files) > 1 or wanted.shuffle is not None or wanted.rows is not None
+    names = _row_names(files, rows) if moved else None
     shape, dtype = (len(rows), *first.shape[1:]), first.dtype.newbyteorder("=")
     ends_so_far: list[NDArray[Any]] = []
     with NpyWriter(output, shape, dtype.str) as writer:

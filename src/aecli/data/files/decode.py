@@ -16,8 +16,9 @@ from aecli.core.errors import DataError, is_io_failure, unreadable
 from aecli.core.machine import ordered_map
 from aecli.core.npy import NpyWriter
 from aecli.core.progress import ProgressCallback, no_progress
+from aecli.data.files.formats.reasons import unread_reason
 from aecli.data.files.listing import Listing
-from aecli.data.files.manifest import Manifest, display_name, endpoint_hash, error_reason
+from aecli.data.files.manifest import Manifest, display_name, endpoint_hash
 from aecli.data.files.options import DecodeOptions
 from aecli.data.files.pictures import DecodeTarget, PictureInfo, decode, inspect
 
@@ -68,7 +69,7 @@ def survey_pictures(
                     transparent += info.transparent
                 else:
                     _refuse(listing, name, info, strict)
-                    survey.unreadable[name] = error_reason(info)
+                    survey.unreadable[name] = unread_reason(listing.path(name), info)
             on_progress("looking at pictures", survey.sizes.total() + len(survey.unreadable), len(listing))
     if not survey.sizes:
         _none_left(listing, survey.unreadable)
@@ -129,7 +130,7 @@ def _write(
                     writer.write(picture)
                 else:
                     _refuse(listing, name, picture, strict)
-                    unreadable[name] = error_reason(picture)
+                    unreadable[name] = unread_reason(listing.path(name), picture)
             on_progress("decoding pictures", len(written) + len(unreadable), len(listing))
         if not written:
             _none_left(listing, unreadable)
@@ -181,12 +182,12 @@ def _refuse(listing: Listing, name: str, error: Exception, strict: bool) -> None
     if is_io_failure(error):
         raise unreadable(display_name(listing.path(name)), error) from error
     if strict:
-        raise DataError(
-            f"{display_name(listing.path(name))}: {error_reason(error)}: mend or remove it, or leave out --strict"
-        )
+        path = listing.path(name)
+        raise DataError(f"{display_name(path)}: {unread_reason(path, error)}: mend or remove it, or leave out --strict")
 
 
 def _none_left(listing: Listing, unreadable: dict[str, str]) -> None:
+    unreadable = {**dict(listing.unreadable), **unreadable}
     if not unreadable:
         passed = ", ".join(f"{number:,} {display_name(kind)}" for kind, number in listing.ignored[:5])
         content = f"found {passed}" if passed else "it is empty"
@@ -195,10 +196,11 @@ def _none_left(listing: Listing, unreadable: dict[str, str]) -> None:
             f"give a folder of PNG, JPEG, BMP, TIFF, WebP or GIF, or name a file"
         )
     name, reason = next(iter(unreadable.items()))
-    number = f"none of its {len(unreadable):,} pictures" if len(unreadable) > 1 else "its one picture"
-    raise DataError(
-        f"{listing.source}: {number} can be read, the first is {display_name(name)} ({reason}): check the files"
-    )
+    said, files = f"its one picture cannot be read, {display_name(name)}", "the file"
+    if len(unreadable) > 1:
+        said = f"none of its {len(unreadable):,} pictures can be read, the first is {display_name(name)}"
+        files = "the files"
+    raise DataError(f"{listing.source}: {said} ({reason}): check {files}")
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from aecli.core.errors import DataError
 from aecli.data.files.archives import array_name, array_names, label_names, open_gzip, open_npz
 from aecli.data.files.arrays import NUMBERS, TEXT, ArrayFile, open_idx, open_npy
+from aecli.data.files.formats.locations import locate
 from aecli.data.files.manifest import display_name, read_manifest
 
 _MOST_CLASSES = 10_000
@@ -109,7 +110,8 @@ def _words(column: NDArray[Any]) -> Labels:
 
 
 def _array_beside(images: ArrayFile, key: str | None) -> ArrayFile | NoLabels:
-    path = images.path
+    location = locate(images.path)
+    path, key = location.file, location.key or key
     if path.suffix.lower() == ".npz":
         return _member_beside(path, key)
     files = [file for file in _label_files(path) if file.is_file()]

@@ -4,36 +4,49 @@ import codecs
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from urllib.parse import unquote
 
 from aecli.core.errors import DataError, is_io_failure
+from aecli.data.files.formats.numbers import numbers_cure
+from aecli.data.files.formats.rows import find_columns, split_cells, split_line
 from aecli.data.files.manifest import error_reason
 from aecli.data.files.pictures import SUFFIXES
 
 _LONGEST_LINE = 2**16
+_FIRST_LINES = 2**20
+_FIRST_LINE_COUNT = 50
+"""Bytes and lines of a list by which it is known for one of numbers."""
 
 _RUN_FILES, _STUDY_FILE = {"config.yaml", "environment.json"}, "study.yaml"
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Picture files, in a stable order: `names` are relative to `root`; `source` is what the user named."""
+    """Picture files, in a stable order: `names` are relative to `root`; `source` is what the user named.
+
+    Where they were unpacked, `files` are the files of the names, `digest` says what they were unpacked from, and
+    `lease` keeps them. `labels` are those that a list gives.
+    """
 
     source: str
     root: Path
     names: Sequence[str]
     ignored: tuple[tuple[str, int], ...] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
+    files: Mapping[str, str] | None = None
+    digest: str | None = None
+    lease: object = field(default=None, repr=False, compare=False)
+    labels: Mapping[str, str] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
 
     def path(self, name: str) -> str:
         """Return the path of one of them."""
-        return os.path.join(self.root, name)
+        return os.path.join(self.root, self.files[name] if self.files else name)
 
     def key(self) -> str:
         """Return a hash of where the files are, their names, sizes and times of change.
@@ -41,6 +54,8 @@ class Listing:
         Reading them all would cost as much as decoding. The time of change of the inode is in it, since an archive
         may unpack other pictures of the same names, sizes and dates to the same place.
         """
+        if self.digest is not None:
+            return self.digest
         digest = hashlib.sha256(os.fsencode(os.path.realpath(self.root)))
         for name in self.names:
             try:
@@ -114,22 +129,27 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 def read_list(path: Path) -> Listing:
     """Return the files that a text file names, one a line, relative to its own folder; # begins a comment.
 
-    The text is UTF-8, or UTF-16 with a byte order mark, with the line ends of any system.
+    The text is UTF-8, or UTF-16 with a byte order mark, with the line ends of any system. A label may stand behind a
+    path, after a tab or a comma.
     """
-    names, problem = [], DataError(f"{path}: not a text file of paths: write one path a line")
+    refuse_numbers(path)
+    names: list[str] = []
+    labels: dict[str, str] = {}
+    problem = DataError(f"{path}: not a text file of paths: write one path a line")
     try:
         with path.open(encoding=_encoding(path), errors="surrogateescape") as file:
             while line := file.readline(_LONGEST_LINE + 1):
                 if "\0" in line or len(line) > _LONGEST_LINE:
                     raise problem
-                name = line.strip()
-                if name and not name.startswith("#"):
-                    names.append(_meant(path.parent, name))
+                text = line.strip()
+                if text and not text.startswith("#"):
+                    name, label = split_line(text)
+                    _note((_meant(path.parent, name), label), names, labels)
     except UnicodeError as error:
         raise problem from error
     if not names:
         raise DataError(f"{path}: names no files: write one path a line")
-    return Listing(str(path), path.parent, names)
+    return Listing(str(path), path.parent, names, labels=labels or None)
 
 
 def _encoding(path: Path) -> str:
@@ -145,3 +165,50 @@ def _meant(folder: Path, line: str) -> str:
         if os.path.lexists(os.path.join(folder, name)):
             return os.fspath(PurePath(name))
     return os.fspath(PurePath(unquoted))
+
+
+def read_table(path: Path) -> Listing:
+    """Return the files that a column of a .csv or .tsv names, with the labels of another column."""
+    refuse_numbers(path)
+    names: list[str] = []
+    labels: dict[str, str] = {}
+    with path.open("rb") as file:
+        first = [os.fsdecode(file.readline(_LONGEST_LINE).removeprefix(codecs.BOM_UTF8).rstrip()) for _ in range(2)]
+        columns = find_columns(first)
+        if columns is None:
+            raise DataError(f"{path}: no column has paths of pictures: write them with their suffix, such as a.png")
+        file.seek(0)
+        for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE + 1), b"")):
+            if b"\0" in line or len(line) > _LONGEST_LINE:
+                raise DataError(f"{path}: not a table of paths: write one path a line")
+            text = line.removeprefix(codecs.BOM_UTF8) if not number else line
+            cells = split_cells(os.fsdecode(text.rstrip()), columns.separator)
+            if len(cells) > max(columns.path, columns.label or 0) and number >= columns.skip:
+                label = None if columns.label is None else cells[columns.label]
+                _note((_meant(path.parent, cells[columns.path]), label), names, labels)
+    return Listing(str(path), path.parent, names, labels=labels or None)
+
+
+def _note(row: tuple[str, str | None], names: list[str], labels: dict[str, str]) -> None:
+    name, label = row
+    names.append(name)
+    if label:
+        labels[name] = label
+
+
+def refuse_numbers(path: Path) -> None:
+    """Raise DataError with the cure where a text file holds numbers, as numpy.savetxt writes them."""
+    with path.open("rb") as file:
+        lines = file.read(_FIRST_LINES).splitlines()
+    first = next((line for line in lines if line.strip() and not line.strip().startswith(b"#")), b"")
+    cure = numbers_cure(path, [line.decode("latin-1") for line in lines[:_FIRST_LINE_COUNT]])
+    # A file may be called 1984.
+    if cure is not None and not _is_file(path.parent / os.fsdecode(first.strip())):
+        raise DataError(f"{path}: {cure}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or none
+        return False

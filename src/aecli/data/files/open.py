@@ -13,14 +13,23 @@ from aecli.data.files import cache
 from aecli.data.files.archives import open_gzip, open_npz
 from aecli.data.files.arrays import HEAD_BYTES, ArrayFile, is_idx, open_idx, open_npy
 from aecli.data.files.decode import PictureStats, choose_target, survey_pictures, write_decoded
-from aecli.data.files.listing import Listing, list_folder, read_list
+from aecli.data.files.formats.cifar import open_cifar
+from aecli.data.files.formats.hdf5 import open_hdf5, open_mat
+from aecli.data.files.formats.kinds import kind_by_content, kind_by_suffix, kind_named, plugin_formats
+from aecli.data.files.formats.locations import CIFAR10, file_part, locate
+from aecli.data.files.formats.members import is_archive, list_archive
+from aecli.data.files.formats.patterns import fixed_part, is_pattern, list_pattern
+from aecli.data.files.listing import Listing, list_folder, read_list, read_table, refuse_numbers
 from aecli.data.files.manifest import Manifest, read_manifest
 from aecli.data.files.options import DecodeOptions
 from aecli.data.files.pictures import SUFFIXES
 
-_KINDS = "a folder of pictures, a picture, a .txt list of pictures, .npy, .npz or IDX (.gz too)"
+_KINDS = (
+    "a folder, .zip or .tar of pictures, a picture, a .txt or .csv list of pictures, "
+    ".npy, .npz, .h5, .mat or IDX (.gz too)"
+)
 
-_DECODER = 1
+_DECODER = 2
 """Version of the decoder: another one does not take what this one has cached."""
 
 _CONFIG_KEYS = MappingProxyType({"size": "data.size and data.fit change it", "color": "data.color changes it"})
@@ -31,12 +40,19 @@ _ARRAYS: Mapping[str, Callable[[Path, DecodeOptions], ArrayFile]] = MappingProxy
         ".npy": lambda path, _: open_npy(path),
         ".npz": lambda path, decoding: open_npz(path, decoding.key),
         ".gz": lambda path, _: open_gzip(path),
+        ".h5": lambda path, decoding: open_hdf5(path, decoding.key),
+        ".hdf5": lambda path, decoding: open_hdf5(path, decoding.key),
+        ".hdf": lambda path, decoding: open_hdf5(path, decoding.key),
+        ".mat": lambda path, decoding: open_mat(path, decoding.key),
     }
 )
 """Suffix -> reader of an array. IDX files are known by how they begin."""
 
-PACKED = (".npz", ".gz")
-"""Suffixes of arrays that are unpacked into the cache."""
+_PACKED = (".npz", ".gz", ".h5", ".hdf5", ".hdf", ".mat", "")
+"""Suffixes of arrays that are unpacked into the cache; the last is of a folder."""
+
+_LISTS = (".txt", ".lst")
+_TABLES = (".csv", ".tsv")
 
 
 def open_source(
@@ -51,7 +67,10 @@ def open_source(
         pictures = list_pictures(path)
         if pictures is not None:
             return _decoded(path, pictures, decoding, on_progress)
-        file = open_array(path, decoding)
+        location = locate(path)
+        key = location.key or decoding.key
+        file = open_array(location.file, replace(decoding, key=key))
+        file = file if location.file == path else replace(file, path=path)
     except OSError as error:
         raise unreadable(path, error) from error
     _refuse_decoding(file, decoding)
@@ -62,13 +81,24 @@ def source_name(path: Path) -> str:
     """Return the name of a source as the start of other names: "photos" for photos/, "a" for a.npy and a.npy.gz."""
     if path.is_dir():
         return path.resolve().name or "images"
-    return Path(path.name.removesuffix(".gz")).stem
+    if is_pattern(path):
+        return fixed_part(path).resolve().name or "images"
+    return Path(file_part(path).name.removesuffix(".gz")).stem
 
 
 def holds_pictures(path: Path) -> bool:
     """Whether a path is one of pictures, so that they can take any shape; raises DataError where it is nothing."""
     require_source(path)
-    return path.is_dir() or path.suffix.lower() in (*SUFFIXES, ".txt")
+    file = locate(path)
+    if file.key is not None:
+        return False
+    suffix = file.file.suffix.lower()
+    return path.is_dir() or is_pattern(path) or is_archive(path) or suffix in (*SUFFIXES, *_LISTS, *_TABLES)
+
+
+def opens_at_once(path: Path) -> bool:
+    """Whether a path is of an array that needs no unpacking; raises DataError where it is nothing."""
+    return not holds_pictures(path) and locate(path).file.suffix.lower() not in _PACKED
 
 
 def list_pictures(path: Path) -> Listing | None:
@@ -77,7 +107,23 @@ def list_pictures(path: Path) -> Listing | None:
         return None
     if path.is_dir():
         return list_folder(path)
-    return read_list(path) if path.suffix.lower() == ".txt" else Listing(str(path), path.parent, [path.name])
+    if is_pattern(path):
+        return list_pattern(path)
+    if is_archive(path):
+        return list_archive(path)
+    suffix = path.suffix.lower()
+    if suffix in _TABLES:
+        return read_table(path)
+    return read_list(path) if suffix in _LISTS else Listing(str(path), path.parent, [path.name])
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path leads to something, whatever it is."""
+    try:
+        require_source(path)
+    except DataError:
+        return False
+    return True
 
 
 def require_source(path: Path) -> None:
@@ -86,6 +132,9 @@ def require_source(path: Path) -> None:
         str(path).encode()
     except UnicodeEncodeError as error:
         raise DataError(f"{str(path)!a}: the name is not UTF-8: rename the file") from error
+    path = locate(path).file
+    if is_pattern(path):
+        return
     try:
         exists, is_folder, is_file = path.exists(), path.is_dir(), path.is_file()
     except OSError as error:
@@ -103,6 +152,8 @@ def require_source(path: Path) -> None:
 
 def open_array(path: Path, decoding: DecodeOptions) -> ArrayFile:
     """Open a file of an array by its suffix, or as IDX where it begins like one."""
+    if decoding.key == CIFAR10 and (path.is_dir() or path.name.startswith("cifar-10")):
+        return open_cifar(path)
     reader = _ARRAYS.get(path.suffix.lower())
     if reader is not None:
         return reader(path, decoding)
@@ -110,12 +161,20 @@ def open_array(path: Path, decoding: DecodeOptions) -> ArrayFile:
         head = file.read(HEAD_BYTES)
     if is_idx(head) or "idx" in path.name.lower():
         return open_idx(path)
+    if path.suffix.lower() in (".dat", ".asc"):
+        refuse_numbers(path)
+    content = kind_by_content(head)
+    kind = kind_by_suffix(path.suffix) or kind_named(content)
+    if kind is not None:
+        raise DataError(f"{path}: is {kind}")
+    if content is not None:
+        raise DataError(f"{path}: begins like {content}: give it the suffix of its kind")
     raise DataError(f"{path}: unknown suffix '{path.suffix}': give {_KINDS}")
 
 
 def _decoded(path: Path, pictures: Listing, decoding: DecodeOptions, on_progress: ProgressCallback) -> ArrayFile:
     # The key is what is decoded to, not what was asked: a run on the pictures of its training finds those again.
-    listed = f"{_DECODER} {pictures.key()}"
+    listed = f"{_DECODER} {' '.join(plugin_formats())} {pictures.key()}"
     survey = _surveyed(path, pictures, listed, on_progress)
     target = choose_target(survey, decoding)
     key = hashlib.sha256(f"{listed} {target}".encode()).hexdigest()

@@ -13,18 +13,22 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from aecli.data.files.formats.kinds import PICTURE_SUFFIXES, plugin_formats
+from aecli.data.files.formats.reasons import refuse_kind, what_it_is
 from aecli.data.files.options import Fit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
-SUFFIXES = frozenset(
+_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM", "AVIF", "JPEG2000")
+SUFFIXES = PICTURE_SUFFIXES | frozenset(
     (
-        ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif",
-        ".pgm", ".ppm", ".pnm", ".pbm",
+        ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo", ".bmp", ".dib", ".tif", ".tiff", ".btf",
+        ".tf8", ".webp", ".gif", ".pgm", ".ppm", ".pnm", ".pbm", ".avif", ".avifs", ".jp2", ".j2k", ".jpc", ".jpf",
+        ".jpx", ".j2c",
     )
 )  # fmt: skip
+"""Suffixes of pictures: of those that are read, and of those that are counted as not read."""
 
 _MOST_PIXELS = 150_000_000
 """Of one picture: what the largest cameras make. Decoded in colour it takes half a gigabyte."""
@@ -93,18 +97,26 @@ def decode(path: str, target: DecodeTarget) -> NDArray[Any]:
 
 
 def _opened(path: str) -> "Image":
-    # Pillow would load all its plugins for the last two.
-    from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
+    # Pillow would load all its plugins for four of these.
+    from PIL import (  # noqa: F401
+        AvifImagePlugin,
+        Image,
+        Jpeg2KImagePlugin,
+        TiffImagePlugin,
+        UnidentifiedImageError,
+        WebPImagePlugin,
+    )
 
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("is not a regular file")
     if not 0 < status.st_size <= _MOST_BYTES:
         raise ValueError("the file is empty" if not status.st_size else f"more than {_MOST_BYTES >> 20:,} MB")
+    refuse_kind(path)
     try:
-        image = Image.open(path, formats=_FORMATS)
+        image = Image.open(path, formats=(*_FORMATS, *plugin_formats()))
     except UnidentifiedImageError as error:
-        raise ValueError("not a picture, or damaged") from error
+        raise ValueError(what_it_is(path)) from error
     if image.width * image.height > _MOST_PIXELS:
         image.close()
         raise ValueError(f"{image.width} x {image.height} pixels, more than {_MOST_PIXELS // 10**6} million")

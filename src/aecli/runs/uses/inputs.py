@@ -11,7 +11,7 @@ from aecli.core.machine import ordered_map
 from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.dataset import ImageDataset, chunk_slices, images_of, open_images_like, scan
 from aecli.data.files.arrays import ArrayFile
-from aecli.data.files.open import holds_pictures, open_source
+from aecli.data.files.open import holds_pictures, is_there, open_source
 from aecli.data.format import Images
 from aecli.runs.content import decoding_of
 from aecli.runs.model import Model
@@ -31,7 +31,7 @@ def reopen_images(run: Run, fields: Mapping[str, Any], cure: str, *, name_only: 
     """
     path, trained = Path(str(fields["file"])), run.image_format
     place = f"{path.name if name_only else path}: what the run was trained or tested on"
-    if not path.exists():
+    if not is_there(path):
         raise RunError(f"{place} is no longer there: {cure}")
     try:
         decoding = decoding_of(fields)

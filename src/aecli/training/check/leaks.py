@@ -54,7 +54,7 @@ def twice(duplicates: Duplicates, sources: Sequence[ImageDataset]) -> Iterable[F
             "duplicates",
             f"{count_of(len(copies))} {'is an exact copy' if len(copies) == 1 else 'are exact copies'} of an earlier "
             f"one: {_pairs(sources, copies)}",
-            {"count": len(copies), "pairs": copies[:ROWS_NAMED].tolist()},
+            {"count": len(copies), "pairs": copies.tolist()},
         )
     total = sum(map(len, sources))
     sampled = duplicates.searched and duplicates.searched < total - len(copies)
@@ -68,8 +68,8 @@ def twice(duplicates: Duplicates, sources: Sequence[ImageDataset]) -> Iterable[F
             f"{': ' if len(duplicates.near) else ''}{_pairs(sources, duplicates.near)}{bounded}",
             {
                 "count": len(duplicates.near),
-                "pairs": duplicates.near[:ROWS_NAMED].tolist(),
-                "correlations": [round(float(r), 5) for r in duplicates.correlation[:ROWS_NAMED]],
+                "pairs": duplicates.near.tolist(),
+                "correlations": [round(float(r), 5) for r in duplicates.correlation],
                 "searched": duplicates.searched,
             },
         )
