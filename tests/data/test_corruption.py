@@ -93,7 +93,21 @@ def test_a_run_learns_to_restore_noisy_images(denoising):
     for part in ("validation", "test"):
         measured = denoising.metrics["denoising"][part]
         assert measured["restored"]["mse"] < 0.6 * measured["noisy"]["mse"]
+        assert 0 < measured["pca"]["mse"] < measured["noisy"]["mse"]
         assert measured["restored"]["mse"] > denoising.metrics["splits"][part]["model"]["mse"]
+
+
+def test_the_baseline_is_pca_of_the_noisy_images(denoising):
+    """The projection of what the network sees, measured against the clean images."""
+    source, rows = plots.open_context(denoising, None).source, denoising.split.validation
+    clean = source.format.to_contract(source.file.take(rows))
+    noisy = ValidationCorruption.from_run(denoising)(clean, rows)
+    mean, components = denoising.baselines.mean.ravel(), denoising.baselines.components
+    flat = noisy.reshape(len(noisy), -1) - mean
+    projected = flat @ components.T @ components + mean
+    expected = ((projected - clean.reshape(len(clean), -1)) ** 2).mean()
+    measured = denoising.metrics["denoising"]["validation"]["pca"]["mse"]
+    assert measured == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_validation_loss_is_that_of_restoring(denoising):

@@ -23,7 +23,7 @@ from aecli.studies.compare import NullStudyProgress, compare
 from aecli.studies.config import StudyFile
 from aecli.studies.executors.executor import Task
 from aecli.studies.executors.processes import ProcessExecutor, _wait_for_lock
-from aecli.studies.plan import plan, seeds
+from aecli.studies.plan import complete_study, plan, seeds
 from aecli.studies.results import Result, read_results
 from aecli.studies.study import Study
 from aecli.studies.summary import summarise
@@ -502,7 +502,7 @@ def test_failed_runs_are_counted_and_left_out_of_the_mean():
     assert row.counts == {"complete": 2, "failed": 1}
     assert row.mean.estimate == pytest.approx(0.15)
     assert row.reasons == ("out of luck",)
-    assert "collapsed or failed runs: a" in summary.verdict.lower()
+    assert "a (1 of 3 runs) failed" in summary.verdict
 
 
 def test_nothing_complete_is_a_verdict_too():
@@ -607,3 +607,38 @@ def test_variants_of_augmentation_and_corruption_have_readable_names_and_folders
         Study(Path("s")).run(plan(config)[3], 0).path.parent.name
         == "corruption=_gaussian_0.2_augment=_shift_0.1_flip_both"
     )
+
+
+def test_what_learned_nothing_is_named_as_that_and_the_worst_is_of_those_that_learned():
+    table = {"best": 0.1 + NOISE, "slow": 0.3 + NOISE, "dead": [None] * 6}
+    results = [replace(r, state="collapsed") if r.label == "dead" else r for r in results_of(table)]
+    verdict = summarise(results).verdict
+    assert "slow is worse by 0.2" in verdict
+    assert verdict.endswith("dead (6 of 6 runs) learned nothing.")
+    more = {**table, "slower": 0.5 + NOISE}
+    results = [replace(r, state="collapsed") if r.label == "dead" else r for r in results_of(more)]
+    assert "slower is worst of those that learned, by 0.4" in summarise(results).verdict
+
+
+def test_a_study_that_was_cut_short_says_that_its_order_may_change():
+    results = results_of({"a": 0.100 + NOISE, "b": 0.102 + NOISE})
+    cut = [replace(r, falling=0.05) for r in results]
+    assert "training was cut short: the order may change" in summarise(cut).verdict
+    assert "cut short" not in summarise([replace(r, falling=0.01) for r in results]).verdict
+    assert "cut short" not in summarise(results).verdict
+
+
+def test_fewer_than_five_seeds_give_no_interval_of_a_mean():
+    (row, _) = summarise(results_of({"a": 0.1 + NOISE[:4], "b": 0.2 + NOISE[:4]})).rows
+    assert np.isnan([row.mean.low, row.mean.high]).all()
+    (row, _) = summarise(results_of({"a": 0.1 + NOISE[:5], "b": 0.2 + NOISE[:5]})).rows
+    assert row.mean.low < row.mean.estimate < row.mean.high
+
+
+def test_a_study_without_a_grid_writes_down_the_activations_that_it_compares():
+    study = complete_study(config_of())
+    assert study.study.vary == {
+        "model.activation": ("relu", "leaky_relu", "prelu", "sigmoid", "tanh", "elu", "gelu", "linear")
+    }
+    assert [v.label for v in plan(study)] == [v.label for v in plan(config_of())]
+    assert complete_study(config_of(VARY)).study.vary == config_of(VARY).study.vary

@@ -18,7 +18,7 @@ from aecli.runs.run import FORMAT_VERSION, Run
 from aecli.studies.config import StudyFile
 from aecli.studies.executors.executor import ATTEMPTS, Event, Executor, Task
 from aecli.studies.executors.processes import ProcessExecutor
-from aecli.studies.plan import Variant, plan, seeds
+from aecli.studies.plan import Variant, complete_study, plan, seeds
 from aecli.studies.results import Result
 from aecli.studies.study import Study
 from aecli.studies.summary import Summary, summarise
@@ -76,7 +76,7 @@ def compare(
     anything is trained when config and images do not fit, or another process works on this study, and WriteError
     when the disk is full.
     """
-    config = with_absolute_paths(config)
+    config = complete_study(with_absolute_paths(config))
     variants = plan(config)
     train, test = open_data(config, on_progress)
     for source in (train, test):

@@ -47,14 +47,21 @@ class Variant:
         return change_config(self.config, keys, self.name).run_config
 
 
+def complete_study(config: StudyFile) -> StudyFile:
+    """Return the config of a study with what it compares where it says nothing: eight activations."""
+    if config.study.vary:
+        return config
+    return change_config(config, {"study.vary": {"model.activation": list(_DEFAULT_ACTIVATIONS)}}, "study")
+
+
 def plan(config: StudyFile) -> tuple[Variant, ...]:
     """Return the variants of a config's study; raises ConfigError for a value that its key cannot have."""
+    config = complete_study(config)
     study = config.study
-    grid = study.vary or {"model.activation": _DEFAULT_ACTIVATIONS}
     if not (config.data.test or config.data.test_split):
         config = change_config(config, {"data.test_split": _TEST_SPLIT}, "study")
     variants = []
-    for changes in _combinations(grid):
+    for changes in _combinations(study.vary):
         for tuned in _combinations(study.tune):
             merged = dict([*changes, *tuned])
             variants.append(Variant(changes, tuned, change_config(config, merged, "study")))

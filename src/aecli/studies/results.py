@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -26,8 +26,9 @@ class Result:
 
     `metrics` are the means of every metric over the test images, fvu and the count of exact copies among them,
     `baselines` those of each baseline. `generalization_gap` is the validation mse less the training mse;
-    `epochs_to_5pct` the first epoch whose validation loss is within 5 % of the kept one. `dead`, `saturated` and
-    `gradient_norm` are those of the worst layer in the last epoch.
+    `epochs_to_5pct` the first epoch whose validation loss is within 5 % of the kept one; `falling` the share by which
+    the validation loss fell in the last tenth of the epochs, 0 where training did not end with its best. `dead`,
+    `saturated` and `gradient_norm` are those of the worst layer in the last epoch.
     """
 
     label: str
@@ -51,6 +52,7 @@ class Result:
     baselines: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     run: str = ""
     identity: str = ""
+    falling: float | None = None
 
     def value(self, name: str) -> Any:
         """Return a number by the name of its column: of a metric, of "pca_" and a metric, or of the run."""
@@ -96,7 +98,14 @@ def read_result(run: Run, base: Mapping[str, Any]) -> Result:
         gradient_norm=min(layer.gradient_norm for layer in last),
         baselines={by: {name: splits["test"][by].get(name) for name in METRICS} for by in BASELINES},
         identity=run.environment["identity"],
+        falling=_fall([record.val_loss for record in records], best),
     )
+
+
+def _fall(losses: Sequence[float], best_epoch: int) -> float:
+    """Return the share by which the losses fell in the last tenth of the epochs, 0 where the best is not the last."""
+    last, before = losses[-1], losses[-1 - max(1, len(losses) // 10)] if len(losses) > 1 else losses[-1]
+    return max(0.0, (before - last) / abs(last)) if best_epoch == len(losses) and last else 0.0
 
 
 def results_to_csv(results: Iterable[Result]) -> str:
@@ -150,7 +159,9 @@ def _result(row: Mapping[str, str]) -> Result:
     for info in fields(Result):
         if info.name not in ("metrics", "baselines"):
             kind = getattr(info.type, "__name__", str(info.type))
-            plain[info.name] = _value(row[_COLUMNS.get(info.name, info.name)], kind)
+            column = _COLUMNS.get(info.name, info.name)
+            # A column that its version did not have is None where a result may do without.
+            plain[info.name] = _value(row.get(column, "") if "None" in kind else row[column], kind)
     return Result(
         **plain,
         metrics={name: _value(row.get(name, ""), "float | None") for name in _metric_names()},

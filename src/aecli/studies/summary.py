@@ -74,7 +74,7 @@ class Summary:
 
 
 _MEANS = (
-    "train_mse", "validation_mse", "gap", "epochs", "settled", "seconds", "dead", "saturated",
+    "train_mse", "validation_mse", "gap", "epochs", "settled", "falling", "seconds", "dead", "saturated",
     "gradient_norm",
 )  # fmt: skip
 """What is averaged over the runs of a row beside the metrics."""

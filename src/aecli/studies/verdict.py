@@ -25,25 +25,63 @@ def _verdict(
         reasons = "; ".join(dict.fromkeys(reason for row in rows for reason in row.reasons))
         return f"No variant has a complete run{': ' + reasons if reasons else ''}."
     first = _first_sentence(comparison, rows, metric, seeds)
+    parts = [
+        _worst_part(rows, metric),
+        *_baseline_parts(rows, baselines, metric),
+        *([] if knee is None else [_knee_part(knee, metric)]),
+        _falling_part(rows),
+        *_lost_parts(rows),
+    ]
+    rest = "; ".join(part for part in parts if part)
+    return f"{first} {_capital(rest)}." if rest else first
+
+
+def _worst_part(rows: Sequence[SummaryRow], metric: str) -> str:
     worse = [row for row in rows if row.against_best and row.against_best.distinguishable]
-    ends = []
-    if worse:
-        last = worse[-1]
-        assert last.against_best is not None
-        verb = "is worse" if len(worse) == 1 else "is worst,"
-        ends.append(f"{last.name} {verb} by {_with_interval(last.against_best.worse_by)} {metric}")
+    if not worse:
+        return ""
+    last = worse[-1]
+    assert last.against_best is not None
+    # Where some learned nothing, they are the worst, whatever the table can compare.
+    lost = any(not row.counts.get("complete") for row in rows)
+    verb = "is worse" if len(worse) == 1 else "is worst of those that learned," if lost else "is worst,"
+    return f"{last.name} {verb} by {_with_interval(last.against_best.worse_by)} {metric}"
+
+
+def _baseline_parts(rows: Sequence[SummaryRow], baselines: Sequence[Baseline], metric: str) -> list[str]:
     pca = [baseline for baseline in baselines if baseline.name.startswith(BASELINES["pca"])]
-    if len(pca) == 1:
-        known = pca[0].mean.estimate
-        ahead = known > rows[0].mean.estimate if METRICS[metric].better == "higher" else known < rows[0].mean.estimate
-        ends.append(f"PCA with the same code length{' does better' if ahead else ''}: {_number(known)}")
-    if knee is not None:
-        means = f"{metric} {_number(knee.mean)}, PCA {_number(knee.pca)}"
-        ends.append(f"code lengths beyond {knee.latent_dim} ({means}) gain less and less")
-    lost = [row for row in rows if row.counts.get("collapsed", 0) + row.counts.get("failed", 0)]
-    if lost:
-        ends.append("collapsed or failed runs: " + _listed([row.name for row in lost]))
-    return f"{first} {_capital('; '.join(ends))}." if ends else first
+    if len(pca) != 1:
+        return []
+    known, best = pca[0].mean.estimate, rows[0].mean.estimate
+    ahead = known > best if METRICS[metric].better == "higher" else known < best
+    return [f"PCA with the same code length{' does better' if ahead else ''}: {_number(known)}"]
+
+
+def _knee_part(knee: CurvePoint, metric: str) -> str:
+    means = f"{metric} {_number(knee.mean)}, PCA {_number(knee.pca)}"
+    return f"code lengths beyond {knee.latent_dim} ({means}) gain less and less"
+
+
+def _falling_part(rows: Sequence[SummaryRow]) -> str:
+    """Say where the two best variants still improved by more, at the end, than they differ."""
+    best = [(row.means["mse"], row.means["falling"] or 0.0) for row in rows if row.means["mse"]][:2]
+    if len(best) < 2:
+        return ""
+    (first, fall), (second, other_fall) = best
+    cut_short = max(fall, other_fall) > abs((second or 0.0) / (first or 1.0) - 1)
+    return "training was cut short: the order may change with more epochs" if cut_short else ""
+
+
+def _lost_parts(rows: Sequence[SummaryRow]) -> list[str]:
+    """Name the variants that lost runs, each as what it is, those that lost all of them first."""
+    parts = []
+    for state, meaning in (("collapsed", "learned nothing"), ("failed", "failed")):
+        lost = [row for row in rows if row.counts.get(state)]
+        lost.sort(key=lambda row: row.counts.get("complete", 0))
+        names = [f"{row.name} ({row.counts[state]} of {sum(row.counts.values())} runs)" for row in lost]
+        if names:
+            parts.append(f"{_listed(names)} {meaning}")
+    return parts
 
 
 def _first_sentence(comparison: Comparison, rows: Sequence[SummaryRow], metric: str, seeds: int) -> str:
@@ -81,4 +119,4 @@ def _listed(names: Sequence[str]) -> str:
 
 def _capital(text: str) -> str:
     # A variant keeps the name it has in the config.
-    return text[0].upper() + text[1:] if text.startswith(("these", "this", "collapsed", "code lengths")) else text
+    return text[0].upper() + text[1:] if text.startswith(("these", "this", "training", "code lengths")) else text

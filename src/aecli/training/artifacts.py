@@ -181,10 +181,11 @@ def _measure_denoising(trained: TrainedRun) -> dict[str, Any]:
     corrupt = ValidationCorruption.from_config(trained.prepared.config.training)
     if corrupt is None:
         return {}
-    reconstruct, mean = trained.model.reconstruct, trained.baselines.baselines.mean
+    reconstruct, baselines = trained.model.reconstruct, trained.baselines.baselines
     parts = {part: images for part, images in trained.prepared.parts.items() if part != "train"}
     return {
         "denoising": {
-            part: evaluate_denoising(reconstruct, corrupt, images, mean, rows) for part, (images, rows) in parts.items()
+            part: evaluate_denoising(reconstruct, corrupt, images, baselines, rows)
+            for part, (images, rows) in parts.items()
         }
     }

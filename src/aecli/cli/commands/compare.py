@@ -103,6 +103,7 @@ def _named_config(
 
 def _print(result: "StudyResult", table_format: str | None, as_json: bool, quiet: bool) -> None:
     from aecli.cli.terminal import note, print_json, print_table
+    from aecli.studies.stats import FEWEST_SEEDS
     from aecli.studies.tables import NARROW, as_text, study_table
 
     summary = result.summary
@@ -116,3 +117,5 @@ def _print(result: "StudyResult", table_format: str | None, as_json: bool, quiet
     else:
         print_table(table[0][:NARROW], [row[:NARROW] for row in table[1:]], left=2)
         click.echo(summary.verdict)
+    if len(summary.seeds) < FEWEST_SEEDS:
+        note(f"fewer than {FEWEST_SEEDS} seeds: the means have no interval worth the name; add --seeds", quiet)

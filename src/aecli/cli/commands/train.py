@@ -181,7 +181,12 @@ def _report(run: "Run", quiet: bool) -> None:
     rows += [
         [part, label, *metric_cells(values[row])]
         for part, values in metrics.get("denoising", {}).items()
-        for row, label in (("restored", f"{run.name}, of noisy"), ("noisy", "noisy images"))
+        for row, label in (
+            ("restored", f"{names['model']}, of noisy"),
+            ("pca", f"{names['pca']}, of noisy"),
+            ("noisy", "noisy images"),
+        )
+        if row in values  # earlier versions had no PCA of noisy images
     ]
     print_table(["images", "by", *metric_header()], rows, left=2)
     exact = sum(values["model"]["exact_copies"] for values in metrics["splits"].values())

@@ -10,6 +10,7 @@ from aecli.core.rng import VALIDATION, Draws, draw_key
 from aecli.data.corruption import Corruption
 from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.format import Images, Stored
+from aecli.runs.baselines import Baselines
 from aecli.runs.config import TrainingConfig
 from aecli.runs.config_file import load_config
 from aecli.runs.metrics import PerImage, RunningMeans, mse, per_image
@@ -49,18 +50,19 @@ def evaluate_denoising(
     reconstruct: Callable[[Images], Images],
     corrupt: ValidationCorruption,
     source: ImageDataset,
-    mean_image: Images,
+    baselines: Baselines,
     rows: Rows | None = None,
 ) -> dict[str, dict[str, float | int | None]]:
-    """Return the means of every metric between clean images and two others: `noisy` ones, and those `restored`."""
+    """Return the means of every metric between clean images and others: `noisy`, `restored`, and `pca` of the noisy."""
 
     def measure(stored: Stored, numbers: Rows) -> tuple[dict[str, dict[str, PerImage]], float]:
         images = source.format.to_contract(stored)
         noisy = corrupt(images, numbers)
-        values = {"noisy": per_image(images, noisy), "restored": per_image(images, reconstruct(noisy))}
-        return values, float(mse(images, np.broadcast_to(mean_image, images.shape)).sum())
+        others = {"noisy": noisy, "restored": reconstruct(noisy), "pca": baselines.reconstruct_pca(noisy)}
+        values = {name: per_image(images, other) for name, other in others.items()}
+        return values, float(mse(images, np.broadcast_to(baselines.mean, images.shape)).sum())
 
-    means, error = {"noisy": RunningMeans(), "restored": RunningMeans()}, 0.0
+    means, error = {name: RunningMeans() for name in ("noisy", "restored", "pca")}, 0.0
     for measured, mean_image_error in source.map_stored(measure, rows):
         for name, values in measured.items():
             means[name].add(values)

@@ -10,7 +10,7 @@ from aecli.core.errors import AeError
 from aecli.runs.metrics import METRICS
 from aecli.runs.run import Run
 from aecli.studies.results import Result
-from aecli.studies.stats import Interval, mean_interval
+from aecli.studies.stats import FEWEST_SEEDS, Interval, mean_interval
 from aecli.studies.summary import SummaryRow
 from aecli.studies.tables import number
 from aecli.views.report.charts.study_charts import figures, style_of
@@ -112,6 +112,8 @@ def _table(data: StudyData) -> PageTable:
             (Cell(baseline.name), Cell("baseline", style="quiet"), Cell(""), measured(baseline.mean, digits), *blank)
         )
     notes = ["[ ] are 95 % intervals over the seeds."]
+    if len(data.summary.seeds) < FEWEST_SEEDS:
+        notes = [f"Fewer than {FEWEST_SEEDS} seeds: the means have no interval worth the name."]
     if data.summary.seeds and len(data.summary.seeds) < 6 and len(data.rows) > 1:
         notes.append(f"With {len(data.summary.seeds)} seeds Wilcoxon's p cannot fall below 0.05: read the intervals.")
     return PageTable(columns, rows, tuple(below), sorted_by=3, notes=tuple(notes))
