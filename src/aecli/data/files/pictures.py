@@ -4,8 +4,6 @@ Pillow decodes, and loads when the first picture is opened. What a file says of 
 that is too large, or no regular file, is refused before a pixel of it is decoded.
 """
 
-import os
-import stat
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,24 +11,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from aecli.data.files.frames import DEEP_ALPHA, open_frame
 from aecli.data.files.options import Fit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM")
 SUFFIXES = frozenset(
     (
         ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif",
         ".pgm", ".ppm", ".pnm", ".pbm",
     )
 )  # fmt: skip
-
-_MOST_PIXELS = 150_000_000
-"""Of one picture: what the largest cameras make. Decoded in colour it takes half a gigabyte."""
-
-_MOST_BYTES = 2**30
-"""Of one picture file."""
 
 _LARGE_PIXELS = 20_000_000
 """Pictures above are decoded one at a time: memory does not grow with the number of threads."""
@@ -39,7 +31,8 @@ _MARGIN = 2
 """A JPEG is decoded at no less than so many times the size wanted, then scaled: as sharp, and far quicker."""
 
 _ONE_AT_A_TIME = threading.Lock()
-_ORIENTATION = 0x0112
+_ORIENTATION, _PHOTOMETRIC = 0x0112, 262
+_DEEP_WHITE = 65_535
 _SIDEWAYS = (5, 6, 7, 8)
 
 Kind = Literal["grey", "deep grey", "rgb"]
@@ -74,41 +67,22 @@ class DecodeTarget:
         return self.size[0] * self.size[1] * self.channels * np.dtype(self.dtype).itemsize
 
 
-def inspect(path: str) -> PictureInfo:
+def inspect(path: str, frame: int = 0) -> PictureInfo:
     """Read the header of a picture. Raises an exception of any kind where it cannot be read."""
-    with _opened(path) as image:
+    with open_frame(path, frame) as image:
         width, height = image.size
         if _orientation(image) in _SIDEWAYS:
             width, height = height, width
         return PictureInfo((height, width), _kind(image), image.has_transparency_data)
 
 
-def decode(path: str, target: DecodeTarget) -> NDArray[Any]:
+def decode(path: str, target: DecodeTarget, frame: int = 0) -> NDArray[Any]:
     """Return a picture as an array of the target's shape. Raises an exception of any kind where it cannot be read."""
-    with _opened(path) as image:
+    with open_frame(path, frame) as image:
         if image.width * image.height > _LARGE_PIXELS:
             with _ONE_AT_A_TIME:
                 return _decoded(image, target)
         return _decoded(image, target)
-
-
-def _opened(path: str) -> "Image":
-    # Pillow would load all its plugins for the last two.
-    from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
-
-    status = os.stat(path)
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("is not a regular file")
-    if not 0 < status.st_size <= _MOST_BYTES:
-        raise ValueError("the file is empty" if not status.st_size else f"more than {_MOST_BYTES >> 20:,} MB")
-    try:
-        image = Image.open(path, formats=_FORMATS)
-    except UnidentifiedImageError as error:
-        raise ValueError("not a picture, or damaged") from error
-    if image.width * image.height > _MOST_PIXELS:
-        image.close()
-        raise ValueError(f"{image.width} x {image.height} pixels, more than {_MOST_PIXELS // 10**6} million")
-    return image
 
 
 def _orientation(image: "Image") -> int:
@@ -119,7 +93,11 @@ def _orientation(image: "Image") -> int:
 
 
 def _kind(image: "Image") -> Kind:
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+    if (
+        image.info.get(DEEP_ALPHA)
+        or image.mode.startswith("I;16")
+        or (image.mode == "I" and image.format in ("PNG", "PPM"))
+    ):
         return "deep grey"
     if image.mode in ("I", "F"):
         raise ValueError("holds 32-bit values: save such images as .npy")
@@ -128,7 +106,13 @@ def _kind(image: "Image") -> Kind:
     if image.mode in ("P", "PA"):
         palette = image.getpalette("RGB") or []
         return "grey" if palette[::3] == palette[1::3] == palette[2::3] else "rgb"
-    return "rgb"
+    return "grey" if image.format == "GIF" and _looks_grey(image) else "rgb"
+
+
+def _looks_grey(image: "Image") -> bool:
+    """Whether all pixels are grey: what Pillow makes of the later frames of a GIF has no palette to ask."""
+    red, green, blue = (band.tobytes() for band in image.convert("RGB").split())
+    return red == green == blue
 
 
 def _decoded(image: "Image", target: DecodeTarget) -> NDArray[Any]:
@@ -160,11 +144,25 @@ def _plain(image: "Image", kind: Kind) -> "Image":
     from PIL import Image
 
     if kind == "deep grey":
-        return Image.fromarray(np.asarray(image).astype(np.float32))
+        return Image.fromarray(_deep_values(image).astype(np.float32))
     mode = "L" if kind == "grey" else "RGB"
     if image.has_transparency_data:
         mode = {"L": "LA", "RGB": "RGBA"}[mode]
     return image if image.mode == mode else image.convert(mode)
+
+
+def _deep_values(image: "Image") -> NDArray[Any]:
+    """Return the values of a grey picture of 16 bits, float or whole, laid over white where it is transparent."""
+    if image.info.get(DEEP_ALPHA):
+        grey, alpha = np.moveaxis(np.ascontiguousarray(image).view(">u2").astype(np.float64), -1, 0)
+        values: NDArray[Any] = _DEEP_WHITE + (grey - _DEEP_WHITE) * (alpha / _DEEP_WHITE)
+        return values
+    values = np.asarray(image)
+    if image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0:  # type: ignore[attr-defined]
+        values = _DEEP_WHITE - values
+    if isinstance(key := image.info.get("transparency"), int):
+        values = np.where(values == key, _DEEP_WHITE, values)
+    return values
 
 
 def _scaled(image: "Image", size: tuple[int, int], *, crop: bool) -> "Image":
