@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, St
 
 from aecli.core.schema import Section
 from aecli.data.augmentation import Augmentation
-from aecli.data.files.options import Color, DecodeOptions, Fit
+from aecli.data.files.options import Color, DecodeOptions, Fit, WhichFrames
 
 PACKAGED_DIGITS = "data/digits.npy"
 
@@ -57,6 +57,8 @@ class DataConfig(Section):
     """pictures of other proportions are scaled and cropped, padded with black, or stretched: crop, pad or stretch"""
     color: Color = "auto"
     """of pictures: grey, rgb, or auto: grey where all of them are"""
+    frames: WhichFrames = "all"
+    """of files that hold several pictures, such as stacks and animations: all, or the first"""
     value_range: Literal["auto"] | Pair = "auto"
     """the stored values that stand for black and white, [low, high]; auto: from dtype and data"""
     augment: Augmentation | None = None
@@ -67,4 +69,4 @@ class DataConfig(Section):
     @property
     def decoding(self) -> DecodeOptions:
         """What is asked of pictures."""
-        return DecodeOptions(self.size, self.fit, self.color)
+        return DecodeOptions(self.size, self.fit, self.color, self.frames)

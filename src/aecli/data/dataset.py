@@ -15,7 +15,7 @@ from aecli.core.machine import ordered_map
 from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.files.arrays import ArrayFile
 from aecli.data.files.open import holds_pictures, manifest_of, open_source
-from aecli.data.files.options import Color, DecodeOptions, Fit
+from aecli.data.files.options import Color, DecodeOptions, Fit, WhichFrames
 from aecli.data.format import ImageFormat, Images, Stored, decide_value_range, find_image_shape
 
 T = TypeVar("T")
@@ -196,6 +196,7 @@ def open_images_like(
     trained: ImageFormat,
     value_range: tuple[float, float] | None = None,
     fit: Fit = "crop",
+    frames: WhichFrames = "all",
     on_progress: ProgressCallback = no_progress,
 ) -> ImageDataset:
     """Open images for a model trained on images of the format `trained`.
@@ -204,7 +205,7 @@ def open_images_like(
     dtype trained on have its value range; for another dtype `value_range` or, where that is None, the data decide.
     Raises DataError.
     """
-    decoding = _decoding_like(path, trained, fit)
+    decoding = _decoding_like(path, trained, fit, frames)
     file = open_source(path, decoding, on_progress)
     if prod(file.shape[1:]) != prod(trained.image_shape):
         raise DataError(
@@ -232,14 +233,14 @@ def open_images_like(
     return source
 
 
-def _decoding_like(path: Path, trained: ImageFormat, fit: Fit) -> DecodeOptions:
+def _decoding_like(path: Path, trained: ImageFormat, fit: Fit, frames: WhichFrames) -> DecodeOptions:
     if not holds_pictures(path):
         return DecodeOptions()
     height, width, channels = trained.image_shape
     colors: dict[int, Color] = {1: "grey", 3: "rgb"}
     if channels not in colors:
         raise DataError(f"{path}: the run expects images of {channels} channels, pictures have 1 or 3: give an array")
-    return DecodeOptions((height, width), fit, colors[channels])
+    return DecodeOptions((height, width), fit, colors[channels], frames)
 
 
 def _size(image_shape: tuple[int, int, int]) -> str:

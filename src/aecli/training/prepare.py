@@ -72,8 +72,9 @@ def open_data(config: Config, on_progress: ProgressCallback = no_progress) -> tu
         decoding=data.decoding,
         on_progress=on_progress,
     )
-    test = open_images_like(data.test, train.format, value_range, data.fit, on_progress) if data.test else None
-    return train, test
+    if data.test is None:
+        return train, None
+    return train, open_images_like(data.test, train.format, value_range, data.fit, data.frames, on_progress)
 
 
 def prepare(

@@ -36,6 +36,13 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer rele
     help="What happens to other proportions; pad is black.",
 )
 @click.option("--grey/--rgb", "grey", default=None, help="One channel or three.  [default: grey where all are]")
+@click.option(
+    "--frames",
+    type=click.Choice(["all", "first"]),
+    default="all",
+    show_default=True,
+    help="Of stacks and animations.",
+)
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Take the first N.")
 @click.option("--shuffle", type=click.IntRange(0, 2**63 - 1), metavar="SEED", help="Draw their order first.")
 @click.option("--key", metavar="NAME", help="The array to take from an .npz.")
@@ -45,11 +52,13 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer rele
 @quiet_option
 def command(
     sources: tuple[Path, ...], output: Path | None, size: tuple[int, int] | None, fit: str, grey: bool | None,
-    limit: int | None, shuffle: int | None, key: str | None, strict: bool, overwrite: bool, quiet: bool,
+    frames: str, limit: int | None, shuffle: int | None, key: str | None, strict: bool, overwrite: bool,
+    quiet: bool,
 ) -> None:  # fmt: skip
     """Make one .npy of SOURCE...: folders of pictures, pictures, a .txt list of them, IDX, .npz, .npy.
 
-    Pictures are PNG, JPEG, BMP, TIFF, WebP, GIF (the first frame) and PGM / PPM, of any size and mode.
+    Pictures are PNG, JPEG, BMP, TIFF, WebP, GIF and PGM / PPM, of any size and mode; the pages
+    of a stack and the frames of an animation are pictures too.
     Beside the .npy a .json says which file became which row, and NAME_labels.npy has the labels: the
     folders that the pictures lie in, or what lies beside an array.
 
@@ -64,7 +73,7 @@ def command(
     from aecli.data.files.options import DecodeOptions
 
     color = {None: "auto", True: "grey", False: "rgb"}[grey]
-    decoding = DecodeOptions(size, fit, color, key)  # type: ignore[arg-type]  # click has checked the words
+    decoding = DecodeOptions(size, fit, color, frames, key)  # type: ignore[arg-type]  # click has checked the words
     output = output or Path(f"{source_name(sources[0])}.npy")
     with reading(quiet) as on_progress:
         imported = import_images(

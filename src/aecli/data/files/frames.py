@@ -46,6 +46,9 @@ _SUBFILE, _OLD_SUBFILE = 254, 255
 
 _HEAD_BYTES = 33
 
+UNREADABLE = -1
+"""The number of a file whose frames cannot be told: to open it says why."""
+
 DEEP_ALPHA = "deep alpha"
 """Said in `info` of a PNG of 16 bits, grey and alpha: its four channels are the bytes of both, the higher first."""
 
@@ -110,6 +113,9 @@ def frames_of(path: str) -> Frames:
 @contextmanager
 def open_frame(path: str, number: int = 0) -> "Iterator[Image]":
     """Open one frame of a picture file. Raises an exception of any kind where it cannot be read, or is too large."""
+    if number == UNREADABLE:
+        frames_of(path)
+        raise ValueError("changed while it was read")
     size = _require_file(path)
     with open(path, "rb") as file:
         head = file.read(_HEAD_BYTES)
@@ -117,6 +123,8 @@ def open_frame(path: str, number: int = 0) -> "Iterator[Image]":
         pages, fault = _pages(path, *_state(path))
         if number >= len(pages):
             raise ValueError(fault or "holds no picture")
+        if head.startswith(b"MM\0+"):
+            raise ValueError("a BigTIFF whose high bytes come first, which Pillow cannot read: save it the other way")
         head = _tiff_head(head, pages[number].offset)
     elif size > _MOST_BYTES:
         raise ValueError(f"more than {_MOST_BYTES >> 20:,} MB")

@@ -3,16 +3,13 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aecli.core.errors import DataError, is_io_failure
 from aecli.data.files.manifest import error_reason
-
-if TYPE_CHECKING:
-    pass
+from aecli.data.files.options import WhichFrames
 from aecli.data.files.pictures import SUFFIXES
 
 _LONGEST_LINE = 2**16
@@ -23,13 +20,22 @@ _RUN_FILES, _STUDY_FILE = {"config.yaml", "environment.json"}, "study.yaml"
 
 @dataclass(frozen=True)
 class Listing:
-    """Picture files, in a stable order: `names` are relative to `root`; `source` is what the user named."""
+    """Picture files, in a stable order: `names` are relative to `root`; `source` is what the user named.
+
+    A file of several pictures has a name for each, "stack.tif#3" for that of number 3 counted from 0, once it has been
+    looked at: `frames` has their files and numbers, `which` says whether all are there or the first of each file.
+    `stacks` counts such files and their pictures, `copies` what is in them beside: thumbnails, levels of a pyramid.
+    """
 
     source: str
     root: Path
     names: Sequence[str]
     ignored: tuple[tuple[str, int], ...] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
+    frames: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    which: WhichFrames | None = None
+    stacks: tuple[int, int] = (0, 0)
+    copies: int = 0
 
     def __len__(self) -> int:
         return len(self.names)
@@ -37,6 +43,11 @@ class Listing:
     def path(self, name: str) -> str:
         """Return the path of one of them."""
         return os.path.join(self.root, name)
+
+    def locate(self, name: str) -> tuple[str, int]:
+        """Return the path of the file that holds one of them, and its number there."""
+        file, number = self.frames.get(name, (name, 0))
+        return self.path(file), number
 
     def key(self) -> str:
         """Return a hash of where the files are, their names, sizes and times of change.

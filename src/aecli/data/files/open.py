@@ -12,7 +12,7 @@ from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.files import cache
 from aecli.data.files.archives import open_gzip, open_npz
 from aecli.data.files.arrays import HEAD_BYTES, ArrayFile, is_idx, open_idx, open_npy
-from aecli.data.files.decode import PictureStats, choose_target, survey_pictures, write_decoded
+from aecli.data.files.decode import OtherTarget, PictureStats, choose_target, expand, survey_pictures, write_decoded
 from aecli.data.files.listing import Listing, list_folder, read_list
 from aecli.data.files.manifest import Manifest, read_manifest
 from aecli.data.files.options import DecodeOptions
@@ -20,10 +20,12 @@ from aecli.data.files.pictures import SUFFIXES
 
 _KINDS = "a folder of pictures, a picture, a .txt list of pictures, .npy, .npz or IDX (.gz too)"
 
-_DECODER = 1
+_DECODER = 2
 """Version of the decoder: another one does not take what this one has cached."""
 
-_CONFIG_KEYS = MappingProxyType({"size": "data.size and data.fit change it", "color": "data.color changes it"})
+_CONFIG_KEYS = MappingProxyType(
+    {"size": "data.size and data.fit change it", "color": "data.color changes it", "frames": "data.frames changes it"}
+)
 """What to say after the size and the colours that were chosen."""
 
 _ARRAYS: Mapping[str, Callable[[Path, DecodeOptions], ArrayFile]] = MappingProxyType(
@@ -115,18 +117,15 @@ def open_array(path: Path, decoding: DecodeOptions) -> ArrayFile:
 
 def _decoded(path: Path, pictures: Listing, decoding: DecodeOptions, on_progress: ProgressCallback) -> ArrayFile:
     # The key is what is decoded to, not what was asked: a run on the pictures of its training finds those again.
-    listed = f"{_DECODER} {pictures.key()}"
-    survey = _surveyed(path, pictures, listed, on_progress)
-    target = choose_target(survey, decoding)
-    key = hashlib.sha256(f"{listed} {target}".encode()).hexdigest()
-
-    def make(folder: Path) -> None:
-        def finish(manifest: Manifest) -> None:
-            manifest.write(folder / "manifest.json")
-
-        write_decoded(pictures, survey, target, folder / "images.npy", finish, on_progress=on_progress)
-
-    entry = cache.cached(key, str(path), len(pictures) * target.bytes, make)
+    listed = f"{_DECODER} {decoding.frames} {pictures.key()}"
+    survey = _surveyed(path, pictures, decoding, listed, on_progress)
+    while True:
+        try:
+            entry = _decoded_as(path, pictures, survey, decoding, listed, on_progress)
+            break
+        except OtherTarget as other:
+            survey = other.survey
+            cache.cached(_readable(listed), str(path), 0, _keeping(survey))
     file, manifest = open_npy(path, entry.path / "images.npy"), read_manifest(entry.path / "manifest.json")
     if manifest is None or not manifest.belongs_to(file):
         raise _damaged_copy(path)
@@ -134,11 +133,53 @@ def _decoded(path: Path, pictures: Listing, decoding: DecodeOptions, on_progress
     return replace(file, notes=notes, manifest=entry.path / "manifest.json", lease=entry)
 
 
-def _surveyed(path: Path, pictures: Listing, listed: str, on_progress: ProgressCallback) -> PictureStats:
-    def make(folder: Path) -> None:
-        write_text(folder / "survey.json", survey_pictures(pictures, on_progress=on_progress).to_json())
+def _decoded_as(
+    path: Path,
+    pictures: Listing,
+    survey: PictureStats,
+    decoding: DecodeOptions,
+    listed: str,
+    on_progress: ProgressCallback,
+) -> cache.Entry:
+    """Return the entry of pictures as the survey decides; raises OtherTarget where too few of them can be decoded."""
+    target = choose_target(survey, decoding)
+    key = hashlib.sha256(f"{listed} {target}".encode()).hexdigest()
 
-    entry = cache.cached(hashlib.sha256(listed.encode()).hexdigest(), str(path), 0, make)
+    def make(folder: Path) -> None:
+        def finish(manifest: Manifest) -> None:
+            manifest.write(folder / "manifest.json")
+
+        write_decoded(
+            expand(pictures, decoding.frames),
+            survey,
+            target,
+            folder / "images.npy",
+            finish,
+            decoding=decoding,
+            on_progress=on_progress,
+        )
+
+    return cache.cached(key, str(path), survey.sizes.total() * target.bytes, make)
+
+
+def _readable(listed: str) -> str:
+    """Return the key of what is known of pictures once some of them could not be decoded."""
+    return hashlib.sha256(f"{listed} readable".encode()).hexdigest()
+
+
+def _keeping(survey: PictureStats) -> Callable[[Path], None]:
+    return lambda folder: write_text(folder / "survey.json", survey.to_json())
+
+
+def _surveyed(
+    path: Path, pictures: Listing, decoding: DecodeOptions, listed: str, on_progress: ProgressCallback
+) -> PictureStats:
+    def make(folder: Path) -> None:
+        _keeping(survey_pictures(expand(pictures, decoding.frames), on_progress=on_progress))(folder)
+
+    entry = cache.find(_readable(listed)) or cache.cached(
+        hashlib.sha256(listed.encode()).hexdigest(), str(path), 0, make
+    )
     try:
         return PictureStats.from_json((entry.path / "survey.json").read_text(encoding="utf-8"))
     except OSError as error:

@@ -5,6 +5,7 @@ from typing import Literal
 
 Fit = Literal["crop", "pad", "stretch"]
 Color = Literal["auto", "grey", "rgb"]
+WhichFrames = Literal["all", "first"]
 
 
 @dataclass(frozen=True)
@@ -13,10 +14,12 @@ class DecodeOptions:
 
     `size` is (height, width); None keeps their own where all share a small one, and else takes 64 x 64. `fit`
     says what happens to other proportions: the longer side is cropped, the shorter padded with black, or both
-    stretched. `color` auto is grey where all are grey. `key` names an array of an .npz; a picture has no use for it.
+    stretched. `color` auto is grey where all are grey. `frames` says whether all pages of a stack and all frames of an
+    animation are images, or the first. `key` names an array of an .npz; a picture has no use for it.
     """
 
     size: tuple[int, int] | None = None
     fit: Fit = "crop"
     color: Color = "auto"
+    frames: WhichFrames = "all"
     key: str | None = None

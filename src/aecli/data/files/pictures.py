@@ -5,6 +5,7 @@ that is too large, or no regular file, is refused before a pixel of it is decode
 """
 
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,7 +33,7 @@ _MARGIN = 2
 
 _ONE_AT_A_TIME = threading.Lock()
 _ORIENTATION, _PHOTOMETRIC = 0x0112, 262
-_DEEP_WHITE = 65_535
+_DEEPEST = 65_535
 _SIDEWAYS = (5, 6, 7, 8)
 
 Kind = Literal["grey", "deep grey", "rgb"]
@@ -40,21 +41,29 @@ Kind = Literal["grey", "deep grey", "rgb"]
 
 @dataclass(frozen=True)
 class PictureInfo:
-    """What a picture says of itself: the height and width that it is seen at, and its kind."""
+    """What a picture says of itself: the height and width that it is seen at, and its kind.
+
+    `top` is the largest value of a deep grey one, 0 of others: what is in the file need not use all of its 16 bits.
+    """
 
     size: tuple[int, int]
     kind: Kind
     transparent: bool
+    top: int = 0
 
 
 @dataclass(frozen=True)
 class DecodeTarget:
-    """What pictures are decoded to: (height, width), 1 or 3 channels, uint8 or for deep grey uint16."""
+    """What pictures are decoded to: (height, width), 1 or 3 channels, uint8 or for deep grey uint16.
+
+    `bits` are those of the values of deep grey, of which the largest becomes white in uint8.
+    """
 
     size: tuple[int, int]
     fit: Fit
     channels: int
     dtype: str
+    bits: int = 16
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -73,7 +82,13 @@ def inspect(path: str, frame: int = 0) -> PictureInfo:
         width, height = image.size
         if _orientation(image) in _SIDEWAYS:
             width, height = height, width
-        return PictureInfo((height, width), _kind(image), image.has_transparency_data)
+        kind, transparent = _kind(image), image.has_transparency_data
+        return PictureInfo((height, width), kind, transparent, _largest(image) if kind == "deep grey" else 0)
+
+
+def _largest(image: "Image") -> int:
+    with _ONE_AT_A_TIME if image.width * image.height > _LARGE_PIXELS else nullcontext():
+        return round(float(_deep_values(image).max()))
 
 
 def decode(path: str, target: DecodeTarget, frame: int = 0) -> NDArray[Any]:
@@ -121,12 +136,14 @@ def _decoded(image: "Image", target: DecodeTarget) -> NDArray[Any]:
     frame = (height, width) if orientation in _SIDEWAYS else (width, height)
     inner = _inner(image.size, frame) if target.fit == "pad" else frame
     image.draft("L" if target.channels == 1 else None, (_MARGIN * inner[0], _MARGIN * inner[1]))
-    small = _to_channels(_scaled(_plain(image, kind), inner, crop=target.fit == "crop"), target.channels, kind)
+    small = _to_channels(
+        _scaled(_plain(image, kind, target.bits), inner, crop=target.fit == "crop"), target.channels, kind
+    )
     turned = _turned(_padded(small, frame), orientation)
     pixels: NDArray[Any] = np.asarray(turned)
     if kind == "deep grey":
         if target.dtype == "uint8":
-            pixels = pixels / 257  # 65,535 / 255
+            pixels = pixels * (255 / (2**target.bits - 1))
         pixels = np.clip(np.rint(pixels), 0, np.iinfo(target.dtype).max).astype(target.dtype)
         if target.channels == 3:
             pixels = np.repeat(pixels[:, :, None], 3, axis=2)
@@ -139,29 +156,29 @@ def _inner(size: tuple[int, int], frame: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _plain(image: "Image", kind: Kind) -> "Image":
-    """Return the picture in a mode that can be scaled: F for deep grey, L, RGB, LA or RGBA."""
+def _plain(image: "Image", kind: Kind, bits: int) -> "Image":
+    """Return the picture in a mode that can be scaled: F for deep grey of so many bits, L, RGB, LA or RGBA."""
     from PIL import Image
 
     if kind == "deep grey":
-        return Image.fromarray(_deep_values(image).astype(np.float32))
+        return Image.fromarray(_deep_values(image, white=2**bits - 1).astype(np.float32))
     mode = "L" if kind == "grey" else "RGB"
     if image.has_transparency_data:
         mode = {"L": "LA", "RGB": "RGBA"}[mode]
     return image if image.mode == mode else image.convert(mode)
 
 
-def _deep_values(image: "Image") -> NDArray[Any]:
-    """Return the values of a grey picture of 16 bits, float or whole, laid over white where it is transparent."""
+def _deep_values(image: "Image", *, white: int = 0) -> NDArray[Any]:
+    """Return the values of a grey picture of 16 bits; `white` shines through where it is transparent."""
     if image.info.get(DEEP_ALPHA):
         grey, alpha = np.moveaxis(np.ascontiguousarray(image).view(">u2").astype(np.float64), -1, 0)
-        values: NDArray[Any] = _DEEP_WHITE + (grey - _DEEP_WHITE) * (alpha / _DEEP_WHITE)
+        values: NDArray[Any] = grey * (alpha / _DEEPEST) + white * (1 - alpha / _DEEPEST)
         return values
     values = np.asarray(image)
     if image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0:  # type: ignore[attr-defined]
-        values = _DEEP_WHITE - values
+        values = _DEEPEST - values
     if isinstance(key := image.info.get("transparency"), int):
-        values = np.where(values == key, _DEEP_WHITE, values)
+        values = np.where(values == key, white, values)
     return values
 
 
