@@ -16,6 +16,7 @@ from aecli.training.check.survey import spread_rows
 from aecli.training.check.values import robust_scores
 from aecli.views.mosaic import COLUMNS, INK, Sheet, image_pixels
 from aecli.views.plots import check_suffix, plain, save
+from aecli.views.style import plain_style
 
 _SPREAD = 30
 _LARGEST = 256
@@ -42,6 +43,7 @@ def write_sheet(checked: CheckReport, path: Path) -> None:
     save(draw_sheet(checked), path)
 
 
+@plain_style
 def draw_sheet(checked: CheckReport) -> Figure:
     """Draw every section in bands of its own, ten images a band."""
     sources = [survey.source for survey in checked.surveys]

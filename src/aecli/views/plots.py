@@ -28,6 +28,7 @@ from aecli.runs.uses.inputs import open_images_for, reopen_images
 from aecli.training.artifacts import TrainedRun
 from aecli.views.mosaic import COLUMNS, FRAME, INK, Sheet, draw_weights, image_pixels
 from aecli.views.plot_table import PLOTS
+from aecli.views.style import plain_style
 
 FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 _FILTERS = 64
@@ -114,6 +115,7 @@ def open_context(run: Run, images: Path | None, on_progress: ProgressCallback = 
     return PlotContext(run, model, source, f"{source.file.path.name} (validation)", run.split.validation)
 
 
+@plain_style
 def reconstructions(context: PlotContext, positions: Sequence[int] | None = None) -> Figure:
     """Draw originals over reconstructions over error maps, the PSNR under each; the first ten by default."""
     positions = context.choose() if positions is None else positions
@@ -138,6 +140,7 @@ def reconstructions(context: PlotContext, positions: Sequence[int] | None = None
     return sheet.figure
 
 
+@plain_style
 def denoising(context: PlotContext, positions: Sequence[int] | None = None) -> Figure:
     """Draw clean images over noisy over restored ones, the PSNR of both under each; the first ten by default."""
     positions = context.choose() if positions is None else positions
@@ -158,6 +161,7 @@ def denoising(context: PlotContext, positions: Sequence[int] | None = None) -> F
     return sheet.figure
 
 
+@plain_style
 def history(run: Run) -> Figure:
     """Draw the training and the validation loss over the epochs, the best epoch marked."""
     records = run.history
@@ -188,6 +192,7 @@ def history(run: Run) -> Figure:
     return figure
 
 
+@plain_style
 def errors(context: PlotContext) -> Figure:
     """Draw the distribution of the per-image mse, with examples at its quantiles."""
     values = context.errors
@@ -218,6 +223,7 @@ def errors(context: PlotContext) -> Figure:
     return figure
 
 
+@plain_style
 def filters(run: Run) -> Figure:
     """Draw the weights of the first and of the last layer as images: what each unit looks for and paints."""
     shape = run.image_format.image_shape
@@ -240,6 +246,7 @@ def filters(run: Run) -> Figure:
     return figure
 
 
+@plain_style
 def health(run: Run) -> Figure:
     """Draw the dead units, saturated outputs and gradient norm of every layer over the epochs."""
     records = run.health
@@ -314,6 +321,7 @@ def check_suffix(path: Path) -> None:
         raise AeError(f"{path}: unknown suffix '{path.suffix}': give one of {', '.join(FIGURE_SUFFIXES)}")
 
 
+@plain_style
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, SVG or PDF, by suffix."""
     check_suffix(path)

@@ -11,6 +11,7 @@ from aecli.views import plots
 from aecli.views.report.charts.drawing import TEXT_SIZE, Area, Dot, Drawing, Line, Text
 from aecli.views.report.page import Figure
 from aecli.views.report.pictures import Gallery
+from aecli.views.style import plain_style
 
 _INK, _MUTED, _GRID, _BLUE, _ORANGE = "#1f2328", "#656d76", "#e3e7ec", "#1f6fb5", "#c2500f"
 COLOURS = {
@@ -27,6 +28,7 @@ _INCH = 100.0
 _POINTS = 72 / _INCH
 
 
+@plain_style
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, its title and the keys of its curves on top."""
     drawing = figure.whole
@@ -78,6 +80,7 @@ def _colour(style: str) -> str:
     return next((COLOURS[word] for word in reversed(style.split()) if word in COLOURS), _INK)
 
 
+@plain_style
 def save_gallery(gallery: Gallery, path: Path, errors: bool = False) -> None:
     """Write the gallery as PNG: the originals over every model's reconstructions, or over its error maps."""
     rows, columns = 1 + len(gallery.rows), len(gallery.numbers)
