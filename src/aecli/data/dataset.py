@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from aecli.core.errors import DataError, NotFiniteError
 from aecli.core.machine import ordered_map
 from aecli.core.progress import ProgressCallback, no_progress
+from aecli.data.axes import arranged
 from aecli.data.files.arrays import ArrayFile
 from aecli.data.files.open import holds_pictures, manifest_of, open_source
 from aecli.data.files.options import Color, DecodeOptions, Fit, WhichFrames
@@ -200,15 +201,18 @@ def open_images_like(
     fit: Fit = "crop",
     frames: WhichFrames = "all",
     on_progress: ProgressCallback = no_progress,
+    axes: str | None = None,
 ) -> ImageDataset:
     """Open images for a model trained on images of the format `trained`.
 
     Pictures are brought to its size and channels. Flat rows are read with the model's image shape. Images of the
     dtype trained on have its value range; for another dtype `value_range` or, where that is None, the data decide.
-    Raises DataError.
+    An array that does not fit as it is is taken to have the `axes` of the training's. Raises DataError.
     """
     decoding = _decoding_like(path, trained, fit, frames)
     file = open_source(path, decoding, on_progress)
+    if axes is not None and file.manifest is None and file.shape[1:] != trained.sample_shape:
+        file, decoding = arranged(file, axes), replace(decoding, axes=axes)
     if prod(file.shape[1:]) != prod(trained.image_shape):
         raise DataError(
             f"{path}: the run expects images of {_size(trained.image_shape)}, "

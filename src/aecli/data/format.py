@@ -98,7 +98,7 @@ def find_image_shape(path: str, shape: tuple[int, ...], wanted: tuple[int, ...] 
         if sample[0] in _CHANNELS and sample[2] not in _CHANNELS:
             raise DataError(
                 f"{path}: shape {list(shape)} looks like (N, C, H, W): "
-                f"save it as (N, H, W, C), e.g. with images.transpose(0, 2, 3, 1)"
+                f"set data.axes: NCHW, or save it as (N, H, W, C), e.g. with images.transpose(0, 2, 3, 1)"
             )
         return sample[0], sample[1], sample[2]
     raise DataError(

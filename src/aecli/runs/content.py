@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from aecli.data.files.options import Color, DecodeOptions, Fit, WhichFrames
+from aecli.data.files.options import Color, DecodeOptions, Fit, WhichFrames, require_axes
 from aecli.data.format import ImageFormat
 from aecli.data.split import Split
 from aecli.runs.baselines import Baselines
@@ -105,6 +105,7 @@ def decoding_of(fields: Mapping[str, Any]) -> DecodeOptions:
     size, fit, color = asked.get("size"), asked.get("fit", "crop"), asked.get("color", "auto")
     # Runs that do not say it are older than the choice.
     frames = asked.get("frames", "first")
+    axes = None if asked.get("axes") is None else require_axes(str(asked["axes"]))
     height, width = map(int, size or (1, 1))
     if (
         fit not in get_args(Fit)
@@ -114,7 +115,7 @@ def decoding_of(fields: Mapping[str, Any]) -> DecodeOptions:
         or height * width > _MOST_PIXELS
     ):
         raise ValueError("its decoding of pictures is unknown")
-    return DecodeOptions((height, width) if size else None, fit, color, frames)
+    return DecodeOptions((height, width) if size else None, fit, color, frames, axes=axes)
 
 
 def _require(content: Any, kinds: Mapping[str, Any]) -> None:

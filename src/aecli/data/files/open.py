@@ -9,6 +9,7 @@ from types import MappingProxyType
 from aecli.core.errors import DataError, did_you_mean, is_disk_failure, unreadable
 from aecli.core.files import write_text
 from aecli.core.progress import ProgressCallback, no_progress
+from aecli.data.axes import arranged
 from aecli.data.files import cache
 from aecli.data.files.archives import open_gzip, open_npz
 from aecli.data.files.arrays import HEAD_BYTES, ArrayFile, is_idx, open_idx, open_npy
@@ -52,8 +53,10 @@ def open_source(
     try:
         pictures = list_pictures(path)
         if pictures is not None:
+            if decoding.axes is not None:
+                raise DataError(f"{path}: holds pictures, whose axes are known: leave out axes {decoding.axes}")
             return _decoded(path, pictures, decoding, on_progress)
-        file = open_array(path, decoding)
+        file = arranged(open_array(path, decoding), decoding.axes)
     except OSError as error:
         raise unreadable(path, error) from error
     _refuse_decoding(file, decoding)
