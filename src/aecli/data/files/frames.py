@@ -284,8 +284,8 @@ def _page(offset: int, directory: bytes, order: str, entry: int) -> _Page:
 
 
 def _tiff_frames(pages: tuple[_Page, ...], fault: str | None, size: int) -> Frames:
-    if not pages:
-        raise ValueError(fault or "holds no picture")
+    if not any(page.pixels for page in pages):
+        raise ValueError(fault or "not a picture, or damaged")
     numbers = tuple(number for number, page in enumerate(pages) if not page.copy) or (0,)
     _require_bounds(len(pages), sum(page.pixels for page in pages), size)
     return Frames(numbers, len(pages) - len(numbers), fault)
