@@ -18,6 +18,7 @@ import time
 import traceback
 import warnings
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,8 +31,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.hostile import apng_bytes, png_bytes, tiff_bytes, zipped
 from tests.hostile import npy_bytes as npy
-from tests.hostile import zipped
 
 ROOT = Path(__file__).parents[1]
 
@@ -159,20 +160,30 @@ def overrides() -> st.SearchStrategy[str]:
 
 def pictures() -> list[bytes]:
     pixels = np.random.default_rng(0).integers(0, 256, (12, 10, 3)).astype(np.uint8)
-    found = []
-    for kind, mode in (
-        ("PNG", "RGB"),
-        ("JPEG", "RGB"),
-        ("BMP", "RGB"),
-        ("TIFF", "L"),
-        ("GIF", "P"),
-        ("WEBP", "RGB"),
-        ("PPM", "RGB"),
-    ):
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).convert(mode).save(buffer, kind)
-        found.append(buffer.getvalue())
-    return found  # fmt: skip
+    kinds = ("PNG", "RGB"), ("JPEG", "RGB"), ("BMP", "RGB"), ("GIF", "P"), ("WEBP", "RGB"), ("PPM", "RGB")
+    return [saved(Image.fromarray(pixels).convert(mode), kind) for kind, mode in kinds]
+
+
+def stacks() -> list[bytes]:
+    """Files of several pictures: TIFF of every kind, animations; and PNG whose bits are read in a way of our own."""
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 12, 10, 3)).astype(np.uint8)
+    pages = [Image.fromarray(page) for page in pixels]
+    grey = [page.convert("L") for page in pages]
+    deep = [Image.fromarray(np.asarray(page).astype(np.uint16) * 257) for page in grey]
+    tiffs = [
+        saved(first, "TIFF", save_all=True, append_images=others, compression=packing)
+        for first, *others in (pages, grey, deep, [page.convert("P") for page in pages])
+        for packing in (None, "tiff_lzw", "tiff_adobe_deflate")
+    ]
+    moving = [saved(pages[0], kind, save_all=True, append_images=pages[1:]) for kind in ("GIF", "PNG", "WEBP")]
+    wide = png_bytes(5, 12, zlib.compress(np.random.default_rng(0).bytes(12 * 21)), kind=(16, 4))
+    return [*tiffs, *moving, tiff_bytes({}, {256: 4}, {254: 1}), apng_bytes(3), wide]
+
+
+def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
 
 
 def use_images(name: str) -> Callable[[bytes], object]:
@@ -247,6 +258,7 @@ def targets(run: Path) -> dict[str, Target]:
         "npz": Target(damaged(*archives), use_images("a.npz")),
         "npz of damaged": Target(damaged(*arrays).map(lambda c: zipped(("a.npy", c))), use_images("a.npz")),
         "pictures": Target(damaged(*pictures()), use_images("p/a.png")),
+        "stacks": Target(damaged(*stacks()), use_images("p/a.tif")),
         "list": Target(damaged(b"a.png\n# c\n../x.png\n" * 9), use_images("l.txt")),
         "config": Target(yaml_texts(), use_config),
         "config, damaged": Target(damaged(config).map(lambda c: c.decode("utf-8", "replace")), use_config),

@@ -88,13 +88,40 @@ def zip_bomb(start: bytes, zeros: int, member: str = "a.npy") -> bytes:
     return buffer.getvalue()
 
 
-def png_bytes(width: int, height: int, data: bytes = b"", *, crc: int | None = None, first: bytes = b"IHDR") -> bytes:
+def png_bytes(
+    width: int,
+    height: int,
+    data: bytes = b"",
+    *,
+    crc: int | None = None,
+    first: bytes = b"IHDR",
+    kind: tuple[int, int] = (8, 0),
+) -> bytes:
     def chunk(kind: bytes, content: bytes) -> bytes:
         check = zlib.crc32(kind + content) if crc is None else crc
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
 
-    about = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    about = struct.pack(">IIBBBBB", width, height, *kind, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(first, about) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def tiff_bytes(*pages: Mapping[int, int], data: bytes = bytes(64), following: int = 0) -> bytes:
+    """A little-endian TIFF of grey pages of 8 x 8 that share their pixels; a page says what tags it has others of."""
+    usual = {256: 8, 257: 8, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 8, 279: len(data)}
+    content, start = b"", 8 + len(data)
+    for number, page in enumerate(pages, 1):
+        tags = sorted({**usual, **page}.items())
+        content += struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 4, 1, v) for tag, v in tags)
+        place = start + len(content) + 4
+        content += struct.pack("<I", place if number < len(pages) else following)
+    return b"II*\0" + struct.pack("<I", start) + data + content
+
+
+def apng_bytes(frames: int) -> bytes:
+    """A PNG that says it is an animation of so many frames, and holds one."""
+    chunk = b"acTL" + struct.pack(">II", frames, 0)
+    whole = png_bytes(40, 40, zlib.compress(b"\0" * 41 * 40))
+    return whole[:33] + struct.pack(">I", 8) + chunk + struct.pack(">I", zlib.crc32(chunk)) + whole[33:]
 
 
 # -- arrays of images -----------------------------------------------------------------------------
@@ -167,6 +194,9 @@ def _array_files() -> Mapping[str, tuple[str, bytes, str]]:
         "npy: NaN in the middle of 18 MB": ("bad.npy", npy_bytes(nan), "1 value is NaN or infinite.*35123"),
         "npy: an infinity": ("bad.npy", npy_bytes(infinite), "NaN or infinite.*1234"),
         "npy: extremes too far apart": ("bad.npy", npy_bytes(np.array([[-1.7e308] * 64, [1.7e308] * 64])), "far"),
+        "npy: masks for a run on 0 to 255": ("bad.npy", npy_bytes(IMAGES // 128), r"units of \[0, 1\].*images \* 255"),
+        "npy: values of three classes": ("bad.npy", npy_bytes(IMAGES // 100), "the run was trained on"),
+        "npy: images along the last axis": ("bad.npy", npy_bytes(IMAGES.transpose(1, 2, 0)), "the run expects images"),
         "npz: empty": ("bad.npz", b"", "damaged"),
         "npz: an npy by content": ("bad.npz", good, "damaged"),
         "npz: cut in the first header": ("bad.npz", archive[:20], "damaged"),
@@ -321,6 +351,16 @@ def _pictures() -> Mapping[str, bytes]:
         "postscript.png": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(pwned) (w) file\n",
         "a tiff of 10^9 tags.tif": b"II*\0\x08\0\0\0\xff\xff" + b"\xff" * 400,
         "a tiff whose directory is itself.tif": b"II*\0\x08\0\0\0\0\0\x08\0\0\0",
+        "a tiff of signed values.tif": tiff_bytes({339: 2}),
+        "a tiff of 5 bands that are no colours.tif": tiff_bytes({277: 5, 338: 0}, data=bytes(320)),
+        "a tiff of no pixels.tif": tiff_bytes({256: 0}),
+        "a tiff of 2,000 pages of 144 million pixels.tif": tiff_bytes(*[{256: 60_000, 257: 2400}] * 2000),
+        "a tiff of a strip of 4 GB.tif": tiff_bytes({279: 2**32 - 1}),
+        "a tiff of a strip beyond its end.tif": tiff_bytes({273: 2**31}),
+        "a tiff that begins beyond its end.tif": b"II*\0\xff\xff\xff\xff",
+        "a bigtiff of 10^9 tags.tif": b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 10**9) + bytes(99),
+        "a bigtiff that begins at 2^64.tif": b"II+\0\x08\0\0\0" + b"\xff" * 8 + bytes(99),
+        "an animation of 2^31 frames.png": apng_bytes(2**31 - 1),
         "a bmp of negative size.bmp": b"BM" + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, -9, -(2**31), 1, 24, *[0] * 6),
         "webp that is riff.webp": b"RIFF\xff\xff\xff\xffWEBPVP8 \xff\xff\xff\xff",
         "pnm of 10^18 pixels.ppm": b"P6 1000000000 1000000000 255\n",

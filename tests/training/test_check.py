@@ -400,3 +400,18 @@ def test_images_decoded_from_files_are_named_by_them(ae):
     for i, pixels in enumerate(pictures):
         Image.fromarray(pixels).save(f"photos/{i:02}.png")
     assert "(#3 03.png)" in ae("check", "photos").stdout
+
+
+@pytest.mark.parametrize(("bits", "warned"), [(12, True), (16, False)])
+def test_pictures_of_fewer_bits_than_their_files_have_are_told_beside_others(bits, warned):
+    from PIL import Image
+
+    Path("p").mkdir()
+    for i, pixels in enumerate(noise(30)):
+        deep = np.round(pixels * ((2**bits - 1) / 254)).astype(np.uint16)
+        Image.fromarray(deep if i < 12 else pixels).save(f"p/{i:02}.png")
+    findings = {f.name: f for f in check(load_config(None, [*SETS, "data.train=p"]).config).findings}
+    assert ("few_bits" in findings) == warned
+    if warned:
+        assert findings["few_bits"].level == "warning"
+        assert findings["few_bits"].data == {"pictures": 12, "bits": 12}

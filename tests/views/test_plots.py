@@ -13,6 +13,7 @@ from aecli.runs.metrics import psnr
 from aecli.training.trainer import train
 from aecli.views import plots
 from aecli.views.mosaic import Sheet
+from tests.conftest import python
 
 
 def texts(figure):
@@ -155,3 +156,57 @@ def test_names_with_dollars_and_long_names_are_plain_text(run):
     for figure in (plots.reconstructions(context), plots.errors(context)):
         plots.save(figure, Path("a.png"))
     assert Path("a.png").is_file()
+
+
+HOSTILE_SETTINGS = """
+image.origin: lower
+image.interpolation: bilinear
+image.cmap: jet
+image.aspect: auto
+lines.linewidth: 9
+lines.marker: x
+axes.prop_cycle: cycler('color', ['black', 'pink'])
+axes.facecolor: black
+figure.facecolor: black
+figure.dpi: 33
+savefig.dpi: 33
+savefig.bbox: tight
+savefig.transparent: True
+savefig.facecolor: red
+font.size: 40
+font.family: monospace
+text.color: white
+axes.grid: True
+axes.xmargin: 0.5
+xtick.labelsize: 30
+path.simplify: False
+figure.constrained_layout.use: True
+hist.bins: 3
+"""
+DRAW_ALL = """
+import sys
+from pathlib import Path
+from aecli.cli.main import cli
+for name in ("reconstructions", "history", "errors", "filters", "health"):
+    cli(["plot", name, "--run", sys.argv[1], "--output", f"{sys.argv[2]}_{name}.png", "--quiet"], standalone_mode=False)
+cli(["check", sys.argv[3], "--sheet", f"{sys.argv[2]}_sheet.png", "--quiet"], standalone_mode=False)
+import matplotlib
+print(matplotlib.rcParams["image.origin"])
+"""
+
+
+def test_a_users_own_settings_of_matplotlib_reach_no_figure(run, digits, monkeypatch):
+    np.save("a.npy", digits[:200])
+    plain = python(DRAW_ALL, str(run.path), "plain", "a.npy")
+    Path("rc").mkdir()
+    Path("rc/matplotlibrc").write_text(HOSTILE_SETTINGS)
+    monkeypatch.setenv("MATPLOTLIBRC", "rc")
+    styled = python(DRAW_ALL, str(run.path), "styled", "a.npy")
+    assert not plain.returncode, plain.stderr
+    assert not styled.returncode, styled.stderr
+    names = [path.name.partition("_")[2] for path in Path().glob("plain_*.png")]
+    assert len(names) == 6
+    for name in names:
+        assert Path(f"plain_{name}").read_bytes() == Path(f"styled_{name}").read_bytes(), name
+    # What is the user's stays so: figures of their own in the same process are theirs.
+    assert (plain.stdout.split()[-1], styled.stdout.split()[-1]) == ("upper", "lower")

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, St
 
 from aecli.core.schema import Section
 from aecli.data.augmentation import Augmentation
-from aecli.data.files.options import Color, DecodeOptions, Fit
+from aecli.data.files.options import Color, DecodeOptions, Fit, WhichFrames, require_axes
 
 PACKAGED_DIGITS = "data/digits.npy"
 
@@ -59,8 +59,12 @@ class DataConfig(Section):
     """pictures of other proportions are scaled and cropped, padded with black, or stretched: crop, pad or stretch"""
     color: Color = "auto"
     """of pictures: grey, rgb, or auto: grey where all of them are"""
+    frames: WhichFrames = "all"
+    """of files that hold several pictures, such as stacks and animations: all, or the first"""
     value_range: Literal["auto"] | Pair = "auto"
     """the stored values that stand for black and white, [low, high]; auto: from dtype and data"""
+    axes: Annotated[str, AfterValidator(require_axes)] | None = None
+    """of an array whose axes are not NHW, NHWC or ND: HWN or HWCN (MATLAB), NCHW, HWC, DN; null: as stored"""
     augment: Augmentation | None = None
     """training images changed anew in every epoch, e.g. {shift: 0.1, flip: horizontal, rotate: 10}; null: as stored"""
     memory_budget: Annotated[int, Field(gt=0)] | None = None
@@ -69,4 +73,4 @@ class DataConfig(Section):
     @property
     def decoding(self) -> DecodeOptions:
         """What is asked of pictures."""
-        return DecodeOptions(self.size, self.fit, self.color)
+        return DecodeOptions(self.size, self.fit, self.color, self.frames, axes=self.axes)

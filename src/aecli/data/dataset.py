@@ -1,7 +1,7 @@
 """Images of a source: opened and checked without loading them whole, read by chunks, split."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -13,15 +13,18 @@ from numpy.typing import NDArray
 from aecli.core.errors import DataError, NotFiniteError
 from aecli.core.machine import ordered_map
 from aecli.core.progress import ProgressCallback, no_progress
+from aecli.data.axes import arranged
 from aecli.data.files.arrays import ArrayFile
 from aecli.data.files.open import holds_pictures, manifest_of, open_source
-from aecli.data.files.options import Color, DecodeOptions, Fit
+from aecli.data.files.options import Color, DecodeOptions, Fit, WhichFrames
 from aecli.data.format import ImageFormat, Images, Stored, decide_value_range, find_image_shape
+from aecli.data.units import other_units
 
 T = TypeVar("T")
 Rows = NDArray[np.int64]
 """Row numbers of a file, int64 (n,)."""
 
+_USUAL = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 _SAMPLE = 256
 """Images looked at where a few stand for all."""
 
@@ -198,16 +201,20 @@ def open_images_like(
     trained: ImageFormat,
     value_range: tuple[float, float] | None = None,
     fit: Fit = "crop",
+    frames: WhichFrames = "all",
     on_progress: ProgressCallback = no_progress,
+    axes: str | None = None,
 ) -> ImageDataset:
     """Open images for a model trained on images of the format `trained`.
 
     Pictures are brought to its size and channels. Flat rows are read with the model's image shape. Images of the
     dtype trained on have its value range; for another dtype `value_range` or, where that is None, the data decide.
-    Raises DataError.
+    An array that does not fit as it is is taken to have the `axes` of the training's. Raises DataError.
     """
-    decoding = _decoding_like(path, trained, fit)
+    decoding = _decoding_like(path, trained, fit, frames)
     file = open_source(path, decoding, on_progress)
+    if axes is not None and file.manifest is None and file.shape[1:] != trained.sample_shape:
+        file, decoding = arranged(file, axes), replace(decoding, axes=axes)
     if prod(file.shape[1:]) != prod(trained.image_shape):
         raise DataError(
             f"{path}: the run expects images of {_size(trained.image_shape)}, "
@@ -231,17 +238,50 @@ def open_images_like(
             f"{path}: values from {source.scan.low:g} to {source.scan.high:g} are far outside the run's value range "
             f"[{low:g}, {high:g}]: bring the images to the units of the training images"
         )
-    return source
+    return source if holds_pictures(path) else _in_units(source, trained, same_units)
 
 
-def _decoding_like(path: Path, trained: ImageFormat, fit: Fit) -> DecodeOptions:
+def _in_units(source: ImageDataset, trained: ImageFormat, same_units: bool) -> ImageDataset:
+    """Return an array with a note where its units are likely to be others than the run's; DataError where they are."""
+    path, dtype = source.file.path, source.file.dtype
+    if not same_units:
+        if dtype.kind != "f" or source.format.value_range != (source.scan.low, source.scan.high):
+            return source
+        low, high = source.format.value_range
+        note = f"values from {low:g} to {high:g} are no usual range: these extremes are taken for black and white"
+        return _noted(source, note) if high > low and (low, high) not in _USUAL else source
+    found = source.scan
+    if dtype.kind in "iu":
+        looked = _some_extremes(source.file)
+        if other_units(dtype, *looked, trained.value_range) is None:
+            return source
+        found = scan(source.file)
+    other = other_units(dtype, found.low, found.high, trained.value_range)
+    if other is not None and other.certain:
+        raise DataError(f"{path}: {other}")
+    return source if other is None else _noted(source, str(other))
+
+
+def _some_extremes(file: ArrayFile) -> tuple[float, float]:
+    """Return the extremes of the first and of the last images, as many as a chunk has."""
+    count = next(chunk_slices(len(file), file.shape[1:])).stop
+    parts = file.read(0, count), file.read(len(file) - count, len(file))
+    return float(min(part.min() for part in parts)), float(max(part.max() for part in parts))
+
+
+def _noted(source: ImageDataset, note: str) -> ImageDataset:
+    file = source.file
+    return replace(source, file=replace(file, notes=(*file.notes, f"{file.path}: {note}")))
+
+
+def _decoding_like(path: Path, trained: ImageFormat, fit: Fit, frames: WhichFrames) -> DecodeOptions:
     if not holds_pictures(path):
         return DecodeOptions()
     height, width, channels = trained.image_shape
     colors: dict[int, Color] = {1: "grey", 3: "rgb"}
     if channels not in colors:
         raise DataError(f"{path}: the run expects images of {channels} channels, pictures have 1 or 3: give an array")
-    return DecodeOptions((height, width), fit, colors[channels])
+    return DecodeOptions((height, width), fit, colors[channels], frames)
 
 
 def _size(image_shape: tuple[int, int, int]) -> str:

@@ -98,7 +98,7 @@ def find_image_shape(path: str, shape: tuple[int, ...], wanted: tuple[int, ...] 
         if sample[0] in _CHANNELS and sample[2] not in _CHANNELS:
             raise DataError(
                 f"{path}: shape {list(shape)} looks like (N, C, H, W): "
-                f"save it as (N, H, W, C), e.g. with images.transpose(0, 2, 3, 1)"
+                f"set data.axes: NCHW, or save it as (N, H, W, C), e.g. with images.transpose(0, 2, 3, 1)"
             )
         return sample[0], sample[1], sample[2]
     raise DataError(
@@ -106,12 +106,17 @@ def find_image_shape(path: str, shape: tuple[int, ...], wanted: tuple[int, ...] 
     )
 
 
+def bits_of(high: float) -> int:
+    """Return the bits of the usual depth that whole numbers up to this one fit in."""
+    return next((bits for bits in _BIT_DEPTHS if high < 2**bits), 64)
+
+
 def decide_value_range(dtype: np.dtype[Any], low: float, high: float) -> tuple[tuple[float, float], str]:
     """Return the values that stand for 0 and 1, and the reason, from the dtype and the data's extremes."""
     if dtype.kind == "b":
         return (0.0, 1.0), "booleans"
     if dtype.kind in "iu" and low >= 0:
-        bits = next((b for b in _BIT_DEPTHS if high < 2**b), 64)
+        bits = bits_of(high)
         return (0.0, float(2**bits - 1)), f"{dtype.name} values up to {high:g} fit {bits} bits"
     if dtype.kind == "f":
         for known in ((0.0, 1.0), (-1.0, 1.0)):

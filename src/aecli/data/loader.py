@@ -138,7 +138,8 @@ class Loader:
 
     @property
     def _from_map(self) -> bool:
-        return self.mapped and self.source.file.order == "C" and kept_as_stored(self.source.file.dtype)
+        file = self.source.file
+        return self.mapped and file.order == "C" and file.arrangement is None and kept_as_stored(file.dtype)
 
     def _shuffled_positions(self, rng: np.random.Generator) -> Iterator[Rows]:
         """Yield the positions of each window, whole chunks in shuffled order; all at once they would fill memory."""

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from aecli.data.files.options import Color, DecodeOptions, Fit
+from aecli.data.files.options import Color, DecodeOptions, Fit, WhichFrames, require_axes
 from aecli.data.format import ImageFormat
 from aecli.data.split import Split
 from aecli.runs.baselines import Baselines
@@ -103,15 +103,19 @@ def decoding_of(fields: Mapping[str, Any]) -> DecodeOptions:
     """Return what was asked of pictures, from the fields of images in environment.json."""
     asked = fields.get("decoding") or {}
     size, fit, color = asked.get("size"), asked.get("fit", "crop"), asked.get("color", "auto")
+    # Runs that do not say it are older than the choice.
+    frames = asked.get("frames", "first")
+    axes = None if asked.get("axes") is None else require_axes(str(asked["axes"]))
     height, width = map(int, size or (1, 1))
     if (
         fit not in get_args(Fit)
         or color not in get_args(Color)
+        or frames not in get_args(WhichFrames)
         or min(height, width) < 1
         or height * width > _MOST_PIXELS
     ):
         raise ValueError("its decoding of pictures is unknown")
-    return DecodeOptions((height, width) if size else None, fit, color)
+    return DecodeOptions((height, width) if size else None, fit, color, frames, axes=axes)
 
 
 def _require(content: Any, kinds: Mapping[str, Any]) -> None:

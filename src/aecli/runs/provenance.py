@@ -14,7 +14,7 @@ from aecli.runs.config import Config
 
 _C = TypeVar("_C", bound=Config)
 
-_NOT_IN_IDENTITY = ("train", "test", "memory_budget", "size", "fit", "color")
+_NOT_IN_IDENTITY = ("train", "test", "memory_budget", "size", "fit", "color", "frames")
 """Keys of `data` that change nothing, or nothing but the values of the images, which are in it by their hash."""
 
 

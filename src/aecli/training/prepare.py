@@ -1,6 +1,6 @@
 """Before training: the images opened and split, and checked against the config."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from aecli.core.errors import ConfigError
@@ -58,7 +58,8 @@ def check_paths(config: Config) -> None:
     for path in (config.data.train, config.data.test):
         # What is packed or decoded is looked at when it is opened, which takes its time.
         if path is not None and opens_at_once(path):
-            open_source(path, config.data.decoding)
+            decoding = config.data.decoding
+            open_source(path, decoding if path == config.data.train else replace(decoding, axes=None))
 
 
 def open_data(config: Config, on_progress: ProgressCallback = no_progress) -> tuple[ImageDataset, ImageDataset | None]:
@@ -72,8 +73,9 @@ def open_data(config: Config, on_progress: ProgressCallback = no_progress) -> tu
         decoding=data.decoding,
         on_progress=on_progress,
     )
-    test = open_images_like(data.test, train.format, value_range, data.fit, on_progress) if data.test else None
-    return train, test
+    if data.test is None:
+        return train, None
+    return train, open_images_like(data.test, train.format, value_range, data.fit, data.frames, on_progress, data.axes)
 
 
 def prepare(

@@ -371,7 +371,13 @@ def plain(name: str, longest: int = 40) -> str:
 def _label(context: PlotContext, row: int) -> str:
     """Return what stands over an image: its row and, where it is known, a short name of its file."""
     file = context.source.name(int(row))
-    return f"#{row}" if file is None else f"#{row}\n{plain(Path(file).stem, 15)}"
+    return f"#{row}" if file is None else f"#{row}\n{plain(_short(file), 15)}"
+
+
+def _short(file: str) -> str:
+    """Return the name of a picture without its folders and its suffix: "a" for b/a.tif, "a#3" for b/a.tif#3."""
+    name, mark, number = file.rpartition("#")
+    return f"{Path(name).stem}#{number}" if mark and number.isdigit() else Path(file).stem
 
 
 def _line(context: PlotContext) -> str:

@@ -238,6 +238,56 @@ def test_what_cannot_be_read_is_left_out_and_listed():
         open_images(Path("p"))
 
 
+def cut(name: str, image: Image.Image, **options) -> None:
+    """Save half of a picture: what it says of itself can be read, its pixels cannot."""
+    path = save(name, image, **options)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def noisy(*shape: int) -> Image.Image:
+    return Image.fromarray(RNG.integers(0, 256, shape).astype(np.uint8))
+
+
+@pytest.mark.parametrize("asked", [{}, {"size": (28, 28)}, {"color": "grey"}])
+def test_a_picture_that_is_left_out_decides_nothing_of_the_others(asked, ae):
+    digits = [RNG.integers(0, 256, (28, 28)).astype(np.uint8) for _ in range(5)]
+    for i, pixels in enumerate(digits):
+        save(f"p/{i}.png", Image.fromarray(pixels))
+    cut("p/photo.jpg", noisy(90, 120, 3))
+    cut("p/scan.png", noisy(200, 100, 4))
+    for _ in range(2):
+        found = open_images(Path("p"), decoding=DecodeOptions(**asked))
+        np.testing.assert_array_equal(found.file.read(0, 5), digits)
+        assert "5 pictures, all 28 x 28, grey" in str(found)
+        assert "alpha" not in str(found)
+        assert "2 files could not be read and are left out: photo.jpg (" in str(found)
+    assert ae("import", "p", "-o", "a.npy").exit_code == 0
+    np.testing.assert_array_equal(np.load("a.npy"), digits)
+
+
+def test_a_picture_that_is_left_out_takes_no_bits_from_the_others():
+    deep = [RNG.integers(0, 65_536, (9, 9)).astype(np.uint16) for _ in range(3)]
+    for i, pixels in enumerate(deep):
+        save(f"p/{i}.png", Image.fromarray(pixels))
+    cut("p/a.png", noisy(9, 9))
+    np.testing.assert_array_equal(opened(), deep)
+
+
+@pytest.mark.parametrize("bits", [1, 8, 10, 12, 14, 16])
+def test_values_that_use_few_of_their_16_bits_are_scaled_by_those_they_use(bits):
+    top = 2**bits - 1
+    values = RNG.integers(0, top + 1, (2, 9, 9)).astype(np.uint16)
+    values[0, 0, 0] = top
+    for i in range(2):
+        save(f"p/{i}.png", Image.fromarray(values[i]))
+    save("p/z.png", noisy(9, 9))
+    found = open_images(Path("p"))
+    np.testing.assert_allclose(found.file.read(0, 2), values * (255 / top), atol=0.5)
+    used = "" if bits == 16 else f", whose values fit {bits} bit{'s' if bits > 1 else ''},"
+    assert f"2 of 16 bits{used} brought to 8" in str(found)
+    assert opened(color="rgb")[0, 0, 0].tolist() == [255, 255, 255]
+
+
 def survey_and_write(names: list[str], strict: bool) -> None:
     from aecli.data.files.listing import Listing
 

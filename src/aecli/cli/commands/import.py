@@ -25,6 +25,15 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer rele
         return int(match[1]), int(match[2] or match[1])
 
 
+def _axes(_: click.Context, parameter: click.Parameter, axes: str | None) -> str | None:
+    from aecli.data.files.options import require_axes
+
+    try:
+        return axes and require_axes(axes)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=parameter) from error
+
+
 @click.command("import")
 @click.argument("sources", type=FILE, nargs=-1, required=True, metavar="SOURCE...")
 @output_option("the name of the first source, here")
@@ -37,22 +46,33 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer rele
     help="What happens to other proportions; pad is black.",
 )
 @click.option("--grey/--rgb", "grey", default=None, help="One channel or three.  [default: grey where all are]")
+@click.option(
+    "--frames",
+    type=click.Choice(["all", "first"]),
+    default="all",
+    show_default=True,
+    help="Of stacks and animations.",
+)
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Take the first N.")
 @click.option("--shuffle", type=click.IntRange(0, 2**63 - 1), metavar="SEED", help="Draw their order first.")
 @click.option("--key", metavar="NAME", help="The array to take from an .npz.")
 @click.option("--no-labels", is_flag=True, help="Look for no labels, and write none.")
+@click.option(
+    "--axes", callback=_axes, metavar="NHWC", help="The axes of arrays that are not (N, H, W[, C]), e.g. HWN."
+)
 @click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be read.")
 @overwrite_option
 @threads_option
 @quiet_option
 def command(
     sources: tuple[Path, ...], output: Path | None, size: tuple[int, int] | None, fit: str, grey: bool | None,
-    limit: int | None, shuffle: int | None, key: str | None, no_labels: bool, strict: bool, overwrite: bool,
-    quiet: bool,
+    frames: str, limit: int | None, shuffle: int | None, key: str | None, no_labels: bool, axes: str | None,
+    strict: bool, overwrite: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Make one .npy of SOURCE...: folders of pictures, pictures, a .txt list of them, IDX, .npz, .npy.
 
-    Pictures are PNG, JPEG, BMP, TIFF, WebP, GIF (the first frame) and PGM / PPM, of any size and mode.
+    Pictures are PNG, JPEG, BMP, TIFF, WebP, GIF and PGM / PPM, of any size and mode; the pages
+    of a stack and the frames of an animation are pictures too.
     Beside the .npy a .json says which file became which row, and NAME_labels.npy has the labels: the
     folders that the pictures lie in, or what lies beside an array.
 
@@ -67,7 +87,7 @@ def command(
     from aecli.data.files.options import DecodeOptions
 
     color = {None: "auto", True: "grey", False: "rgb"}[grey]
-    decoding = DecodeOptions(size, fit, color, key)  # type: ignore[arg-type]  # click has checked the words
+    decoding = DecodeOptions(size, fit, color, frames, key, axes)  # type: ignore[arg-type]  # click has checked the words
     output = output or Path(f"{source_name(sources[0])}.npy")
     with reading(quiet) as on_progress:
         imported = import_images(

@@ -4,7 +4,7 @@ import hashlib
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
@@ -27,12 +27,26 @@ _NPY_MAGIC = np.lib.format.MAGIC_PREFIX
 
 
 @dataclass(frozen=True)
+class Arrangement:
+    """How the axes of an array as stored become those of images: its shape there, the order, and whether it is one."""
+
+    stored: tuple[int, ...]
+    order: tuple[int, ...]
+    alone: bool
+
+    def apply(self, array: Stored) -> Stored:
+        """Return a view of the stored array with its axes in this order, an image alone as the first of one."""
+        view = array.transpose(self.order)
+        return view[None] if self.alone else view
+
+
+@dataclass(frozen=True)
 class ArrayFile:
     """An array in a file, read in pieces: memory does not grow with the file.
 
     `path` is what the user named, and what messages say; `content` the file that holds the values: the same, or
     what was unpacked or decoded from it into the cache, of which `lease` keeps others from removing it. `notes`
-    say how that was done, and `manifest` is the file that names the rows.
+    say how that was done, and `manifest` is the file that names the rows. `shape` is that after `arrangement`.
     """
 
     path: Path
@@ -43,6 +57,7 @@ class ArrayFile:
     order: str
     notes: tuple[str, ...] = ()
     manifest: Path | None = None
+    arrangement: Arrangement | None = None
     lease: object = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -55,8 +70,8 @@ class ArrayFile:
 
     def read(self, start: int, stop: int) -> Stored:
         """Return rows [start, stop) as stored."""
-        if self.order == "F":
-            return np.array(self._map()[start:stop])
+        if self.order == "F" or self.arrangement:
+            return np.array(self._map()[start:stop], order="C")
         count, values = max(0, stop - start), prod(self.shape[1:])
         offset = self.offset + start * values * self.dtype.itemsize
         try:
@@ -68,6 +83,11 @@ class ArrayFile:
     def take(self, indices: NDArray[np.int64]) -> Stored:
         """Return these rows as stored."""
         return np.asarray(self._map()[indices])
+
+    def rearranged(self, arrangement: Arrangement) -> "ArrayFile":
+        """Return it with its axes in another order, read as they are needed."""
+        shape = tuple(arrangement.stored[axis] for axis in arrangement.order)
+        return replace(self, shape=(1, *shape) if arrangement.alone else shape, arrangement=arrangement)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the file that holds the values; ReadError where it cannot be read."""
@@ -96,8 +116,10 @@ class ArrayFile:
 
     def _map(self, mode: str = "r") -> Stored:
         # A map of its own for every piece: pages of a piece leave memory together with it.
+        shape = self.arrangement.stored if self.arrangement else self.shape
         try:
-            return np.memmap(self.content, self.dtype, mode, self.offset, self.shape, self.order)  # type: ignore[call-overload, no-any-return]
+            array = np.memmap(self.content, self.dtype, mode, self.offset, shape, self.order)  # type: ignore[call-overload]
+            return self.arrangement.apply(array) if self.arrangement else array
         except (OSError, ValueError) as error:
             raise self._changed(error) from error
 

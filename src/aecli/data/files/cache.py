@@ -113,7 +113,7 @@ def _holds(entry: Entry, is_sound: Callable[[Path], bool]) -> bool:
         return is_sound(entry.path)
     except FileNotFoundError:
         return False
-    except (AeError, ValueError, TypeError, IsADirectoryError) as error:
+    except (AeError, ValueError, TypeError, KeyError, IsADirectoryError) as error:
         if is_disk_failure(error):
             raise
         return False

@@ -18,14 +18,16 @@ from aecli.core.npy import NpyWriter
 from aecli.core.progress import ProgressCallback, no_progress
 from aecli.core.rng import derive
 from aecli.data.files.arrays import ArrayFile
-from aecli.data.files.decode import choose_target, survey_pictures, write_decoded
+from aecli.data.files.decode import OtherTarget, choose_target, expand, survey_pictures, write_decoded
 from aecli.data.files.labels import Labels, NoLabels, labels_beside
 from aecli.data.files.listing import Listing
 from aecli.data.files.manifest import Manifest, display_name, endpoint_hash, read_manifest
 from aecli.data.files.open import list_pictures, open_source
 from aecli.data.files.options import DecodeOptions
 
-_OPTIONS = MappingProxyType({"size": "--size and --fit change it", "color": "--grey and --rgb change it"})
+_OPTIONS = MappingProxyType(
+    {"size": "--size and --fit change it", "color": "--grey and --rgb change it", "frames": "--frames changes it"}
+)
 
 _PIECE_BYTES = 8 * 2**20
 
@@ -148,16 +150,32 @@ def _import_pictures(
 ) -> ConvertResult:
     listing = listings[0] if len(listings) == 1 else _joined(listings)
     class_of = _class_by_folder(listing) if len(listings) == 1 else _class_by_source(sources)
+    if wanted.shuffle is None:
+        listing = replace(listing, names=listing.names[: wanted.limit])
+    listing = expand(listing, wanted.decoding.frames)
     if listing.labels is not None:
-        class_of = listing.labels.get
+        class_of = listing.label
     listing = replace(listing, names=[listing.names[i] for i in wanted.choose(len(listing))])
     survey = survey_pictures(listing, strict=wanted.strict, on_progress=on_progress)
 
     def with_labels(manifest: Manifest) -> ConvertResult:
         return finish(manifest, _labels_of(manifest.files or (), class_of) if wanted.labels else _NOT_ASKED)
 
-    target = choose_target(survey, wanted.decoding)
-    return write_decoded(listing, survey, target, output, with_labels, strict=wanted.strict, on_progress=on_progress)
+    while True:
+        target = choose_target(survey, wanted.decoding)
+        try:
+            return write_decoded(
+                listing,
+                survey,
+                target,
+                output,
+                with_labels,
+                decoding=wanted.decoding,
+                strict=wanted.strict,
+                on_progress=on_progress,
+            )
+        except OtherTarget as other:
+            survey = other.survey
 
 
 def _joined(listings: Sequence[Listing]) -> Listing:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -11,16 +12,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecli.core.errors import DataError, is_io_failure, unreadable
 from aecli.core.machine import ordered_map
 from aecli.core.npy import NpyWriter
 from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.files.formats.reasons import unread_reason
+from aecli.data.files.frames import UNREADABLE, Frames, frames_of
 from aecli.data.files.listing import Listing
 from aecli.data.files.manifest import Manifest, display_name, endpoint_hash
-from aecli.data.files.options import DecodeOptions
+from aecli.data.files.options import DecodeOptions, WhichFrames
 from aecli.data.files.pictures import DecodeTarget, PictureInfo, decode, inspect
+from aecli.data.format import bits_of
 
 _DEFAULT_SIZE = (64, 64)
 
@@ -35,45 +39,100 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class PictureStats:
-    """What pictures say of themselves: how many of every (height, width) and kind."""
+    """What pictures say of themselves: how many of every (height, width) and kind, `top` the largest deep value."""
 
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
     transparent: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
+    top: int = 0
 
     def to_json(self) -> str:
         """Return it as JSON."""
         sizes = [[*size, count] for size, count in self.sizes.items()]
-        return json.dumps([sizes, self.kinds, self.transparent, self.unreadable])
+        return json.dumps([sizes, self.kinds, self.transparent, self.unreadable, self.top])
 
     @classmethod
     def from_json(cls, text: str) -> "PictureStats":
         """Return what `to_json` wrote."""
-        sizes, kinds, transparent, unreadable = json.loads(text)
+        sizes, kinds, transparent, unreadable, top = json.loads(text)
         counted = Counter({(height, width): count for height, width, count in sizes})
-        return cls(counted, Counter(kinds), transparent, unreadable)
+        return cls(counted, Counter(kinds), transparent, unreadable, int(top))
+
+    def without(self, lost: Sequence[PictureInfo]) -> "PictureStats":
+        """Return it as if these had not been among them."""
+        return replace(
+            self,
+            sizes=self.sizes - Counter(info.size for info in lost),
+            kinds=self.kinds - Counter(info.kind for info in lost),
+            transparent=self.transparent - sum(info.transparent for info in lost),
+        )
+
+
+class OtherTarget(Exception):  # noqa: N818  # nothing is wrong
+    """Pictures that could not be decoded would have decided what all become: it is to be chosen anew, from `survey`."""
+
+    def __init__(self, survey: PictureStats) -> None:
+        super().__init__("the target is another without the pictures that are left out")
+        self.survey = survey
+
+
+def expand(listing: Listing, which: WhichFrames) -> Listing:
+    """Return a listing with a name for every picture of the files that hold several, or for the first of each."""
+    names: list[str] = []
+    frames: dict[str, tuple[str, int]] = {}
+    files = pictures = copies = 0
+    with _unwarned():
+        for part, results in _map(listing.names, lambda name: frames_of(listing.path(name)), _BATCH):
+            for name, found in zip(part, results, strict=True):
+                if not isinstance(found, Frames):
+                    _refuse(listing, name, found, strict=False)
+                    names.append(name)
+                    frames[name] = name, UNREADABLE
+                    continue
+                files, pictures = files + (len(found.numbers) > 1), pictures + len(found.numbers) - 1
+                copies += found.copies
+                for number in _wanted(found, which):
+                    row = _row_name(listing, name, number)
+                    names.append(row)
+                    if number:
+                        frames[row] = name, number
+    return replace(listing, names=names, frames=frames, which=which, stacks=(files, pictures + files), copies=copies)
+
+
+def _wanted(found: Frames, which: WhichFrames) -> tuple[int, ...]:
+    if which == "first":
+        return found.numbers[:1]
+    # One more where the file breaks off: it cannot be read, and so it is named.
+    return found.numbers if found.fault is None else (*found.numbers, found.numbers[-1] + found.copies + 1)
+
+
+def _row_name(listing: Listing, name: str, number: int) -> str:
+    row = f"{name}#{number}" if number else name
+    while number and os.path.lexists(listing.path(row)):  # a file of that very name
+        row += "#"
+    return row
 
 
 def survey_pictures(
     listing: Listing, *, strict: bool = False, on_progress: ProgressCallback = no_progress
 ) -> PictureStats:
     """Read the headers of all pictures. Raises DataError where not one can be read, with `strict` at the first."""
-    survey, transparent = PictureStats(), 0
+    survey, transparent, top = PictureStats(), 0, 0
     with _unwarned():
-        for part, results in _map(listing.names, lambda name: inspect(listing.path(name)), _BATCH):
+        for part, results in _map(listing.names, lambda name: inspect(*listing.locate(name)), _BATCH):
             for name, info in zip(part, results, strict=True):
                 if isinstance(info, PictureInfo):
                     survey.sizes[info.size] += 1
                     survey.kinds[info.kind] += 1
-                    transparent += info.transparent
+                    transparent, top = transparent + info.transparent, max(top, info.top)
                 else:
                     _refuse(listing, name, info, strict)
-                    survey.unreadable[name] = unread_reason(listing.path(name), info)
+                    survey.unreadable[name] = unread_reason(listing.locate(name)[0], info)
             on_progress("looking at pictures", survey.sizes.total() + len(survey.unreadable), len(listing))
     if not survey.sizes:
         _none_left(listing, survey.unreadable)
-    return replace(survey, transparent=transparent)
+    return replace(survey, transparent=transparent, top=top)
 
 
 def choose_target(survey: PictureStats, decoding: DecodeOptions) -> DecodeTarget:
@@ -84,7 +143,9 @@ def choose_target(survey: PictureStats, decoding: DecodeOptions) -> DecodeTarget
         size = size_of_all if len(survey.sizes) == 1 and prod(size_of_all) <= _OWN_SIZE_PIXELS else _DEFAULT_SIZE
     grey = decoding.color == "grey" or (decoding.color == "auto" and not survey.kinds["rgb"])
     keeps_depth = grey and set(survey.kinds) == {"deep grey"}
-    return DecodeTarget(size, decoding.fit, 1 if grey else 3, "uint16" if keeps_depth else "uint8")
+    if keeps_depth:
+        return DecodeTarget(size, decoding.fit, 1, "uint16")
+    return DecodeTarget(size, decoding.fit, 1 if grey else 3, "uint8", bits_of(survey.top) if survey.top else 16)
 
 
 def write_decoded(
@@ -94,6 +155,7 @@ def write_decoded(
     output: Path,
     finish: Callable[[Manifest], T],
     *,
+    decoding: DecodeOptions | None = None,
     strict: bool = False,
     on_progress: ProgressCallback = no_progress,
 ) -> T:
@@ -101,10 +163,11 @@ def write_decoded(
 
     The array is (N, *target.shape). A file that cannot be read is left out, or with `strict` is a DataError. The
     memory taken does not grow with the number of pictures. `finish` gets the manifest when all is written, before
-    the file appears under its name: what belongs beside it is there first.
+    the file appears under its name: what belongs beside it is there first. With `decoding`, from which the target was
+    chosen, OtherTarget is raised where it is another one without the pictures that are left out.
     """
     with _unwarned():
-        return _write(listing, survey, target, output, finish, strict, on_progress)
+        return _write(listing, survey, target, output, finish, decoding, strict, on_progress)
 
 
 def _write(
@@ -113,16 +176,18 @@ def _write(
     target: DecodeTarget,
     output: Path,
     finish: Callable[[Manifest], T],
+    decoding: DecodeOptions | None,
     strict: bool,
     on_progress: ProgressCallback,
 ) -> T:
     unreadable = dict(survey.unreadable)
     wanted = [name for name in listing.names if name not in unreadable] if unreadable else listing.names
     written: list[str] = []
+    lost: list[PictureInfo] = []
     first = last = np.zeros(0, target.dtype)
     batch = max(1, min(_BATCH, _BATCH_BYTES // target.bytes))
     with NpyWriter(output, (len(wanted), *target.shape), target.dtype) as writer:
-        for part, results in _map(wanted, lambda name: decode(listing.path(name), target), batch):
+        for part, results in _map(wanted, lambda name: _decode(listing, name, target), batch):
             for name, picture in zip(part, results, strict=True):
                 if isinstance(picture, np.ndarray):
                     first, last = first if written else picture, picture
@@ -130,13 +195,29 @@ def _write(
                     writer.write(picture)
                 else:
                     _refuse(listing, name, picture, strict)
-                    unreadable[name] = unread_reason(listing.path(name), picture)
+                    unreadable[name] = unread_reason(listing.locate(name)[0], picture)
+                    lost += _seen_before(listing, name)
             on_progress("decoding pictures", len(written) + len(unreadable), len(listing))
         if not written:
             _none_left(listing, unreadable)
+        survey = replace(survey.without(lost), unreadable=unreadable)
+        if decoding is not None and choose_target(survey, decoding) != target:
+            raise OtherTarget(survey)
         writer.end_after(len(written))
         writer.sync()
         return finish(_manifest(listing, survey, target, written, endpoint_hash(first, last), unreadable))
+
+
+def _decode(listing: Listing, name: str, target: DecodeTarget) -> NDArray[Any]:
+    path, number = listing.locate(name)
+    return decode(path, target, number)
+
+
+def _seen_before(listing: Listing, name: str) -> list[PictureInfo]:
+    """Return what the survey has counted for a picture that then could not be decoded."""
+    with contextlib.suppress(Exception):  # decoders raise errors of every kind on damaged files
+        return [inspect(*listing.locate(name))]
+    return []
 
 
 def _manifest(
@@ -160,6 +241,10 @@ def _manifest(
         sizes=(len(by_area), by_area[0], by_area[-1]),
         transparent=survey.transparent,
         depth_reduced=0 if target.dtype == "uint16" else survey.kinds["deep grey"],
+        depth=target.bits,
+        frames=listing.which,
+        stacks=listing.stacks,
+        copies=listing.copies,
         skipped=(*listing.unreadable, *unreadable.items()),
         ignored=listing.ignored,
     )

@@ -13,6 +13,7 @@ from aecli.core.errors import DataError, is_io_failure
 from aecli.data.files.formats.numbers import numbers_cure
 from aecli.data.files.formats.rows import find_columns, split_cells, split_line
 from aecli.data.files.manifest import error_reason
+from aecli.data.files.options import WhichFrames
 from aecli.data.files.pictures import SUFFIXES
 
 _LONGEST_LINE = 2**16
@@ -29,6 +30,10 @@ class Listing:
 
     Where they were unpacked, `files` are the files of the names, `digest` says what they were unpacked from, and
     `lease` keeps them. `labels` are those that a list gives.
+
+    A file of several pictures has a name for each, "stack.tif#3" for that of number 3 counted from 0, once it has been
+    looked at: `frames` has their files and numbers, `which` says whether all are there or the first of each file.
+    `stacks` counts such files and their pictures, `copies` what is in them beside: thumbnails, levels of a pyramid.
     """
 
     source: str
@@ -40,6 +45,10 @@ class Listing:
     digest: str | None = None
     lease: object = field(default=None, repr=False, compare=False)
     labels: Mapping[str, str] | None = None
+    frames: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    which: WhichFrames | None = None
+    stacks: tuple[int, int] = (0, 0)
+    copies: int = 0
 
     def __len__(self) -> int:
         return len(self.names)
@@ -47,6 +56,15 @@ class Listing:
     def path(self, name: str) -> str:
         """Return the path of one of them."""
         return os.path.join(self.root, self.files[name] if self.files else name)
+
+    def locate(self, name: str) -> tuple[str, int]:
+        """Return the path of the file that holds one of them, and its number there."""
+        file, number = self.frames.get(name, (name, 0))
+        return self.path(file), number
+
+    def label(self, name: str) -> str | None:
+        """Return the label that a list gives one of them."""
+        return (self.labels or {}).get(self.frames.get(name, (name, 0))[0])
 
     def key(self) -> str:
         """Return a hash of where the files are, their names, sizes and times of change.

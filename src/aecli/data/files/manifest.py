@@ -31,8 +31,10 @@ class Manifest:
     `files` names the file of every row, None where a row of the array is the row of `source`. `endpoint_hash` is the
     hash of the first and the last row: a manifest beside another array is none of it. `sizes` are the number of
     different sizes found, the smallest and the largest (height, width); `transparent` and `depth_reduced` count
-    pictures with an alpha channel, and of 16 bits that became 8. `skipped` are the files that could not be read, and
-    why; `ignored` counts what is no picture by suffix. `labels` are names of classes, in the order of their numbers.
+    pictures with an alpha channel, and of 16 bits that became 8, of which `depth` were used. `stacks` counts the files
+    that hold several pictures, and these, of which `frames` were taken; `copies` are thumbnails and such in them.
+    `skipped` are the files that could not be read, and why; `ignored` counts what is no picture by suffix. `labels` are
+    names of classes, in the order of their numbers.
     """
 
     source: tuple[str, ...]
@@ -46,6 +48,10 @@ class Manifest:
     sizes: tuple[int, _Size, _Size] | None = None
     transparent: int = 0
     depth_reduced: int = 0
+    depth: int = 16
+    frames: str | None = None
+    stacks: tuple[int, int] = (0, 0)
+    copies: int = 0
     skipped: tuple[tuple[str, str], ...] = ()
     ignored: tuple[tuple[str, int], ...] = ()
     classes: tuple[str, ...] | None = None
@@ -74,6 +80,8 @@ class Manifest:
         notes = []
         if self.size is not None and self.sizes is not None:
             notes.append(f"{path}: {self._sizes(self.size, *self.sizes, keys)}, {self._colors(keys)}")
+        if self.stacks[0] or self.copies:
+            notes.append(f"{path}: {self._stacks(keys)}")
         if self.skipped:
             single = len(self.skipped) == 1
             which = ", ".join(f"{display_name(name)} ({reason})" for name, reason in self.skipped[:_NAMED])
@@ -106,6 +114,17 @@ class Manifest:
         change = f" ({keys['size']})" if keys else ""
         return f"{pictures} {sizes} (height x width), {done} {height} x {width}{change}"
 
+    def _stacks(self, keys: Mapping[str, str] | None) -> str:
+        files, pictures = self.stacks
+        parts = []
+        if files:
+            number = f"{files:,} file{'s hold' if files > 1 else ' holds'} {pictures:,} pictures"
+            taken = "each is an image" if self.frames != "first" else "the first of each file is taken"
+            parts.append(f"{number}, {taken}" + (f" ({keys['frames']})" if keys else ""))
+        if self.copies:
+            parts.append(f"passed over {self.copies:,} reduced copies and masks in files")
+        return ", ".join(parts)
+
     def _colors(self, keys: Mapping[str, str] | None) -> str:
         kind = {"rgb": "in colour", "grey": "grey"}[str(self.color)]
         parts = [f"{kind}, 16 bits" if self.dtype[-1] == "2" else kind]
@@ -114,7 +133,8 @@ class Manifest:
         if self.transparent:
             parts.append(f"{self.transparent:,} with an alpha channel laid over white")
         if self.depth_reduced:
-            parts.append(f"{self.depth_reduced:,} of 16 bits brought to 8")
+            used = "" if self.depth == 16 else f", whose values fit {self.depth} bit{'s' if self.depth > 1 else ''},"
+            parts.append(f"{self.depth_reduced:,} of 16 bits{used} brought to 8")
         return ", ".join(parts)
 
 

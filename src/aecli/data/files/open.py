@@ -9,10 +9,11 @@ from types import MappingProxyType
 from aecli.core.errors import DataError, did_you_mean, is_disk_failure, unreadable
 from aecli.core.files import write_text
 from aecli.core.progress import ProgressCallback, no_progress
+from aecli.data.axes import arranged
 from aecli.data.files import cache
 from aecli.data.files.archives import open_gzip, open_npz
 from aecli.data.files.arrays import HEAD_BYTES, ArrayFile, is_idx, open_idx, open_npy
-from aecli.data.files.decode import PictureStats, choose_target, survey_pictures, write_decoded
+from aecli.data.files.decode import OtherTarget, PictureStats, choose_target, expand, survey_pictures, write_decoded
 from aecli.data.files.formats.cifar import open_cifar
 from aecli.data.files.formats.hdf5 import open_hdf5, open_mat
 from aecli.data.files.formats.kinds import kind_by_content, kind_by_suffix, kind_named, plugin_formats
@@ -32,7 +33,9 @@ _KINDS = (
 _DECODER = 2
 """Version of the decoder: another one does not take what this one has cached."""
 
-_CONFIG_KEYS = MappingProxyType({"size": "data.size and data.fit change it", "color": "data.color changes it"})
+_CONFIG_KEYS = MappingProxyType(
+    {"size": "data.size and data.fit change it", "color": "data.color changes it", "frames": "data.frames changes it"}
+)
 """What to say after the size and the colours that were chosen."""
 
 _ARRAYS: Mapping[str, Callable[[Path, DecodeOptions], ArrayFile]] = MappingProxyType(
@@ -66,11 +69,14 @@ def open_source(
     try:
         pictures = list_pictures(path)
         if pictures is not None:
+            if decoding.axes is not None:
+                raise DataError(f"{path}: holds pictures, whose axes are known: leave out axes {decoding.axes}")
             return _decoded(path, pictures, decoding, on_progress)
         location = locate(path)
         key = location.key or decoding.key
         file = open_array(location.file, replace(decoding, key=key))
         file = file if location.file == path else replace(file, path=path)
+        file = arranged(file, decoding.axes)
     except OSError as error:
         raise unreadable(path, error) from error
     _refuse_decoding(file, decoding)
@@ -174,22 +180,15 @@ def open_array(path: Path, decoding: DecodeOptions) -> ArrayFile:
 
 def _decoded(path: Path, pictures: Listing, decoding: DecodeOptions, on_progress: ProgressCallback) -> ArrayFile:
     # The key is what is decoded to, not what was asked: a run on the pictures of its training finds those again.
-    listed = f"{_DECODER} {' '.join(plugin_formats())} {pictures.key()}"
-    survey = _surveyed(path, pictures, listed, on_progress)
-    target = choose_target(survey, decoding)
-    key = hashlib.sha256(f"{listed} {target}".encode()).hexdigest()
-
-    def make(folder: Path) -> None:
-        def finish(manifest: Manifest) -> None:
-            manifest.write(folder / "manifest.json")
-
-        write_decoded(pictures, survey, target, folder / "images.npy", finish, on_progress=on_progress)
-
-    def is_sound(folder: Path) -> bool:
-        manifest = read_manifest(folder / "manifest.json")
-        return manifest is not None and manifest.belongs_to(open_npy(path, folder / "images.npy"))
-
-    entry = cache.cached(key, str(path), len(pictures) * target.bytes, make, is_sound)
+    listed = f"{_DECODER} {' '.join(plugin_formats())} {decoding.frames} {pictures.key()}"
+    survey = _surveyed(path, pictures, decoding, listed, on_progress)
+    while True:
+        try:
+            entry = _decoded_as(path, pictures, survey, decoding, listed, on_progress)
+            break
+        except OtherTarget as other:
+            survey = other.survey
+            cache.cached(_readable(listed), str(path), 0, _keeping(survey), _is_survey)
     file, manifest = open_npy(path, entry.path / "images.npy"), read_manifest(entry.path / "manifest.json")
     if manifest is None:
         raise DataError(f"{path}: what was decoded of it has just gone from the cache: run the command again")
@@ -197,15 +196,72 @@ def _decoded(path: Path, pictures: Listing, decoding: DecodeOptions, on_progress
     return replace(file, notes=notes, manifest=entry.path / "manifest.json", lease=entry)
 
 
-def _surveyed(path: Path, pictures: Listing, listed: str, on_progress: ProgressCallback) -> PictureStats:
+def _decoded_as(
+    path: Path,
+    pictures: Listing,
+    survey: PictureStats,
+    decoding: DecodeOptions,
+    listed: str,
+    on_progress: ProgressCallback,
+) -> cache.Entry:
+    """Return the entry of pictures as the survey decides; raises OtherTarget where too few of them can be decoded."""
+    target = choose_target(survey, decoding)
+    key = hashlib.sha256(f"{listed} {target}".encode()).hexdigest()
+
     def make(folder: Path) -> None:
-        write_text(folder / "survey.json", survey_pictures(pictures, on_progress=on_progress).to_json())
+        def finish(manifest: Manifest) -> None:
+            manifest.write(folder / "manifest.json")
 
-    def read(folder: Path) -> PictureStats:
-        return PictureStats.from_json((folder / "survey.json").read_text(encoding="utf-8"))
+        write_decoded(
+            expand(pictures, decoding.frames),
+            survey,
+            target,
+            folder / "images.npy",
+            finish,
+            decoding=decoding,
+            on_progress=on_progress,
+        )
 
+    def is_sound(folder: Path) -> bool:
+        manifest = read_manifest(folder / "manifest.json")
+        return manifest is not None and manifest.belongs_to(open_npy(path, folder / "images.npy"))
+
+    return cache.cached(key, str(path), survey.sizes.total() * target.bytes, make, is_sound)
+
+
+def _readable(listed: str) -> str:
+    """Return the key of what is known of pictures once some of them could not be decoded."""
+    return hashlib.sha256(f"{listed} readable".encode()).hexdigest()
+
+
+def _keeping(survey: PictureStats) -> Callable[[Path], None]:
+    return lambda folder: write_text(folder / "survey.json", survey.to_json())
+
+
+def _surveyed(
+    path: Path, pictures: Listing, decoding: DecodeOptions, listed: str, on_progress: ProgressCallback
+) -> PictureStats:
+    def make(folder: Path) -> None:
+        _keeping(survey_pictures(expand(pictures, decoding.frames), on_progress=on_progress))(folder)
+
+    kept = cache.find(_readable(listed))
+    if kept is not None and _is_survey(kept.path):
+        return _read_survey(kept.path)
     key = hashlib.sha256(listed.encode()).hexdigest()
-    return read(cache.cached(key, str(path), 0, make, lambda folder: bool(read(folder))).path)
+    return _read_survey(cache.cached(key, str(path), 0, make, _is_survey).path)
+
+
+def _read_survey(folder: Path) -> PictureStats:
+    return PictureStats.from_json((folder / "survey.json").read_text(encoding="utf-8"))
+
+
+def _is_survey(folder: Path) -> bool:
+    """Whether a folder of the cache holds what is known of pictures."""
+    try:
+        _read_survey(folder)
+    except (FileNotFoundError, ValueError, TypeError):
+        return False
+    return True
 
 
 def manifest_of(file: ArrayFile) -> Manifest | None:

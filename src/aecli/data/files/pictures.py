@@ -4,23 +4,21 @@ Pillow decodes, and loads when the first picture is opened. What a file says of 
 that is too large, or no regular file, is refused before a pixel of it is decoded.
 """
 
-import os
-import stat
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.data.files.formats.kinds import PICTURE_SUFFIXES, plugin_formats
-from aecli.data.files.formats.reasons import refuse_kind, what_it_is
+from aecli.data.files.formats.kinds import PICTURE_SUFFIXES
+from aecli.data.files.frames import DEEP_ALPHA, open_frame
 from aecli.data.files.options import Fit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM", "AVIF", "JPEG2000")
 SUFFIXES = PICTURE_SUFFIXES | frozenset(
     (
         ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo", ".bmp", ".dib", ".tif", ".tiff", ".btf",
@@ -30,12 +28,6 @@ SUFFIXES = PICTURE_SUFFIXES | frozenset(
 )  # fmt: skip
 """Suffixes of pictures: of those that are read, and of those that are counted as not read."""
 
-_MOST_PIXELS = 150_000_000
-"""Of one picture: what the largest cameras make. Decoded in colour it takes half a gigabyte."""
-
-_MOST_BYTES = 2**30
-"""Of one picture file."""
-
 _LARGE_PIXELS = 20_000_000
 """Pictures above are decoded one at a time: memory does not grow with the number of threads."""
 
@@ -43,7 +35,8 @@ _MARGIN = 2
 """A JPEG is decoded at no less than so many times the size wanted, then scaled: as sharp, and far quicker."""
 
 _ONE_AT_A_TIME = threading.Lock()
-_ORIENTATION = 0x0112
+_ORIENTATION, _PHOTOMETRIC = 0x0112, 262
+_DEEPEST = 65_535
 _SIDEWAYS = (5, 6, 7, 8)
 
 Kind = Literal["grey", "deep grey", "rgb"]
@@ -51,21 +44,29 @@ Kind = Literal["grey", "deep grey", "rgb"]
 
 @dataclass(frozen=True)
 class PictureInfo:
-    """What a picture says of itself: the height and width that it is seen at, and its kind."""
+    """What a picture says of itself: the height and width that it is seen at, and its kind.
+
+    `top` is the largest value of a deep grey one, 0 of others: what is in the file need not use all of its 16 bits.
+    """
 
     size: tuple[int, int]
     kind: Kind
     transparent: bool
+    top: int = 0
 
 
 @dataclass(frozen=True)
 class DecodeTarget:
-    """What pictures are decoded to: (height, width), 1 or 3 channels, uint8 or for deep grey uint16."""
+    """What pictures are decoded to: (height, width), 1 or 3 channels, uint8 or for deep grey uint16.
+
+    `bits` are those of the values of deep grey, of which the largest becomes white in uint8.
+    """
 
     size: tuple[int, int]
     fit: Fit
     channels: int
     dtype: str
+    bits: int = 16
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -78,49 +79,28 @@ class DecodeTarget:
         return self.size[0] * self.size[1] * self.channels * np.dtype(self.dtype).itemsize
 
 
-def inspect(path: str) -> PictureInfo:
+def inspect(path: str, frame: int = 0) -> PictureInfo:
     """Read the header of a picture. Raises an exception of any kind where it cannot be read."""
-    with _opened(path) as image:
+    with open_frame(path, frame) as image:
         width, height = image.size
         if _orientation(image) in _SIDEWAYS:
             width, height = height, width
-        return PictureInfo((height, width), _kind(image), image.has_transparency_data)
+        kind, transparent = _kind(image), image.has_transparency_data
+        return PictureInfo((height, width), kind, transparent, _largest(image) if kind == "deep grey" else 0)
 
 
-def decode(path: str, target: DecodeTarget) -> NDArray[Any]:
+def _largest(image: "Image") -> int:
+    with _ONE_AT_A_TIME if image.width * image.height > _LARGE_PIXELS else nullcontext():
+        return round(float(_deep_values(image).max()))
+
+
+def decode(path: str, target: DecodeTarget, frame: int = 0) -> NDArray[Any]:
     """Return a picture as an array of the target's shape. Raises an exception of any kind where it cannot be read."""
-    with _opened(path) as image:
+    with open_frame(path, frame) as image:
         if image.width * image.height > _LARGE_PIXELS:
             with _ONE_AT_A_TIME:
                 return _decoded(image, target)
         return _decoded(image, target)
-
-
-def _opened(path: str) -> "Image":
-    # Pillow would load all its plugins for four of these.
-    from PIL import (  # noqa: F401
-        AvifImagePlugin,
-        Image,
-        Jpeg2KImagePlugin,
-        TiffImagePlugin,
-        UnidentifiedImageError,
-        WebPImagePlugin,
-    )
-
-    status = os.stat(path)
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("is not a regular file")
-    if not 0 < status.st_size <= _MOST_BYTES:
-        raise ValueError("the file is empty" if not status.st_size else f"more than {_MOST_BYTES >> 20:,} MB")
-    refuse_kind(path)
-    try:
-        image = Image.open(path, formats=(*_FORMATS, *plugin_formats()))
-    except UnidentifiedImageError as error:
-        raise ValueError(what_it_is(path)) from error
-    if image.width * image.height > _MOST_PIXELS:
-        image.close()
-        raise ValueError(f"{image.width} x {image.height} pixels, more than {_MOST_PIXELS // 10**6} million")
-    return image
 
 
 def _orientation(image: "Image") -> int:
@@ -131,7 +111,11 @@ def _orientation(image: "Image") -> int:
 
 
 def _kind(image: "Image") -> Kind:
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+    if (
+        image.info.get(DEEP_ALPHA)
+        or image.mode.startswith("I;16")
+        or (image.mode == "I" and image.format in ("PNG", "PPM"))
+    ):
         return "deep grey"
     if image.mode in ("I", "F"):
         raise ValueError("holds 32-bit values: save such images as .npy")
@@ -140,7 +124,13 @@ def _kind(image: "Image") -> Kind:
     if image.mode in ("P", "PA"):
         palette = image.getpalette("RGB") or []
         return "grey" if palette[::3] == palette[1::3] == palette[2::3] else "rgb"
-    return "rgb"
+    return "grey" if image.format == "GIF" and _looks_grey(image) else "rgb"
+
+
+def _looks_grey(image: "Image") -> bool:
+    """Whether all pixels are grey: what Pillow makes of the later frames of a GIF has no palette to ask."""
+    red, green, blue = (band.tobytes() for band in image.convert("RGB").split())
+    return red == green == blue
 
 
 def _decoded(image: "Image", target: DecodeTarget) -> NDArray[Any]:
@@ -149,12 +139,14 @@ def _decoded(image: "Image", target: DecodeTarget) -> NDArray[Any]:
     frame = (height, width) if orientation in _SIDEWAYS else (width, height)
     inner = _inner(image.size, frame) if target.fit == "pad" else frame
     image.draft("L" if target.channels == 1 else None, (_MARGIN * inner[0], _MARGIN * inner[1]))
-    small = _to_channels(_scaled(_plain(image, kind), inner, crop=target.fit == "crop"), target.channels, kind)
+    small = _to_channels(
+        _scaled(_plain(image, kind, target.bits), inner, crop=target.fit == "crop"), target.channels, kind
+    )
     turned = _turned(_padded(small, frame), orientation)
     pixels: NDArray[Any] = np.asarray(turned)
     if kind == "deep grey":
         if target.dtype == "uint8":
-            pixels = pixels / 257  # 65,535 / 255
+            pixels = pixels * (255 / (2**target.bits - 1))
         pixels = np.clip(np.rint(pixels), 0, np.iinfo(target.dtype).max).astype(target.dtype)
         if target.channels == 3:
             pixels = np.repeat(pixels[:, :, None], 3, axis=2)
@@ -167,16 +159,30 @@ def _inner(size: tuple[int, int], frame: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _plain(image: "Image", kind: Kind) -> "Image":
-    """Return the picture in a mode that can be scaled: F for deep grey, L, RGB, LA or RGBA."""
+def _plain(image: "Image", kind: Kind, bits: int) -> "Image":
+    """Return the picture in a mode that can be scaled: F for deep grey of so many bits, L, RGB, LA or RGBA."""
     from PIL import Image
 
     if kind == "deep grey":
-        return Image.fromarray(np.asarray(image).astype(np.float32))
+        return Image.fromarray(_deep_values(image, white=2**bits - 1).astype(np.float32))
     mode = "L" if kind == "grey" else "RGB"
     if image.has_transparency_data:
         mode = {"L": "LA", "RGB": "RGBA"}[mode]
     return image if image.mode == mode else image.convert(mode)
+
+
+def _deep_values(image: "Image", *, white: int = 0) -> NDArray[Any]:
+    """Return the values of a grey picture of 16 bits; `white` shines through where it is transparent."""
+    if image.info.get(DEEP_ALPHA):
+        grey, alpha = np.moveaxis(np.ascontiguousarray(image).view(">u2").astype(np.float64), -1, 0)
+        values: NDArray[Any] = grey * (alpha / _DEEPEST) + white * (1 - alpha / _DEEPEST)
+        return values
+    values = np.asarray(image)
+    if image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0:  # type: ignore[attr-defined]
+        values = _DEEPEST - values
+    if isinstance(key := image.info.get("transparency"), int):
+        values = np.where(values == key, white, values)
+    return values
 
 
 def _scaled(image: "Image", size: tuple[int, int], *, crop: bool) -> "Image":

@@ -20,7 +20,10 @@ from aecli.runs.run import Run
 
 def open_images_for(run: Run, path: Path, on_progress: ProgressCallback = no_progress) -> ImageDataset:
     """Open images for the model of a run; pictures become what those of its training did. Raises DataError."""
-    return open_images_like(path, run.image_format, fit=run.decoding.fit, on_progress=on_progress)
+    asked = run.decoding
+    return open_images_like(
+        path, run.image_format, fit=asked.fit, frames=asked.frames, on_progress=on_progress, axes=asked.axes
+    )
 
 
 def reopen_images(run: Run, fields: Mapping[str, Any], cure: str, *, name_only: bool = False) -> ImageDataset:

@@ -6,6 +6,7 @@ from math import prod
 from typing import Any, Literal
 
 from aecli.core.machine import memory_size
+from aecli.data.axes import looks_like
 from aecli.data.dataset import ROWS_NAMED, ImageDataset, Rows
 from aecli.runs.config import Config
 
@@ -54,12 +55,13 @@ def count_of(count: int, thing: str = "image") -> str:
 
 
 def before_training(config: Config, source: ImageDataset, train_count: int, validation_count: int) -> list[Finding]:
-    """Return the warnings that config, format, counts and extremes give rise to; nothing is read for them."""
+    """Return the warnings that config, format, counts and extremes give rise to; hardly an image is read."""
     findings_by_kind = (
         _code_length(config, source, train_count),
         _counts(config, train_count, validation_count),
         _guessed_range(config, source),
         _weights(config, source),
+        _other_axes(source),
     )
     return [finding for findings in findings_by_kind for finding in findings]
 
@@ -132,6 +134,23 @@ def guessed_range(config: Config, source: ImageDataset) -> bool:
         and extremes not in known
         and (source.file.dtype.kind == "f" or extremes[0] < 0)
     )
+
+
+def _other_axes(source: ImageDataset) -> Iterable[Finding]:
+    """Yield a warning where the axes of an array seem to be others than those it is read with."""
+    file = source.file
+    if file.manifest is not None or file.arrangement is not None:
+        return
+    axes = looks_like(file)
+    if axes is not None:
+        shape = f"({', '.join(axes)})"
+        yield Finding(
+            "warning",
+            "other_axes",
+            f"{file.path}: shape {list(file.shape)} looks like {shape}, and is read as {len(source):,} images of "
+            f"{' x '.join(map(str, source.format.image_shape))}: set data.axes: {axes}, if that is what it is",
+            {"axes": axes, "shape": list(file.shape)},
+        )
 
 
 def _guessed_range(config: Config, source: ImageDataset) -> Iterable[Finding]:

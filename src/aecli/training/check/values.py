@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from aecli.data.dataset import ROWS_NAMED, ImageDataset
+from aecli.data.files.open import manifest_of
 from aecli.data.format import Images
 from aecli.runs.config import Config
 from aecli.training.check.findings import Finding, constant_images, count_of, guessed_range, name_rows, plain_rows
@@ -25,6 +26,7 @@ def value_findings(config: Config, survey: Survey) -> Iterable[Finding]:
     source = survey.source
     yield from constant_images(source, np.flatnonzero(survey.constant).tolist())
     yield from _other_axes(source)
+    yield from _few_bits(source)
     yield from _faint(survey)
     yield from _constant_pixels(survey)
     yield from _range_in_use(config, survey)
@@ -81,6 +83,21 @@ def _range_in_use(config: Config, survey: Survey) -> Iterable[Finding]:
                 f"stretch the value range to [{start:g}, {end:g}]: repair them, or set data.value_range",
                 {"quantiles": inner, "value_range": [start, end]},
             )
+
+
+def _few_bits(source: ImageDataset) -> Iterable[Finding]:
+    """Yield a warning where pictures of 16 bits that use fewer were brought to 8 beside others."""
+    manifest = manifest_of(source.file)
+    if manifest is None or not manifest.depth_reduced or manifest.depth == 16:
+        return
+    yield Finding(
+        "warning",
+        "few_bits",
+        f"{source.file.path.name}: {count_of(manifest.depth_reduced, 'picture')} of 16 bits with values that fit "
+        f"{manifest.depth}: {2**manifest.depth - 1:,} became white beside pictures of 8 bits: give them alone, to keep "
+        f"their bits, or bring all to one scale first",
+        {"pictures": manifest.depth_reduced, "bits": manifest.depth},
+    )
 
 
 def _ends(survey: Survey) -> Finding:
