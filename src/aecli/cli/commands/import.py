@@ -39,7 +39,7 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer rele
 @click.option("--grey/--rgb", "grey", default=None, help="One channel or three.  [default: grey where all are]")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Take the first N.")
 @click.option("--shuffle", type=click.IntRange(0, 2**63 - 1), metavar="SEED", help="Draw their order first.")
-@click.option("--key", metavar="NAME", help="The array to take from an .npz.")
+@click.option("--key", metavar="NAME", help="The array to take from an .npz, .h5 or .mat; FILE:KEY says the same.")
 @click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be read.")
 @overwrite_option
 @threads_option
@@ -48,9 +48,9 @@ def command(
     sources: tuple[Path, ...], output: Path | None, size: tuple[int, int] | None, fit: str, grey: bool | None,
     limit: int | None, shuffle: int | None, key: str | None, strict: bool, overwrite: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    """Make one .npy of SOURCE...: folders of pictures, pictures, a .txt list of them, IDX, .npz, .npy.
+    """Make one .npy of SOURCE...: pictures (folders, .zip, .tar, lists, patterns), IDX, .npz, .npy, .h5, .mat.
 
-    Pictures are PNG, JPEG, BMP, TIFF, WebP, GIF (the first frame) and PGM / PPM, of any size and mode.
+    Pictures are PNG, JPEG, BMP, TIFF, WebP, GIF, AVIF, JPEG 2000 and PGM / PPM, of any size and mode.
     Beside the .npy a .json says which file became which row, and NAME_labels.npy has the labels: the
     folders that the pictures lie in, or what lies beside an array.
 
