@@ -13,6 +13,7 @@ import os
 import shutil
 import struct
 import sys
+import tarfile
 import tempfile
 import time
 import traceback
@@ -25,10 +26,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy.io import savemat
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.hostile import apng_bytes, png_bytes, tiff_bytes, zipped
@@ -160,7 +163,16 @@ def overrides() -> st.SearchStrategy[str]:
 
 def pictures() -> list[bytes]:
     pixels = np.random.default_rng(0).integers(0, 256, (12, 10, 3)).astype(np.uint8)
-    kinds = ("PNG", "RGB"), ("JPEG", "RGB"), ("BMP", "RGB"), ("GIF", "P"), ("WEBP", "RGB"), ("PPM", "RGB")
+    kinds = (
+        ("PNG", "RGB"),
+        ("JPEG", "RGB"),
+        ("BMP", "RGB"),
+        ("GIF", "P"),
+        ("WEBP", "RGB"),
+        ("PPM", "RGB"),
+        ("AVIF", "RGB"),
+        ("JPEG2000", "RGB"),
+    )
     return [saved(Image.fromarray(pixels).convert(mode), kind) for kind, mode in kinds]
 
 
@@ -183,6 +195,28 @@ def stacks() -> list[bytes]:
 def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def tarred(content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        info = tarfile.TarInfo("a/x.png")
+        info.size = len(content)
+        archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def hdf5(images: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.create_dataset("images", data=images, compression="gzip")
+    return buffer.getvalue()
+
+
+def matlab(images: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    savemat(buffer, {"images": images}, do_compression=True)
     return buffer.getvalue()
 
 
@@ -259,6 +293,13 @@ def targets(run: Path) -> dict[str, Target]:
         "npz of damaged": Target(damaged(*arrays).map(lambda c: zipped(("a.npy", c))), use_images("a.npz")),
         "pictures": Target(damaged(*pictures()), use_images("p/a.png")),
         "stacks": Target(damaged(*stacks()), use_images("p/a.tif")),
+        "zip": Target(damaged(*(zipped(("a/x.png", c), ("b.txt", c)) for c in pictures())), use_images("a.zip")),
+        "zip of damaged": Target(damaged(*pictures()).map(lambda c: zipped(("a.png", c))), use_images("a.zip")),
+        "tar": Target(damaged(tarred(pictures()[0])), use_images("a.tar")),
+        "tgz": Target(damaged(tarred(pictures()[0])).map(lambda c: gzip.compress(c, mtime=0)), use_images("a.tgz")),
+        "h5": Target(damaged(hdf5(images)), use_images("a.h5")),
+        "mat": Target(damaged(matlab(images)), use_images("a.mat")),
+        "table": Target(damaged(b'file,label\n"a.png",x\nb.png,y\n' * 9), use_images("t.csv")),
         "list": Target(damaged(b"a.png\n# c\n../x.png\n" * 9), use_images("l.txt")),
         "config": Target(yaml_texts(), use_config),
         "config, damaged": Target(damaged(config).map(lambda c: c.decode("utf-8", "replace")), use_config),

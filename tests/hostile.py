@@ -250,6 +250,49 @@ def _array_files() -> Mapping[str, tuple[str, bytes, str]]:
     }
 
 
+def others() -> Iterator[Case]:
+    """Files that hold images in another way, and such as hold none."""
+    numbers = "\n".join(" ".join(map(str, row)) for row in IMAGES.reshape(20, -1)).encode()
+    lying = bytearray(zipped(("a.png", bytes(9999))))
+    struct.pack_into("<I", lying, lying.index(b"PK\1\2") + 24, 2**31 - 1)
+    heic, dicom = b"\0\0\0\x18ftypheic", bytes(128) + b"DICM"
+    rows = {
+        "numbers as text": ("bad.txt", numbers, "holds numbers, not paths of pictures: save them as .npy"),
+        "numbers as a table": ("bad.csv", numbers.replace(b" ", b","), "holds numbers, not paths.*delimiter"),
+        "packed numbers": ("bad.txt.gz", gzip.compress(numbers), "holds numbers"),
+        "a table without paths": ("bad.csv", b"id,label\nx,cat\n", "no column has paths of pictures"),
+        "a pickle by its suffix": ("bad.pkl", pickle.dumps(Evil()), "a pickle, which could run code"),
+        "a pickle by its content": ("bad.data", pickle.dumps(Evil()), "a pickle, which could run code"),
+        "PyTorch's": ("bad.pt", zipped(("a/data.pkl", pickle.dumps(Evil()))), "PyTorch's own format"),
+        "JSON": ("bad.json", b"[[1, 2]]", "is JSON"),
+        "a film": ("bad.mp4", b"\0\0\0\x18ftypisom", "is a film"),
+        "HEIC": ("bad.heic", heic, "HEIC: pip install pillow-heif"),
+        "HEIC called JPEG": ("bad.jpg", heic, "HEIC: pip install pillow-heif"),
+        "DICOM": ("bad.dcm", dicom, "DICOM: save the pixel_array"),
+        "DICOM called PNG": ("bad.png", dicom, "DICOM: save the pixel_array"),
+        "SVG": ("bad.svg", b"<svg/>", "SVG: a drawing"),
+        "a camera's raw": ("bad.nef", b"II*\0" + bytes(99), "a camera's raw file"),
+        "a page for a picture": ("bad.jpg", b"<!doctype html>", "a web page"),
+        "a pointer of Git LFS": ("bad.png", b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
+        "AVIF, cut": ("bad.avif", b"\0\0\0\x1cftypavif", "a damaged AVIF"),
+        "JPEG 2000, cut": ("bad.jp2", b"\0\0\0\x0cjP  \r\n\x87\n", "its one picture cannot be read"),
+        "zip: empty": ("bad.zip", b"", "damaged"),
+        "zip: noise": ("bad.zip", bytes(range(256)), "damaged"),
+        "zip: a bomb": ("bad.zip", bytes(lying), "looks like a zip bomb"),
+        "zip: no pictures": ("bad.zip", zipped(("a.txt", b"x")), "holds no pictures"),
+        "zip: a pickle called a picture": ("bad.zip", zipped(("a.png", pickle.dumps(Evil()))), "a pickle, which could"),
+        "zip: a name that climbs": ("bad.zip", zipped(("../../pwned.png", b"x")), "its one picture cannot be read"),
+        "tar: noise": ("bad.tar", bytes(range(256)) * 9, "damaged"),
+        "tar: packed noise": ("bad.tgz", b"\x1f\x8b" + bytes(99), "damaged"),
+        "h5: noise": ("bad.h5", b"\x89HDF\r\n\x1a\n" + bytes(99), "cannot be read"),
+        "mat: noise": ("bad.mat", bytes(range(256)) * 9, "cannot be read"),
+    }
+    for about, (name, content, says) in rows.items():
+        yield Case(about, put(name, content), ("encode", name), says, name)
+    yield Case("a pattern of nothing", lambda _: None, ("encode", "no/*.png"), "no file matches", "no/*.png")
+    yield Case("a key of no file", lambda _: None, ("encode", "bad.npz:x"), "no such file", "bad.npz")
+
+
 def arrays() -> Iterator[Case]:
     commands = {"cut in the data": "train", "objects": "reconstruct", "text": "evaluate", "a wrong sum": "import"}
     options = {"train": ("train", "--data"), "import": ("import", "--quiet", "--output", "out.npy")}
@@ -714,4 +757,4 @@ onnx.checker.check_model(onnx.load_from_string(_endless()))
 
 def cases() -> list[Case]:
     """Return every case that needs no more than a moment and a little memory."""
-    return [*arrays(), *paths(), *pictures(), *latents(), *configs(), *runs()]
+    return [*arrays(), *others(), *paths(), *pictures(), *latents(), *configs(), *runs()]

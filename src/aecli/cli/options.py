@@ -2,7 +2,7 @@
 
 | option | meaning | commands |
 | --- | --- | --- |
-| IMAGES | a folder of pictures, a list of them, or an array | reconstruct, encode, evaluate |
+| IMAGES | a folder, an archive or a list of pictures, or an array | reconstruct, encode, evaluate |
 | --run | the run to use, by default the newest complete one | reconstruct, encode, decode, evaluate, plot |
 | --output | the file to write | import, reconstruct, encode, decode, plot, report, config init |
 | --overwrite | allow it to replace a file | the same |

@@ -40,7 +40,7 @@ class DataConfig(Section):
     """Which images, and how to read them."""
 
     train: FilePath | None = None
-    """training images: a folder of pictures, a .txt list of them, .npy, .npz or IDX; null: the digits of the package"""
+    """training images: pictures (folder, archive, list, pattern), .npy, .npz, .h5, .mat or IDX; null: digits of ae"""
     test: FilePath | None = None
     """test images, measured after training; null: none"""
     validation_split: Annotated[float, Field(gt=0, lt=1)] = 0.1

@@ -55,7 +55,7 @@ def _axes(_: click.Context, parameter: click.Parameter, axes: str | None) -> str
 )
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Take the first N.")
 @click.option("--shuffle", type=click.IntRange(0, 2**63 - 1), metavar="SEED", help="Draw their order first.")
-@click.option("--key", metavar="NAME", help="The array to take from an .npz.")
+@click.option("--key", metavar="NAME", help="The array to take from an .npz, .h5 or .mat; FILE:KEY says the same.")
 @click.option("--no-labels", is_flag=True, help="Look for no labels, and write none.")
 @click.option(
     "--axes", callback=_axes, metavar="NHWC", help="The axes of arrays that are not (N, H, W[, C]), e.g. HWN."
@@ -69,9 +69,9 @@ def command(
     frames: str, limit: int | None, shuffle: int | None, key: str | None, no_labels: bool, axes: str | None,
     strict: bool, overwrite: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    """Make one .npy of SOURCE...: folders of pictures, pictures, a .txt list of them, IDX, .npz, .npy.
+    """Make one .npy of SOURCE...: pictures (folders, .zip, .tar, lists, patterns), IDX, .npz, .npy, .h5, .mat.
 
-    Pictures are PNG, JPEG, BMP, TIFF, WebP, GIF and PGM / PPM, of any size and mode; the pages
+    Pictures are PNG, JPEG, BMP, TIFF, WebP, GIF, AVIF, JPEG 2000 and PGM / PPM, of any size and mode; the pages
     of a stack and the frames of an animation are pictures too.
     Beside the .npy a .json says which file became which row, and NAME_labels.npy has the labels: the
     folders that the pictures lie in, or what lies beside an array.

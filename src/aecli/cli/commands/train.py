@@ -58,7 +58,8 @@ def command(
     package. The run's folder holds the model (Keras and ONNX), the metrics beside the mean image and
     PCA, the history and the plots.
 
-    Images are a folder of pictures, a .txt list of them, .npy, .npz or IDX; see ae import.
+    Images are pictures (a folder, .zip, .tar, a .txt or .csv list, a quoted pattern), .npy, .npz, .h5, .mat or
+    IDX, an array in such a file as FILE:KEY, or mnist, fashion_mnist, cifar10 where Keras has put them.
 
     Ctrl-C, SIGTERM and SIGHUP stop it with a checkpoint. --resume goes on from there, with the run's own
     config where no other is given, and ends with the bits of a training that was never stopped.

@@ -278,7 +278,7 @@ def _none_left(listing: Listing, unreadable: dict[str, str]) -> None:
         content = f"found {passed}" if passed else "it is empty"
         raise DataError(
             f"{listing.source}: holds no pictures ({content}): "
-            f"give a folder of PNG, JPEG, BMP, TIFF, WebP or GIF, or name a file"
+            f"give a folder of PNG, JPEG, BMP, TIFF, WebP, GIF or AVIF, or name a file"
         )
     name, reason = next(iter(unreadable.items()))
     said, files = f"its one picture cannot be read, {display_name(name)}", "the file"

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,13 @@ from aecli.core.errors import DataError
 from aecli.data.files.listing import Listing, list_folder
 from aecli.data.files.pictures import SUFFIXES
 
+_MAGIC = re.compile(r"[*?]|\[[^]]+\]")
+
 
 def is_pattern(path: Path) -> bool:
     """Whether a path is a pattern and no file of that name."""
     try:
-        return glob.has_magic(str(path)) and not path.exists()
+        return _MAGIC.search(str(path)) is not None and not path.exists()
     except OSError:
         return False
 
