@@ -350,6 +350,9 @@ def paths() -> Iterator[Case]:
     yield case("a list of nothing", put("l.txt", b"# none\n\n"), "names no files", "l.txt")
     yield case("a list of one line of 200 KB", put("l.txt", b"x" * 200_000), "not a text file", "l.txt")
     yield case("a list of itself", put("l.txt", b"l.txt\n"), "its one picture cannot be read", "l.txt")
+    yield case("a list of broken UTF-16", put("l.txt", b"\xff\xfe\0\xd8a"), "not a text file", "l.txt")
+    yield case("a list of UTF-32", put("l.txt", "a.png".encode("utf-32")), "not a text file", "l.txt")
+    yield case("a list of half a URL", put("l.txt", b"file://[\n"), "its one picture cannot be read", "l.txt")
     yield case("a list of a pipe", _pipe_in_list, "not a regular file", "l.txt")
     yield case("an output that exists", _two_files, "exists already", "b.npy", "encode", "a.npy", "-o")
     yield case("an output nowhere", lambda _: None, "does not exist", "no/b.npy", "encode", "bad.npy", "-o")
@@ -424,6 +427,24 @@ def pictures() -> Iterator[Case]:
         )
     strict = ("import", "--strict", "--size", "8", "--output", "out.npy", "p")
     yield Case("picture: broken, and --strict", put("p/a.png", b"x"), strict, "mend or remove it", "p/a.png")
+
+
+def labels() -> Iterator[Case]:
+    contents = {
+        "negative": (npy_bytes(-np.ones(20, int)), "number the classes from 0"),
+        "fractions": (npy_bytes(np.full(20, 0.5)), "whole numbers or words"),
+        "too few": (npy_bytes(np.zeros(19, int)), "expected 20 labels"),
+        "soft": (npy_bytes(np.full((20, 2), 0.5)), "whole numbers or words"),
+        "objects": (npy_bytes(np.array([Evil()] * 20), allow_pickle=True), "Python objects"),
+        "words of 10^9 letters": (shaped("(20,)", "<U1000000000") + bytes(99), "ends before its last|damaged"),
+    }
+    for about, (content, says) in contents.items():
+
+        def build(_: Run, content: bytes = content) -> None:
+            Path("a.npy").write_bytes(npy_bytes(IMAGES))
+            Path("a_labels.npy").write_bytes(content)
+
+        yield Case(f"labels: {about}", build, ("import", "a.npy", "-o", "b.npy"), says, "a_labels.npy")
 
 
 # -- latents --------------------------------------------------------------------------------------
@@ -757,4 +778,4 @@ onnx.checker.check_model(onnx.load_from_string(_endless()))
 
 def cases() -> list[Case]:
     """Return every case that needs no more than a moment and a little memory."""
-    return [*arrays(), *others(), *paths(), *pictures(), *latents(), *configs(), *runs()]
+    return [*arrays(), *others(), *paths(), *pictures(), *labels(), *latents(), *configs(), *runs()]
