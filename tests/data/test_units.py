@@ -97,6 +97,15 @@ def test_pictures_are_never_of_other_units():
     assert len(open_images_like(Path("dark.png"), trained("|u1", 0, 255))) == 1
 
 
+def test_every_command_that_uses_a_run_tells_them(run, ae):
+    images = np.zeros((5, 8, 8), np.uint8) + 9 * np.eye(8, dtype=np.uint8)
+    np.save("labels.npy", images)
+    for command in (["reconstruct"], ["evaluate"], ["encode"], ["plot", "--images"]):
+        result = ae(*command, "labels.npy")
+        assert result.exit_code == 0
+        assert "labels.npy: values from 0 to 9 seem to be in units of" in result.stderr
+
+
 def test_every_command_that_uses_a_run_refuses_them(run, ae):
     np.save("masks.npy", np.zeros((5, 8, 8), np.uint8) + np.eye(8, dtype=np.uint8))
     for command in (["reconstruct"], ["evaluate"], ["encode"], ["plot", "--images"]):

@@ -71,6 +71,8 @@ def command(
     if plot.needs_images:
         with reading(quiet) as on_progress:
             context = plots.open_context(run, images, on_progress)
+        if images is not None:
+            note(str(context.source), quiet)
         options = {"positions": context.choose(index, worst, best, count)} if given else {}
         figure = plot.draw(context, **options)
     else:

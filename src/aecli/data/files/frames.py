@@ -45,7 +45,10 @@ _TIFF = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
 _PNG = b"\x89PNG\r\n\x1a\n"
 _GREY, _COLOR_MAP, _STRIPS, _TILES = (0, 1), 320, 279, 325
 _WIDTH, _HEIGHT, _PHOTOMETRIC, _DESCRIPTION, _SAMPLES, _EXTRA, _SAMPLE_FORMAT = 256, 257, 262, 270, 277, 338, 339
-_SUBFILE, _OLD_SUBFILE = 254, 255
+_SUBFILE, _OLD_SUBFILE, _COMPRESSION, _FILL_ORDER, _PLANAR, _YCBCR = 254, 255, 259, 266, 284, 6
+
+_MOST_PACKED = 20_000
+"""Pages of a TIFF that libtiff reads: for each it looks at all of them."""
 
 _HEAD_BYTES = 33
 
@@ -54,6 +57,9 @@ UNREADABLE = -1
 
 DEEP_ALPHA = "deep alpha"
 """Said in `info` of a PNG of 16 bits, grey and alpha: its four channels are the bytes of both, the higher first."""
+
+_SETTING = threading.Lock()
+"""Whether libtiff reads what is not compressed is a setting of Pillow's, looked at when a file is opened."""
 
 _LAST = threading.local()
 """The animation that a thread has read last: its next frame is there without beginning anew."""
@@ -73,11 +79,17 @@ class Frames:
 
 @dataclass(frozen=True)
 class _Page:
-    """A directory of a TIFF: where it begins, and what it says of its picture."""
+    """A directory of a TIFF: where it begins, and what it says of its picture.
+
+    `odd` are the uncompressed ones that Pillow itself reads wrongly, and libtiff does not: planes, whose bytes it mixes
+    where they are of 16 bits, chroma of fewer pixels, and bits from right to left.
+    """
 
     offset: int
     pixels: int
     copy: bool
+    packed: bool
+    odd: bool
 
 
 class _File(io.FileIO):
@@ -122,26 +134,27 @@ def open_frame(path: str, number: int = 0) -> "Iterator[Image]":
     size = _require_file(path)
     with open(path, "rb") as file:
         head = file.read(_HEAD_BYTES)
+    odd = False
     if head[:4] in _TIFF:
         pages, fault = _pages(path, *_state(path))
         if number >= len(pages):
             raise ValueError(fault or "holds no picture")
         if head.startswith(b"MM\0+"):
             raise ValueError("a BigTIFF whose high bytes come first, which Pillow cannot read: save it the other way")
-        head = _tiff_head(head, pages[number].offset)
+        head, odd = _tiff_head(head, pages[number].offset), pages[number].odd
     elif size > _MOST_BYTES:
         raise ValueError(f"more than {_MOST_BYTES >> 20:,} MB")
     elif number:
         yield _next_frame(path, number, head)
         return
     with _reader(path, head) as file:
-        yield _opened(file, head)
+        yield _opened(file, head, odd)
 
 
 def _next_frame(path: str, number: int, head: bytes) -> "Image":
     key = (path, *_state(path))
     if getattr(_LAST, "key", None) != key or _LAST.image.tell() > number:
-        _LAST.image, _LAST.key = _opened(_reader(path, head), head), key
+        _LAST.image, _LAST.key = _opened(_reader(path, head), head, odd=False), key
     image: Image = _LAST.image
     image.seek(number)
     return image
@@ -151,7 +164,7 @@ def _reader(path: str, head: bytes) -> io.BufferedReader:
     return io.BufferedReader(_File(path, _as_rgba(head) if _is_deep_alpha(head) else head))
 
 
-def _opened(file: io.BufferedReader, head: bytes) -> "Image":
+def _opened(file: io.BufferedReader, head: bytes, odd: bool) -> "Image":
     # Pillow would load all its plugins for four of these.
     from PIL import (  # noqa: F401
         AvifImagePlugin,
@@ -162,12 +175,14 @@ def _opened(file: io.BufferedReader, head: bytes) -> "Image":
         WebPImagePlugin,
     )
 
-    # Pillow's own reader of uncompressed files mixes the bytes of planes of 16 bits.
-    TiffImagePlugin.READ_LIBTIFF = True
-    try:
-        image = Image.open(file, formats=(*_FORMATS, *plugin_formats()))
-    except UnidentifiedImageError as error:
-        raise ValueError(what_it_is(file.name)) from error
+    with _SETTING:
+        before, TiffImagePlugin.READ_LIBTIFF = TiffImagePlugin.READ_LIBTIFF, odd
+        try:
+            image = Image.open(file, formats=(*_FORMATS, *plugin_formats()))
+        except UnidentifiedImageError as error:
+            raise ValueError(what_it_is(file.name)) from error
+        finally:
+            TiffImagePlugin.READ_LIBTIFF = before
     if image.width * image.height > _MOST_PIXELS:
         raise ValueError(f"{image.width} x {image.height} pixels, more than {_MOST_PIXELS // 10**6} million")
     if isinstance(image, TiffImagePlugin.TiffImageFile):
@@ -291,12 +306,15 @@ def _page(offset: int, directory: bytes, order: str, entry: int) -> _Page:
         (tags[tag],) = struct.unpack_from(value, directory, start + (12 if entry == 20 else 8))
     # TIFF 6.0, NewSubfileType: bit 0 a reduced copy, bit 2 a mask; the older SubfileType: 2 a reduced copy.
     copy = bool(tags.get(_SUBFILE, 0) & 5) or tags.get(_OLD_SUBFILE) == 2
-    return _Page(offset, tags.get(_WIDTH, 0) * tags.get(_HEIGHT, 0), copy)
+    odd = tags.get(_PLANAR) == 2 or tags.get(_PHOTOMETRIC) == _YCBCR or tags.get(_FILL_ORDER) == 2
+    return _Page(offset, tags.get(_WIDTH, 0) * tags.get(_HEIGHT, 0), copy, tags.get(_COMPRESSION, 1) != 1, odd)
 
 
 def _tiff_frames(pages: tuple[_Page, ...], fault: str | None, size: int) -> Frames:
     if not any(page.pixels for page in pages):
         raise ValueError(fault or "not a picture, or damaged")
+    if sum(page.packed or page.odd for page in pages) > _MOST_PACKED:
+        raise ValueError(f"holds {len(pages):,} compressed pages, more than {_MOST_PACKED:,}: save it as .npy")
     numbers = tuple(number for number, page in enumerate(pages) if not page.copy) or (0,)
     _require_bounds(len(pages), sum(page.pixels for page in pages), size)
     return Frames(numbers, len(pages) - len(numbers), fault)
