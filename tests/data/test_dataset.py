@@ -134,9 +134,9 @@ def test_a_broken_file_is_one_line_that_names_it(fault):
 
 
 def test_another_suffix_is_refused():
-    Path("a.csv").write_text("1,2,3")
-    with pytest.raises(DataError, match=r"unknown suffix '\.csv': give a folder of pictures"):
-        open_source(Path("a.csv"))
+    Path("a.xyz").write_text("1,2,3")
+    with pytest.raises(DataError, match=r"unknown suffix '\.xyz': give a folder of pictures"):
+        open_source(Path("a.xyz"))
 
 
 def test_a_missing_file_gets_the_nearest_name():

@@ -136,7 +136,7 @@ def test_grey_of_16_bits_has_its_black_where_the_file_says(white, order, layout)
 def test_signed_values_are_refused_for_what_they_are(dtype, compression):
     array = np.arange(-60, 60).reshape(10, 12).astype(dtype)
     tifffile.imwrite("a.tif", array, photometric="minisblack", compression=compression)
-    with pytest.raises(DataError, match=r"a\.tif \(holds signed values.* save such images as \.npy\)"):
+    with pytest.raises(DataError, match=r"a\.tif \(TIFF of \d+-bit signed integers, .* save it as \.npy\)"):
         open_source(Path("a.tif"))
 
 
@@ -149,7 +149,7 @@ def test_bands_that_are_no_colours_are_not_left_out_silently(config, compression
         "a.tif", RNG.integers(0, 256, shape).astype("u1"), photometric="minisblack", planarconfig=config,
         extrasamples=["unspecified"] * (bands - 1), compression=compression, metadata=None,
     )  # fmt: skip
-    with pytest.raises(DataError, match=r"bands that are no colours|not a picture"):
+    with pytest.raises(DataError, match=r"of \d+ channels, .*save it as \.npy|bands that are no colours|not a picture"):
         open_source(Path("a.tif"))
 
 

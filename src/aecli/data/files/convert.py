@@ -149,10 +149,10 @@ def _import_pictures(
     on_progress: ProgressCallback,
 ) -> ConvertResult:
     listing = listings[0] if len(listings) == 1 else _joined(listings)
-    class_of = _class_by_folder(listing) if len(listings) == 1 else _class_by_source(sources)
     if wanted.shuffle is None:
         listing = replace(listing, names=listing.names[: wanted.limit])
     listing = expand(listing, wanted.decoding.frames)
+    class_of = _class_by_folder(listing) if len(listings) == 1 else _class_by_source(sources)
     if listing.labels is not None:
         class_of = listing.label
     listing = replace(listing, names=[listing.names[i] for i in wanted.choose(len(listing))])
@@ -194,7 +194,7 @@ def _joined(listings: Sequence[Listing]) -> Listing:
 
 def _class_by_folder(listing: Listing) -> Callable[[str], str | None]:
     """Return what gives the class of a picture: its folder in the one that holds all of them, None for that itself."""
-    paths = {name: os.path.dirname(os.path.abspath(listing.path(name))) for name in listing.names}
+    paths = {name: os.path.dirname(os.path.abspath(listing.named_path(name))) for name in listing.names}
     root = os.path.commonpath(set(paths.values()))
 
     def class_of(name: str) -> str | None:
