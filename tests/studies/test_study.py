@@ -126,6 +126,7 @@ def test_tuned_values_are_variants_of_one_row():
     [
         ("study.vary={model.activaton: [relu]}", "unknown key 'model.activaton'; did you mean 'model.activation'"),
         ("study.vary={training.seed: [1, 2]}", "cannot vary"),
+        ("study.vary={data.test_split: [0.0, 0.1]}", "data.test_split: belongs to all variants, it cannot vary"),
         ("study.vary={model.latent_dim: []}", "at least 1"),
         ("study.seeds=0", "> 0"),
         ("study.metric=speed", "expected one of"),

@@ -13,8 +13,11 @@ from aecli.core.schema import NameIn, Section
 from aecli.runs.config import Config
 from aecli.runs.config_file import NamedConfig, known_keys, load_config
 
-_SHARED = ("data.train", "data.size", "data.fit", "data.color", "training.seed", "data.split_seed")
-"""Keys that decide which images a study compares on."""
+_SHARED = (
+    "data.train", "data.test", "data.test_split", "data.size", "data.fit", "data.color", "data.frames", "data.axes",
+    "training.seed", "data.split_seed",
+)  # fmt: skip
+"""Keys that decide which images a study compares on: they belong to all its variants."""
 
 
 def _complete_keys(values: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
