@@ -135,7 +135,7 @@ def test_a_broken_file_is_one_line_that_names_it(fault):
 
 def test_another_suffix_is_refused():
     Path("a.xyz").write_text("1,2,3")
-    with pytest.raises(DataError, match=r"unknown suffix '\.xyz': give a folder of pictures"):
+    with pytest.raises(DataError, match=r"unknown suffix '\.xyz': give a folder, \.zip or \.tar of pictures"):
         open_source(Path("a.xyz"))
 
 

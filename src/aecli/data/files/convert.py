@@ -149,12 +149,17 @@ def _import_pictures(
     on_progress: ProgressCallback,
 ) -> ConvertResult:
     listing = listings[0] if len(listings) == 1 else _joined(listings)
+    class_of_file = _class_by_folder(listing) if len(listings) == 1 else _class_by_source(sources)
+    if listing.labels is not None:
+        class_of_file = listing.labels.get
     if wanted.shuffle is None:
         listing = replace(listing, names=listing.names[: wanted.limit])
     listing = expand(listing, wanted.decoding.frames)
-    class_of = _class_by_folder(listing) if len(listings) == 1 else _class_by_source(sources)
-    if listing.labels is not None:
-        class_of = listing.label
+    frames = listing.frames
+
+    def class_of(name: str) -> str | None:
+        return class_of_file(frames.get(name, (name, 0))[0])
+
     listing = replace(listing, names=[listing.names[i] for i in wanted.choose(len(listing))])
     survey = survey_pictures(listing, strict=wanted.strict, on_progress=on_progress)
 
@@ -194,7 +199,7 @@ def _joined(listings: Sequence[Listing]) -> Listing:
 
 def _class_by_folder(listing: Listing) -> Callable[[str], str | None]:
     """Return what gives the class of a picture: its folder in the one that holds all of them, None for that itself."""
-    paths = {name: os.path.dirname(os.path.abspath(listing.named_path(name))) for name in listing.names}
+    paths = {name: os.path.dirname(os.path.abspath(os.path.join(listing.root, name))) for name in listing.names}
     root = os.path.commonpath(set(paths.values()))
 
     def class_of(name: str) -> str | None:

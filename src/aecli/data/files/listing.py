@@ -62,14 +62,6 @@ class Listing:
         file, number = self.frames.get(name, (name, 0))
         return self.path(file), number
 
-    def named_path(self, name: str) -> str:
-        """Return where the file of one of them lies by its name, which in an archive is no path on the disk."""
-        return os.path.join(self.root, self.frames.get(name, (name, 0))[0])
-
-    def label(self, name: str) -> str | None:
-        """Return the label that a list gives one of them."""
-        return (self.labels or {}).get(self.frames.get(name, (name, 0))[0])
-
     def key(self) -> str:
         """Return a hash of where the files are, their names, sizes and times of change.
 
