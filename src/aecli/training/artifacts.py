@@ -33,7 +33,7 @@ _EXPORT_TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class SplitBaselines:
-    """The baselines of a split, and their means of every metric where they have been measured."""
+    """The baselines of a split, and their means of every metric by part, filled in as parts are measured."""
 
     baselines: Baselines
     summaries: dict[str, dict[str, Any]]

@@ -215,9 +215,12 @@ def _decode(listing: Listing, name: str, target: DecodeTarget) -> NDArray[Any]:
 
 def _seen_before(listing: Listing, name: str) -> list[PictureInfo]:
     """Return what the survey has counted for a picture that then could not be decoded."""
-    with contextlib.suppress(Exception):  # decoders raise errors of every kind on damaged files
+    try:
         return [inspect(*listing.locate(name))]
-    return []
+    except MemoryError:
+        raise
+    except Exception:  # decoders raise errors of every kind on damaged files
+        return []
 
 
 def _manifest(
@@ -253,14 +256,16 @@ def _manifest(
 def _map(names: Sequence[str], function: Callable[[str], Any], batch: int) -> Iterator[tuple[Sequence[str], list[Any]]]:
     """Yield parts of the names, and for each name the function's result or the error that it raised, on all cores."""
 
-    def one(name: str) -> Any:
+    def result_or_error(name: str) -> Any:
         try:
             return function(name)
+        except MemoryError:
+            raise  # it says nothing of the picture
         except Exception as error:  # decoders raise errors of every kind on damaged files
             return error
 
     parts = [names[start : start + batch] for start in range(0, len(names), batch)]
-    return zip(parts, ordered_map(lambda part: [one(name) for name in part], parts), strict=True)
+    return zip(parts, ordered_map(lambda part: [result_or_error(name) for name in part], parts), strict=True)
 
 
 def _refuse(listing: Listing, name: str, error: Exception, strict: bool) -> None:
@@ -268,7 +273,8 @@ def _refuse(listing: Listing, name: str, error: Exception, strict: bool) -> None
         raise unreadable(display_name(listing.path(name)), error) from error
     if strict:
         path = listing.path(name)
-        raise DataError(f"{display_name(path)}: {unread_reason(path, error)}: mend or remove it, or leave out --strict")
+        reason = unread_reason(listing.locate(name)[0], error)
+        raise DataError(f"{display_name(path)}: {reason}: mend or remove it, or leave out --strict")
 
 
 def _none_left(listing: Listing, unreadable: dict[str, str]) -> None:

@@ -135,7 +135,8 @@ class _Pool:
             worker.task = None
         if worker.runs >= _RUNS_PER_WORKER:
             self._stop_worker(worker)
-            self._start_worker()
+            if any(self.waiting.values()):
+                self._start_worker()
         elif task := self._next_for(worker):
             worker.task, worker.group, worker.runs = task, task.group, worker.runs + 1
             with suppress(OSError):  # a worker that has just died is met by its sentinel
@@ -162,7 +163,7 @@ class _Pool:
         return Event("retried", task, reason=reason)
 
     def _handle_death(self, worker: _Worker) -> Iterator[Event]:
-        """Give up the task of a worker that has died, and start another in its place."""
+        """Count the failure of a worker that has died, and start another where tasks wait."""
         worker.process.join()
         self.workers.remove(worker)
         code = worker.process.exitcode

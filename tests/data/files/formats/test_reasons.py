@@ -64,7 +64,7 @@ def test_a_tiff_that_is_not_read_is_called_what_it_is(name):
 def test_a_usual_tiff_that_is_cut_is_damaged():
     Path("a.tif").write_bytes(tiff(8)[:60])
     with pytest.raises(
-        DataError, match="damaged TIFF|its directories are longer than the file|ends before its last page"
+        DataError, match=r"damaged TIFF|its directories are longer than the file|ends before its last page"
     ):
         open_images(Path("a.tif"))
 
