@@ -51,7 +51,7 @@ def train(
     `config` is a YAML file or the name of a packaged config, `set` maps config keys to values,
     e.g. {"model.latent_dim": 16}. With `resume` a run that is there goes on, if it was stopped, or to more
     epochs, with the same config otherwise. The run goes into `folder`, by default runs/ and the config's name. An
-    array is kept beside it as .npy. Raises aecli.errors.AeError with the place and the cure.
+    array is kept beside it as .npy. Raises aecli.core.errors.AeError with the place and the cure.
     """
     named = _load(config, set or {})
     path = Path(folder) if folder else RUNS / named.name
@@ -82,7 +82,7 @@ def compare(
     `vary` maps config keys to the values to compare, `activations` is short for its "model.activation"; with
     neither, eight activations. `tune` maps keys to values of which each variant takes its own best. Calling it
     again continues the study in `folder`, by default studies/ and the images' name. Its workers are processes that
-    know nothing of the script or notebook that calls it. Raises aecli.errors.AeError.
+    know nothing of the script or notebook that calls it. Raises aecli.core.errors.AeError.
     """
     named = _load(config, set or {})
     name = source_name(Path(images)) if isinstance(images, str | Path) else "images"
@@ -103,7 +103,7 @@ def load_run(folder: str | Path | None = None) -> Run:
     """Return the complete run in a folder, by default the newest one in runs/.
 
     `run.metrics`, `run.history` and `run.health` hold what was measured; `aecli.runs.model.load_model(run)` gives
-    `encode`, `decode` and `reconstruct` of images (N, H, W, C) in [0, 1]. Raises aecli.errors.RunError.
+    `encode`, `decode` and `reconstruct` of images (N, H, W, C) in [0, 1]. Raises aecli.core.errors.RunError.
     """
     return find_run(Path(folder) if folder else None)
 
