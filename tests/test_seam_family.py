@@ -180,8 +180,10 @@ def test_a_starter_config_shows_every_key_of_every_family(ae):
 def matching(schema, section):
     """Return the families whose alternative in the schema admits a section's keys."""
     found = []
-    for alternative in schema["properties"]["model"]["oneOf"]:
-        definition = {**schema["$defs"].get(alternative.get("$ref", "").rpartition("/")[2], {}), **alternative}
+    sections, _ = schema["properties"]["model"]["anyOf"]  # or null, for a section with nothing in it
+    for alternative in sections["anyOf"]:
+        content = alternative.get("allOf", [alternative])[0]
+        definition = {**schema["$defs"].get(content.get("$ref", "").rpartition("/")[2], content), **alternative}
         name = definition["properties"]["family"]["const"]
         named = section.get("family", name) == name and set(definition.get("required", ())) <= set(section)
         if named and set(section) <= set(definition["properties"]):

@@ -260,13 +260,13 @@ def test_a_run_that_fails_does_not_stop_the_others_and_its_second_failure_is_fin
             "model.hidden: [[], [1, 1000000, 1000000]]", ["collapsed", "failed"], "do not fit in memory",
             marks=pytest.mark.long,
         ),
-        ("data.test_split: [0.2, 0.5]", ["failed", "failed"], "need at least 3"),
+        ("training.learning_rate: [0.001, 0.01]", ["failed", "failed"], "need at least 3"),
     ],
 )  # fmt: skip
 def test_a_run_that_fails_before_it_begins_is_counted_and_can_be_trained_anew(vary, states, reason, digits):
     """Its weights fit nowhere, or its images are too few to split, so it fails before its folder is made."""
     np.save("two.npy", digits[:2])
-    keys = (f"study.vary={{{vary}}}", "study.seeds=1", *(["data.train=two.npy"] if "split" in vary else []))
+    keys = (f"study.vary={{{vary}}}", "study.seeds=1", *(["data.train=two.npy"] if "rate" in vary else []))
     result, _ = compared(*keys)
     assert [r.state for r in result.results] == states
     assert reason in result.results[1].reason

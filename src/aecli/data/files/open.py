@@ -124,12 +124,12 @@ def list_pictures(path: Path) -> Listing | None:
 
 
 def is_there(path: Path) -> bool:
-    """Whether a path leads to something, whatever it is."""
+    """Whether a path leads to something, whatever it is; of a pattern that is not known."""
     try:
-        require_source(path)
-    except DataError:
+        file = locate(path).file
+        return is_pattern(file) or file.exists()
+    except (DataError, OSError):
         return False
-    return True
 
 
 def require_source(path: Path) -> None:
