@@ -46,12 +46,19 @@ print([result.state in ('complete', 'collapsed') for result in study.results])
 """
 
 
-@pytest.mark.parametrize("way", ["script.py", "-m script", "-c", "stdin", "a copy of a notebook's cell"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "script.py",
+        *(pytest.param(way, marks=pytest.mark.long) for way in ("-m script", "-c", "a notebook's cell")),
+        "stdin",
+    ],
+)
 def test_a_script_needs_no_guard(way):
     Path("script.py").write_text(SCRIPT)
     ways = {
         "script.py": ["script.py"], "-m script": ["-m", "script"], "-c": ["-c", SCRIPT], "stdin": ["-"],
-        "a copy of a notebook's cell": ["-c", f"exec(compile({SCRIPT!r}, 'cell', 'exec'))"],
+        "a notebook's cell": ["-c", f"exec(compile({SCRIPT!r}, 'cell', 'exec'))"],
     }  # fmt: skip
     done = subprocess.run([sys.executable, *ways[way]], input=SCRIPT, capture_output=True, text=True, check=False)
     assert done.stdout == "[True]\n", done.stderr

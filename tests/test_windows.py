@@ -44,6 +44,7 @@ def test_pictures_are_decoded_imported_and_cleared():
     assert not left()
 
 
+@pytest.mark.long
 def test_a_run_is_trained_continued_and_used():
     save_pictures(12)
     keys = [part for key in SMALL for part in ("--set", key)]

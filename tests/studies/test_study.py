@@ -333,6 +333,7 @@ def test_a_worker_that_dies_is_replaced_and_its_run_tried_once_more():
     assert Run(Path("bystander")).state == "complete"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kills", [1, 2])
 def test_a_worker_that_dies_before_it_has_a_run_is_replaced_once(kills):
     killed = set()
@@ -355,6 +356,7 @@ def test_a_worker_that_dies_before_it_has_a_run_is_replaced_once(kills):
     killing.join()
 
 
+@pytest.mark.long
 def test_a_study_that_is_told_to_stop_keeps_a_checkpoint_of_every_run_in_training():
     options = ["--workers=2", "--seeds=1", "--activations=relu,linear", "--output=study"]
     sets = [f"--set={key}" for key in (*TINY[::2], "training.epochs=1000000", "training.checkpoint_seconds=0")]
@@ -427,6 +429,7 @@ def test_a_worker_asks_again_until_the_other_process_lets_go():
     assert asked == [0, 1, 2]
 
 
+@pytest.mark.long
 def test_a_killed_study_leaves_no_process_and_goes_on_where_it_was():
     arguments = ["compare", "--output", "study", "--seeds", "2", "--activations", "relu,linear", "--workers", "1"]
     command = [sys.executable, "-m", "aecli.cli.main", *arguments, *(f"--set={key}" for key in TINY)]
