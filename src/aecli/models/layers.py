@@ -8,9 +8,12 @@ from typing import Any, Literal
 from aecli.core.rng import derive
 from aecli.core.schema import Choice
 from aecli.data.format import Images
-from aecli.models.activations import Activation
+from aecli.models.activations import ACTIVATIONS, Activation
 from aecli.models.autoencoder import Autoencoder, WatchedLayer
 from aecli.models.backend import keras
+from aecli.models.inverse import Inverse
+from aecli.models.linear.code import Matrix
+from aecli.models.start import Start, reachable
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,16 @@ class Stack:
 class LayerSpec:
     """One dense layer: its width and activation.
 
-    The last layer of a network has no dropout, and computes in float32 whatever the precision.
+    The last layer of a network has no dropout, and computes in float32 whatever the precision. `added` is a tensor
+    (N, width) to add before the activation: the layer then corrects it, and begins by changing nothing. `bias` (width,)
+    is the bias to begin with, zeros where there is none.
     """
 
     width: int
     activation: Choice[Activation]
     last: bool = False
+    added: Any = None
+    bias: Matrix | None = None
 
 
 @dataclass(frozen=True)
@@ -69,21 +76,31 @@ def vector_input(length: int) -> Any:
     return keras.Input((length,), name="latents")
 
 
+def flatten(images: Any) -> Any:
+    """Return images (N, H, W, C) as rows (N, H * W * C)."""
+    return keras.layers.Flatten(name="encoder_flatten")(images)
+
+
 def mlp(inputs: Any, layers: Sequence[LayerSpec], network: NetworkSpec, name: str) -> Stack:
-    """Stack dense layers on the flattened input; `name` keeps their weights' seeds apart."""
-    x = keras.layers.Flatten(name=f"{name}_flatten")(inputs) if len(inputs.shape) > 2 else inputs
+    """Stack dense layers on flat inputs (N, size); `name` keeps their weights' seeds apart."""
+    x = inputs
     watched = []
     for i, layer in enumerate(layers):
         dtype = "float32" if layer.last else None
         dense = keras.layers.Dense(
             layer.width,
-            kernel_initializer=_initializer(layer.activation, network, f"{name}_{i}"),
+            kernel_initializer=_initializer(layer, network, f"{name}_{i}"),
             kernel_regularizer=keras.regularizers.L1L2(network.l1, network.l2) if network.l1 or network.l2 else None,
             dtype=dtype,
             name=f"{name}_{i}",
         )
         activation = activation_layer(layer.activation, f"{name}_{i}_{layer.activation.name}", dtype)
-        x = activation(dense(x))
+        products = dense(x)
+        if layer.bias is not None:
+            dense.bias.assign(layer.bias)
+        if layer.added is not None:
+            products = keras.layers.Add(dtype=dtype, name=f"{name}_{i}_corrected")([layer.added, products])
+        x = activation(products)
         watched.append(WatchedLayer(dense, activation, layer.activation))
         if network.dropout and not layer.last:
             seed = derive(network.seed, "dropout", f"{name}_{i}")
@@ -131,10 +148,69 @@ class Elementwise(keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "function": self.function, "parameters": self.parameters}
 
 
-def _initializer(activation: Choice[Activation], network: NetworkSpec, layer: str) -> Any:
+@keras.saving.register_keras_serializable("aecli")
+class InverseActivation(keras.layers.Layer):  # type: ignore[misc]
+    """What an activation takes to its input, which is first brought between `low` and `high`."""
+
+    def __init__(self, activation: str, low: float, high: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.activation, self.low, self.high = activation, low, high
+
+    def call(self, x: Any) -> Any:
+        return self.inverse.of(keras.ops, keras.ops.clip(x, self.low, self.high))
+
+    @property
+    def inverse(self) -> Inverse:
+        """The inverse by itself."""
+        inverse = ACTIVATIONS[self.activation].inverse
+        assert inverse is not None
+        return inverse
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "activation": self.activation, "low": self.low, "high": self.high}
+
+
+@dataclass(frozen=True)
+class LinearPath:
+    """A linear code inside a network: the latents and the pixels, tensors (N, k) and (N, H * W * C), that it gives.
+
+    `outputs` are the pixels as what the output's activation takes to them.
+    """
+
+    latents: Any = None
+    pixels: Any = None
+    outputs: Any = None
+
+
+def linear_path(
+    start: Start | None, pixels: Any, codes: Any, output: Choice[Activation], trainable: bool = True
+) -> LinearPath:
+    """Return what the start's linear code makes of flat images and of codes; nothing where it has none."""
+    if start is None or start.code is None:
+        return LinearPath()
+    length = int(codes.shape[-1])
+    latents = _dense_with("linear_encoder", *start.code.encoder(length), trainable, pixels)
+    images = _dense_with("linear_decoder", *start.code.decoder(length), trainable, codes)
+    low, high = reachable(output, start.margin)
+    if output.name == "linear":
+        return LinearPath(latents, images, images)
+    inverse = InverseActivation(output.name, low, high, dtype="float32", name="linear_outputs")
+    return LinearPath(latents, images, inverse(images))
+
+
+def _dense_with(name: str, kernel: Matrix, bias: Matrix, trainable: bool, inputs: Any) -> Any:
+    dense = keras.layers.Dense(kernel.shape[1], trainable=trainable, dtype="float32", name=name)
+    outputs = dense(inputs)
+    dense.set_weights([kernel, bias])
+    return outputs
+
+
+def _initializer(spec: LayerSpec, network: NetworkSpec, layer: str) -> Any:
+    if spec.added is not None:
+        return "zeros"
     name = network.initializer
     if name == "matched":
-        name = activation.row.initializer
+        name = spec.activation.row.initializer
     seed = derive(network.seed, "weights", layer)
     return keras.initializers.get({"class_name": name, "config": {"seed": seed}})
 

@@ -56,7 +56,7 @@ def command(
     if as_json:
         print_json({"run": str(run.path), "images": len(source), "ssim_window": window, **summary})
         return
-    names = row_titles(run.name, len(baselines.components))
+    names = row_titles(run.name, len(baselines.components), summary)
     print_table(
         [f"{len(source):,} images", *metric_header()],
         [[label, *metric_cells(summary[row])] for row, label in names.items()],

@@ -35,12 +35,12 @@ def command(folder: Path, as_json: bool) -> None:
 
 def _row(run: "Run") -> dict[str, Any]:
     from aecli.core.errors import AeError
-    from aecli.runs.config_file import load_config
+    from aecli.runs.config_file import load_recorded
 
     row: dict[str, Any] = {"run": run.name, "state": "damaged", "activation": None, "latent_dim": None}
     row |= {"epochs": None, "mse": None, "psnr": None, "date": run.date.strftime("%Y-%m-%d %H:%M")}
     try:
-        model = load_config(run.config_file).config.model
+        model = load_recorded(run.config_file).config.model
         row |= {"state": run.state, "activation": str(model.code_activation), "latent_dim": model.latent_dim}
         if run.state == "complete":
             means = run.metrics["splits"]["validation"]["model"]

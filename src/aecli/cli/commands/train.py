@@ -72,13 +72,12 @@ def command(
     """
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other: give one of them")
-    from aecli.runs.config_file import load_config
-
     if resume and config_file is None:
+        from aecli.runs.config_file import load_recorded
         from aecli.runs.run import run_to_resume
 
         begun = run_to_resume(run_folder)
-        run_folder, named = begun.path, replace(load_config(begun.config_file, overrides), name=begun.config_name)
+        run_folder, named = begun.path, replace(load_recorded(begun.config_file, overrides), name=begun.config_name)
     else:
         from aecli.studies.config import load_run_config
 
@@ -173,7 +172,7 @@ def _report(run: "Run", quiet: bool) -> None:
     from aecli.runs.baselines import row_titles
 
     metrics = run.metrics
-    names = row_titles(run.name, metrics["pca_components"])
+    names = row_titles(run.name, metrics["pca_components"], metrics["splits"]["validation"])
     rows = [
         [part, label, *metric_cells(values[row])]
         for part, values in metrics["splits"].items()
@@ -184,7 +183,7 @@ def _report(run: "Run", quiet: bool) -> None:
         for part, values in metrics.get("denoising", {}).items()
         for row, label in (
             ("restored", f"{names['model']}, of noisy"),
-            ("pca", f"{names['pca']}, of noisy"),
+            *((by, f"{names[by]}, of noisy") for by in ("best_linear", "pca") if by in names),
             ("noisy", "noisy images"),
         )
         if row in values  # earlier versions had no PCA of noisy images

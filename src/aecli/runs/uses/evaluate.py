@@ -19,7 +19,7 @@ from aecli.runs.metrics import PerImage, RunningMeans, mse, per_image
 class Evaluation:
     """The means of every metric, {row: {metric: mean}}, and the values of each image that were kept.
 
-    The rows are `model` and, where measured, `mean_image` and `pca`.
+    The rows are `model` and, where measured, those of BASELINES.
     """
 
     summary: dict[str, dict[str, float | int | None]]
@@ -65,7 +65,7 @@ def evaluate(
     Only the metrics named in `keep` are kept for each image; the rest takes no memory per image.
     `write` receives the reconstructions as they are stored, chunk by chunk in order.
     """
-    others = {"mean_image": baselines.reconstruct_mean, "pca": baselines.reconstruct_pca} if with_baselines else {}
+    others = baselines.reconstructions if with_baselines else {}
 
     def measure(images: Images) -> _Measured:
         reconstructions = reconstruct(images)

@@ -5,6 +5,7 @@ models of every engine can be written.
 """
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 
 from aecli.core.errors import TrainingError
 from aecli.models.activations import ACTIVATIONS
+from aecli.models.inverse import Inverse
 from aecli.training.export.onnx_graph import Graph, value
 
 WriteLayer = Callable[..., str]
@@ -66,6 +68,16 @@ def _activate(graph: Graph, x: str, name: str, parameters: Mapping[str, Any] = M
     return row.onnx(graph, x, **{**row.parameters, **parameters})
 
 
+def _add(graph: Graph, layer: Any, *inputs: str) -> str:
+    return graph.add("Add", *inputs)
+
+
+def _inverse(graph: Graph, layer: Any, x: str) -> str:
+    bounds = [float(bound) if isfinite(bound) else "" for bound in (layer.low, layer.high)]
+    inverse: Inverse = layer.inverse
+    return inverse.onnx(graph, graph.add("Clip", x, *bounds) if bounds != ["", ""] else x)
+
+
 def _flatten(graph: Graph, layer: Any, x: str) -> str:
     return graph.add("Flatten", x, axis=1)
 
@@ -101,12 +113,14 @@ def _prelu(graph: Graph, layer: Any, x: str) -> str:
 
 LAYERS: dict[str, WriteLayer] = {
     "Activation": _activation,
+    "Add": _add,
     "Dense": _dense,
     "Dropout": _same,
     "ELU": _elu,
     "Elementwise": _elementwise,
     "Flatten": _flatten,
     "Functional": _model,
+    "InverseActivation": _inverse,
     "LeakyReLU": _leaky_relu,
     "PReLU": _prelu,
     "Reshape": _reshape,

@@ -89,7 +89,7 @@ def _verdict(run: Run) -> str:
 
 def _table(run: Run) -> PageTable:
     metrics = run.metrics
-    names = row_titles(_run_title(run), metrics["pca_components"])
+    names = row_titles(_run_title(run), metrics["pca_components"], metrics["splits"]["validation"])
     rows: dict[str, list[tuple[Cell, ...]]] = {"model": [], "below": []}
     for part, values in reversed(metrics["splits"].items()):  # what counts most comes first
         for by, name in names.items():
