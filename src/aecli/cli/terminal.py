@@ -56,6 +56,12 @@ def note_if(message: str | None, quiet: bool) -> None:
         note(message, quiet)
 
 
+def print_if(line: str | None) -> None:
+    """Print a line to stdout where there is one."""
+    if line:
+        click.echo(line)
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON to stdout."""
     click.echo(json.dumps(value, indent=2, allow_nan=False))
