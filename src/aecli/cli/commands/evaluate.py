@@ -37,7 +37,7 @@ def command(
     in [0, 1]; fvu is the mse divided by that of the mean image. Of the file that the run was trained on
     every part is measured apart; of other images it is said whether the run is better than PCA.
     """
-    from aecli.cli.terminal import note, note_if, note_limits, print_if, print_json, reading
+    from aecli.cli.terminal import note, note_if, note_limits, note_run, print_if, print_json, reading
     from aecli.core.files import refuse_output, write_text
     from aecli.runs.baselines import row_titles
     from aecli.runs.metrics import METRICS, ssim_window
@@ -49,7 +49,7 @@ def command(
     from aecli.runs.uses.standing import standing
 
     run = find_run(run_folder)
-    note(f"using the run {run.path}", quiet or run_folder is not None)
+    note_run(run, quiet, named=run_folder is not None)
     if per_image is not None:
         refuse_output(per_image, overwrite, images)
     with reading(quiet) as on_progress:

@@ -39,7 +39,7 @@ def command(
     Writes the reconstructions as .npy in the shape, dtype and value range of IMAGES, and beside
     them a PNG of originals and reconstructions. Prints the means of the metrics and the worst images.
     """
-    from aecli.cli.terminal import note, note_if, note_limits, print_if, print_json, reading
+    from aecli.cli.terminal import note, note_if, note_limits, note_run, print_if, print_json, reading
     from aecli.core.files import refuse_output
     from aecli.core.npy import NpyWriter
     from aecli.data.files.open import source_name
@@ -53,7 +53,7 @@ def command(
     from aecli.views import plots
 
     run = find_run(run_folder)
-    note(f"using the run {run.path}", quiet or run_folder is not None)
+    note_run(run, quiet, named=run_folder is not None)
     output = output or Path(f"{source_name(images)}_reconstructed.npy")
     picture = output.with_suffix(".png")
     refuse_output(output, overwrite, images, suffix=".npy")
