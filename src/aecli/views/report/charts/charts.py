@@ -103,7 +103,8 @@ def row_chart(
 ) -> Drawing:
     """Draw a row of dots for every name, over one axis; `legend` is {word: (style, mark)}.
 
-    Crosses are of runs that do not count: they need not fit the axis, and lie on its edge where they do not.
+    Crosses are of runs that do not count: they need not fit the axis, and lie on its edge, with an arrow and where
+    they would be, where they do not.
     """
     names = [wrap(row.name, _LETTERS) for row in rows]
     gutter = min(_GUTTER, max(text_width(line) for lines in names for line in lines)) + 12
@@ -140,7 +141,21 @@ def _row(row: ChartRow, scale: Scale, y: float) -> list[Shape]:
         shapes.append(Dot(scale(row.interval.estimate), y - aside, f"mean {row.style}", row.title, "diamond", 5.0))
     if row.note:
         shapes.append(Text(scale.start + 4, y + 4, row.note, "note"))
-    return shapes
+    return [*shapes, *_beyond(row, scale, y + aside + 4)]
+
+
+def _beyond(row: ChartRow, scale: Scale, y: float) -> list[Shape]:
+    """Return the words beside the marks that lie off the axis: an arrow, and which values they are."""
+    off = [v.value for v in row.values if math.isfinite(v.value) and not scale.holds(v.value)]
+    texts: list[Shape] = []
+    for side, values in (("←", [v for v in off if v < scale.low]), ("→", [v for v in off if v > scale.high])):
+        if values:
+            known = " to ".join(dict.fromkeys(f"{value:.3g}" for value in (min(values), max(values))))
+            if side == "→":
+                texts.append(Text(scale.stop - 8, y, f"{known} →", "note", "end"))
+            else:
+                texts.append(Text(scale.start + 8, y, f"← {known}", "note"))
+    return texts
 
 
 def _ends(interval: Interval | None) -> list[float]:
@@ -210,6 +225,7 @@ def panel(
     shapes += _x_axis(x_scale, top, height - 36, axes.x_label, axes.x_ticks, 4)
     for curve in curves:
         shapes += _curve(curve, x_scale, y_scale)
+    shapes += _leaving(curves, x_scale, y_scale)
     shapes += [Dot(x_scale(d.x), y_scale(d.y), d.style, d.title, d.mark, d.size) for d in dots]
     full = name if ", ".join(lines) != name else ""
     shapes += [Text(0, 12 + i * _LINE, line, "title", "start", full) for i, line in enumerate(lines)]
@@ -228,12 +244,30 @@ def _curve(curve: Curve, x_scale: Scale, y_scale: Scale) -> list[Shape]:
     if curve.low:
         shapes.append(Area((*path(curve.high), *reversed(path(curve.low))), f"band {curve.style}"))
     points = path(curve.y)
+    if not points:
+        return shapes
     if len(points) == 1:
         return [*shapes, Dot(*points[0], curve.style, curve.title)]
     shapes.append(Line(tuple(points), f"curve {curve.style}"))
-    if curve.title and points:
+    if curve.title:
         shapes.append(Dot(*points[-1], curve.style, curve.title, size=2.6))
     return shapes
+
+
+def _leaving(curves: Sequence[Curve], x_scale: Scale, y_scale: Scale) -> list[Shape]:
+    """Return an arrow where the first of the curves that leave the panel at the top or the bottom does so."""
+    known = [(x, y) for curve in curves for x, y in zip(curve.x, curve.y, strict=True) if math.isfinite(y)]
+    places = {
+        "↑": (min((x for x, y in known if y > y_scale.high), default=None), y_scale.stop + 9),
+        "↓": (min((x for x, y in known if y < y_scale.low), default=None), y_scale.start - 4),
+    }
+    texts: list[Shape] = []
+    for arrow, (x, height) in places.items():
+        if x is not None:
+            left = x_scale(x) < (x_scale.start + x_scale.stop) / 2
+            words = f"{arrow} off the axis" if left else f"off the axis {arrow}"
+            texts.append(Text(x_scale(x), height, words, "note", "start" if left else "end"))
+    return texts
 
 
 def _downsample(count: int) -> list[int]:
