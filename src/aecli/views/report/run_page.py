@@ -9,7 +9,7 @@ from aecli.runs.baselines import row_titles
 from aecli.runs.metrics import metrics_without_copies, table_metrics
 from aecli.runs.run import Run
 from aecli.runs.uses.latents import dead_latents_note
-from aecli.views.report.charts.charts import Axes, Curve, panel
+from aecli.views.report.charts.curves import Axes, Curve, panel
 from aecli.views.report.charts.drawing import Drawing
 from aecli.views.report.charts.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
 from aecli.views.report.page import Cell, Column, Figure, Page, PageSection, PageTable

@@ -12,18 +12,8 @@ from aecli.studies.results import Result
 from aecli.studies.stats import Interval, mean_interval
 from aecli.studies.summary import SummaryRow
 from aecli.studies.tables import interval, number
-from aecli.views.report.charts.charts import (
-    Axes,
-    ChartRow,
-    Curve,
-    Place,
-    Value,
-    knee_chart,
-    mean_and_band,
-    panel,
-    places_chart,
-    row_chart,
-)
+from aecli.views.report.charts.charts import ChartRow, Place, Value, places_chart, row_chart
+from aecli.views.report.charts.curves import Axes, Curve, knee_chart, mean_and_band, panel
 from aecli.views.report.charts.drawing import Dot, Drawing, Mark
 from aecli.views.report.charts.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
 from aecli.views.report.page import Figure
