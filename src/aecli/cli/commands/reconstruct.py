@@ -65,8 +65,8 @@ def command(
     note_if(parts_note(source, parts), quiet)
     with NpyWriter(output, source.file.shape, source.format.dtype) as writer:
         evaluation = evaluate(
-            model.reconstruct, source, baselines, baseline_metrics=("mse", "psnr"), keep=("mse",), write=writer.write,
-            parts=parts,
+            model.reconstruct, source, baselines, with_baselines=held_out(parts), baseline_metrics=("mse", "psnr"),
+            keep=("mse",), write=writer.write, parts=parts,
         )  # fmt: skip
     context = plots.PlotContext(run, model, source, images.name, known_errors=evaluation.per_image["mse"])
     note_if(plots.save(plots.reconstructions(context), picture), quiet)
