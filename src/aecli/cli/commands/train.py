@@ -168,8 +168,10 @@ def _cure(run: "Run", config: "Config", device: str) -> str | None:
 
 
 def _report(run: "Run", quiet: bool) -> None:
-    from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_table
+    from aecli.cli.terminal import metric_cells, metric_header, note, note_if, note_limits, print_if, print_table
     from aecli.runs.baselines import row_titles
+    from aecli.runs.uses.latents import dead_latents_note
+    from aecli.runs.uses.standing import standing
 
     metrics = run.metrics
     names = row_titles(run.name, metrics["pca_components"], metrics["splits"]["validation"])
@@ -189,8 +191,10 @@ def _report(run: "Run", quiet: bool) -> None:
         if row in values  # earlier versions had no PCA of noisy images
     ]
     print_table(["images", "by", *metric_header()], rows, left=2)
+    print_if(standing(metrics["splits"]["validation"], "the validation images"))
     exact = sum(values["model"]["exact_copies"] for values in metrics["splits"].values())
     note_limits(run.image_format.image_shape, exact, quiet)
+    note_if(dead_latents_note(run), quiet)
     epochs, seconds = metrics["epochs"], metrics["seconds"]
     note(f"{epochs} epochs in {seconds:.1f} s. The run is {run.path}, its pictures are in {run.plots_folder}", quiet)
 
