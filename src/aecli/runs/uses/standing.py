@@ -9,7 +9,9 @@ from aecli.runs.metrics import METRICS
 Means = Mapping[str, Any]
 """The means of the metrics of one row of a summary, by name; None where there is none."""
 
-_BESIDE = {"pca": "PCA with the same code length", "mean_image": "the mean image"}
+_BESIDE = {
+    "best_linear": "the best linear code", "pca": "PCA with the same code length", "mean_image": "the mean image",
+}  # fmt: skip
 """Row of a summary -> what the sentence calls it, the hardest to beat first; what a summary lacks is left out."""
 
 _ALIKE = 0.01
@@ -42,6 +44,8 @@ def standing(
 def _verdicts(rows: Mapping[str, Means]) -> dict[str, str]:
     """Return how the model stands to every other row that there is."""
     errors = {name: rows[name].get("mse") for name in ("model", *_BESIDE) if name in rows}
+    if errors.get("best_linear") == errors.get("pca"):  # PCA is the best linear code
+        errors.pop("best_linear", None)
     known = {name: error for name, error in errors.items() if error is not None}
     ours = known.pop("model", None)
     return {} if ours is None else {name: _verdict(ours, error) for name, error in known.items()}
