@@ -76,6 +76,19 @@ class Family(Section):
         """The activation of the code, resolved."""
         return self.latent_activation or self.activation
 
+    def code_length(self, image_shape: tuple[int, int, int]) -> int:
+        """Return how many numbers the code of an image has."""
+        return self.latent_dim
+
+    @property
+    def code_key(self) -> str:
+        """The key that decides how long the code is."""
+        return "latent_dim"
+
+    def problem(self, image_shape: tuple[int, int, int]) -> str | None:
+        """Return why no such network can be built for images of this shape, "key: what is wrong: what to do"."""
+        return None
+
     @abstractmethod
     def build(self, image_shape: tuple[int, int, int], seed: int) -> Autoencoder:
         """Build the untrained network; its initial weights and dropout depend on `seed` alone."""

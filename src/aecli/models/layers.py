@@ -11,6 +11,9 @@ from aecli.data.format import Images
 from aecli.models.activations import Activation
 from aecli.models.autoencoder import Autoencoder, WatchedLayer
 from aecli.models.backend import keras
+from aecli.models.resizing import Doubled, Shuffled
+
+__all__ = ["Doubled", "Shuffled"]  # known to Keras, which loads saved models by their names
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ class NetworkSpec:
     l1: float
     l2: float
     seed: int
+
+    def dropout_layer(self, name: str) -> Any:
+        """Return the dropout after the layer of this name."""
+        seed = derive(self.seed, "dropout", name)
+        return keras.layers.Dropout(self.dropout, seed=seed, name=f"{name}_dropout")
 
 
 @contextmanager
@@ -77,8 +85,8 @@ def mlp(inputs: Any, layers: Sequence[LayerSpec], network: NetworkSpec, name: st
         dtype = "float32" if layer.last else None
         dense = keras.layers.Dense(
             layer.width,
-            kernel_initializer=_initializer(layer.activation, network, f"{name}_{i}"),
-            kernel_regularizer=keras.regularizers.L1L2(network.l1, network.l2) if network.l1 or network.l2 else None,
+            kernel_initializer=initializer(layer.activation, network, f"{name}_{i}"),
+            kernel_regularizer=regularizer(network),
             dtype=dtype,
             name=f"{name}_{i}",
         )
@@ -86,8 +94,7 @@ def mlp(inputs: Any, layers: Sequence[LayerSpec], network: NetworkSpec, name: st
         x = activation(dense(x))
         watched.append(WatchedLayer(dense, activation, layer.activation))
         if network.dropout and not layer.last:
-            seed = derive(network.seed, "dropout", f"{name}_{i}")
-            x = keras.layers.Dropout(network.dropout, seed=seed, name=f"{name}_{i}_dropout")(x)
+            x = network.dropout_layer(f"{name}_{i}")(x)
     return Stack(x, tuple(watched))
 
 
@@ -105,11 +112,18 @@ def to_image(pixels: Stack, image_shape: tuple[int, int, int]) -> Stack:
     return Stack(reshape(pixels.output), pixels.layers)
 
 
-def activation_layer(choice: Choice[Activation], name: str | None = None, dtype: str | None = None) -> Any:
-    """Return the Keras layer of an activation: a stock layer wherever Keras has one."""
-    options = {"name": name, "dtype": dtype}
+def activation_layer(
+    choice: Choice[Activation], name: str | None = None, dtype: str | None = None, *, spatial: bool = False
+) -> Any:
+    """Return the Keras layer of an activation: a stock layer wherever Keras has one.
+
+    A slope is learned for each unit, on `spatial` inputs (N, H, W, C) for each channel.
+    """
+    options: dict[str, Any] = {"name": name, "dtype": dtype}
     row = choice.row
     if row.layer is not None:
+        if spatial and row.learned_slope:
+            options["shared_axes"] = [1, 2]
         return getattr(keras.layers, row.layer)(**row.settings(choice.parameters), **options)
     if not choice.items:
         return keras.layers.Activation(row.name, **options)
@@ -131,7 +145,13 @@ class Elementwise(keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "function": self.function, "parameters": self.parameters}
 
 
-def _initializer(activation: Choice[Activation], network: NetworkSpec, layer: str) -> Any:
+def regularizer(network: NetworkSpec) -> Any:
+    """Return the penalty on a layer's weights, None where there is none."""
+    return keras.regularizers.L1L2(network.l1, network.l2) if network.l1 or network.l2 else None
+
+
+def initializer(activation: Choice[Activation], network: NetworkSpec, layer: str) -> Any:
+    """Return what draws the initial weights of the layer of this name."""
     name = network.initializer
     if name == "matched":
         name = activation.row.initializer

@@ -186,12 +186,12 @@ class Trainer:
 
     def _fit_baselines(self, prepared: Prepared, images: "_Images") -> SplitBaselines:
         config = prepared.config
-        data, latent_dim = config.data, config.model.latent_dim
-        key = json.dumps([images.fields, config.split_seed, data.validation_split, data.test_split, latent_dim])
+        data, length = config.data, prepared.code_length
+        key = json.dumps([images.fields, config.split_seed, data.validation_split, data.test_split, length])
         if key not in self._baselines:
             source, rows = prepared.train, prepared.split.train
             self._baselines[key] = SplitBaselines(
-                fit_baselines(lambda function: source.map(function, rows), latent_dim), {}
+                fit_baselines(lambda function: source.map(function, rows), length), {}
             )
         return self._baselines[key]
 

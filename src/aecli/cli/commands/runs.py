@@ -41,7 +41,7 @@ def _row(run: "Run") -> dict[str, Any]:
     row |= {"epochs": None, "mse": None, "psnr": None, "date": run.date.strftime("%Y-%m-%d %H:%M")}
     try:
         model = load_config(run.config_file).config.model
-        row |= {"state": run.state, "activation": str(model.code_activation), "latent_dim": model.latent_dim}
+        row |= {"state": run.state, "activation": str(model.code_activation), "latent_dim": run.code_length(model)}
         if run.state == "complete":
             means = run.metrics["splits"]["validation"]["model"]
             row |= {"epochs": run.metrics["epochs"], "mse": means["mse"], "psnr": means["psnr"]}

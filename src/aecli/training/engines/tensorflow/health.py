@@ -78,7 +78,9 @@ def _fvu(images: Any, reconstructions: Any) -> Any:
 
 
 def _dead(output: Any) -> Any:
-    spread = tf.reduce_max(output, axis=0) - tf.reduce_min(output, axis=0)
+    # A unit, or a channel, which has a value at every place of every image.
+    axes = list(range(len(output.shape) - 1))
+    spread = tf.reduce_max(output, axis=axes) - tf.reduce_min(output, axis=axes)
     return tf.reduce_mean(tf.cast(spread == 0, tf.float32))
 
 
