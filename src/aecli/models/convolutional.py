@@ -79,8 +79,8 @@ class Conv(Family):
             return f"model.channels: images of {shape} have nothing to halve: set model.family: dense"
         if len(self.channels) > levels:
             return (
-                f"model.channels: images of {shape} can be halved {levels} times, not {len(self.channels)}: "
-                f"give at most {levels} channel{'s' if levels > 1 else ''}"
+                f"model.channels: {len(self.channels)} levels, but images of {shape} can be halved only {levels} "
+                f"time{'s' if levels > 1 else ''}: give at most {levels} of them"
             )
         if length > values:
             cure = "a smaller one" if self.latent_dim else "fewer, or give more model.channels"
