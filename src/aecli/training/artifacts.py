@@ -99,7 +99,7 @@ def save_onnx_models(trained: TrainedRun) -> None:
         "config": trained.name,
         "image_shape": source.format.image_shape,
         "value_range": source.format.value_range,
-        "latent_dim": trained.prepared.config.model.latent_dim,
+        "latent_dim": trained.prepared.code_length,
     }
     autoencoder, run = trained.autoencoder, trained.run
     for half, file, ends in (

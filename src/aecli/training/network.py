@@ -7,7 +7,7 @@ from typing import Literal
 
 from aecli.core.errors import TrainingError
 from aecli.models.autoencoder import Autoencoder
-from aecli.models.start import Start
+from aecli.models.linear.start import Start
 from aecli.training.engines.engine import CompiledStep, Engine
 from aecli.training.prepare import Prepared
 

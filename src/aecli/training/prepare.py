@@ -42,6 +42,11 @@ class Prepared:
             return {**parts, "test": (self.test, None)}
         return {**parts, "test": (self.train, self.split.test)} if len(self.split.test) else parts
 
+    @property
+    def code_length(self) -> int:
+        """How many numbers the code of an image has."""
+        return self.config.model.code_length(self.train.format.image_shape)
+
     @cached_property
     def loaders(self) -> tuple[Loader, Loader]:
         """The loaders of the training and of the validation images, which share the memory budget."""
@@ -83,6 +88,7 @@ def prepare(
 ) -> Prepared:
     """Split the opened images and check them against the config; raises AeError with the cure where they do not fit."""
     split = split_of(config, train, test)
+    check_shape(config, train)
     for source in (train, test):
         if source is not None:
             check_output_range(config, source)
@@ -99,6 +105,13 @@ def split_of(config: Config, train: ImageDataset, test: ImageDataset | None) -> 
     data = config.data
     test_split = 0.0 if test else data.test_split
     return split_indices(str(train.file.path), len(train), data.validation_split, config.split_seed, test_split)
+
+
+def check_shape(config: Config, source: ImageDataset) -> None:
+    """Raise ConfigError where no such network can be built for images of this shape."""
+    problem = config.model.problem(source.format.image_shape)
+    if problem is not None:
+        raise ConfigError([problem])
 
 
 def check_output_range(config: Config, source: ImageDataset) -> None:

@@ -190,8 +190,8 @@ class Trainer:
 
     def _fit_split(self, prepared: Prepared, images: "_Images") -> SplitBaselines:
         config = prepared.config
-        data, latent_dim = config.data, config.model.latent_dim
-        key = json.dumps([images.fields, config.split_seed, data.validation_split, data.test_split, latent_dim])
+        data, length = config.data, prepared.code_length
+        key = json.dumps([images.fields, config.split_seed, data.validation_split, data.test_split, length])
         if key not in self._baselines:
             self._baselines[key] = fit_split(prepared)
         return self._baselines[key]

@@ -50,7 +50,7 @@ def _row(run: "Run") -> dict[str, Any]:
     }
     try:
         model = load_recorded(run.config_file).config.model
-        row |= {"state": run.state, "activation": str(model.code_activation), "latent_dim": model.latent_dim}
+        row |= {"state": run.state, "activation": str(model.code_activation), "latent_dim": run.code_length(model)}
         if run.state == "complete":
             means, dead = run.metrics["splits"]["validation"]["model"], run.metrics.get("dead_latents")
             row["dead_latents"] = None if dead is None else len(dead)

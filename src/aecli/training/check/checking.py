@@ -17,7 +17,7 @@ from aecli.training.check.leaks import leaks, parts_of, twice
 from aecli.training.check.order import order_findings
 from aecli.training.check.survey import Survey, survey
 from aecli.training.check.values import value_findings
-from aecli.training.prepare import Prepared, check_output_range, check_paths, open_data, split_of
+from aecli.training.prepare import Prepared, check_output_range, check_paths, check_shape, open_data, split_of
 from aecli.training.progress import NullProgress, Progress
 
 
@@ -88,6 +88,11 @@ def check(config: Config, progress: Progress | None = None) -> CheckReport:
             check_output_range(config, source)
         except ConfigError as error:
             findings.append(Finding("error", "does_not_fit", str(error)))
+    try:
+        check_shape(config, train)
+    except ConfigError as error:
+        # What its code and its costs would be, nobody knows.
+        return CheckReport((*findings, Finding("error", "no_such_network", str(error))))
     surveys = _survey(sources, progress)
     progress.stage("looking for duplicates")
     duplicates = find_duplicates(surveys)

@@ -7,7 +7,7 @@ from aecli.core.schema import Choice, parse_choice
 from aecli.data.dataset import ImageDataset
 from aecli.models.activations import ACTIVATIONS, Activation, find_activation
 from aecli.runs.config import Config
-from aecli.training.check.findings import Finding
+from aecli.training.check.findings import Finding, code_name
 from aecli.training.prepare import check_output_range
 
 
@@ -51,12 +51,12 @@ def _fits(config: Config, source: ImageDataset, output: Choice[Activation], loss
 
 
 def compression(config: Config, source: ImageDataset) -> Finding:
-    values, length = prod(source.format.image_shape), config.model.latent_dim
+    values, length = prod(source.format.image_shape), config.model.code_length(source.format.image_shape)
     stored, code = values * source.file.dtype.itemsize, 4 * length
     return Finding(
         "note",
         "compression",
-        f"model.latent_dim {length}: {values:,} values become {length:,}, {_ratio(values / length)} to one; "
+        f"{code_name(config, length)}: {values:,} values become {length:,}, {_ratio(values / length)} to one; "
         f"{stored:,} bytes as stored become {code:,} as float32, {_ratio(stored / code)} to one",
         {"values": values, "latent_dim": length, "stored_bytes": stored, "code_bytes": code},
     )
