@@ -13,6 +13,7 @@ from aecli.models.linear.start import Start
 
 def build(model: Conv, image_shape: ImageShape, seed: int, start: Start | None) -> Autoencoder:
     """Build the untrained network of a config; see `Family.build`."""
+    start = model.completed(start, image_shape)
     network = NetworkSpec(model.initializer, model.dropout, model.l1, model.l2, seed)
     images, codes = image_input(image_shape), vector_input(model.code_length(image_shape))
     # The path stays as it is: it does not gain by being learned from the few images that convolutions are for.

@@ -44,6 +44,7 @@ class Dense(Family):
         from aecli.models import layers
         from aecli.models.linear.path import linear_path
 
+        start = self.completed(start, image_shape)
         images, codes = layers.image_input(image_shape), layers.vector_input(self.latent_dim)
         flat = layers.flatten(images)
         # Learned with the corrections: on thousands of images that is better than a path that stays as it is.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
@@ -117,11 +117,24 @@ class Family(Section):
         """Return how many weights the linear path has."""
         return sum(product.inputs * product.units + product.units for product in self.path_products(image_shape))
 
-    def first_bias(self, start: Start | None, shared: bool = False) -> Matrix | None:
+    def completed(self, start: Start | None, image_shape: tuple[int, int, int]) -> Start:
+        """Return a start that has a linear code just where the network has a path for it: an empty one for want of it.
+
+        So the layers, and their weights, follow from the config alone.
+        """
+        from aecli.models.linear.code import empty_code
+        from aecli.models.linear.start import Start
+
+        start = start or Start()
+        if self.path == "none":
+            return replace(start, code=None)
+        return start if start.code else replace(start, code=empty_code(image_shape))
+
+    def first_bias(self, start: Start, shared: bool = False) -> Matrix | None:
         """Return the bias that the output begins with, (H * W * C,), or (C,) where all pixels share it; None for 0."""
         from aecli.models.linear.start import output_bias
 
-        if start is None or start.code is not None or start.mean is None or self.output_bias == "zero":
+        if start.code is not None or start.mean is None or self.output_bias == "zero":
             return None
         bias = output_bias(self.output_activation, start.mean.mean(axis=(0, 1)) if shared else start.mean)
         return None if bias is None else bias.reshape(-1)

@@ -23,11 +23,9 @@ class LinearPath:
     outputs: Any = None
 
 
-def linear_path(
-    start: Start | None, images: Any, codes: Any, output: Choice[Activation], *, trainable: bool
-) -> LinearPath:
+def linear_path(start: Start, images: Any, codes: Any, output: Choice[Activation], *, trainable: bool) -> LinearPath:
     """Return what the start's linear code makes of images, flat or not, and of codes (N, k)."""
-    if start is None or start.code is None:
+    if start.code is None:
         return LinearPath()
     length = int(codes.shape[-1])
     flat = images if len(images.shape) == 2 else keras.layers.Flatten(name="linear_flatten")(images)
