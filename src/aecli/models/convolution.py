@@ -22,7 +22,7 @@ class Convolution:
 
     `step` halves the height and width that come in (stride 2, rounded up), or doubles them and cuts what is beyond
     `size`; `width` is that of the kernel, 4 where it is transposed. The last of a network computes in float32 whatever
-    the precision, without dropout. What `passes` out of one is added to the output of that of its size that takes it in.
+    the precision, without dropout. What `passes` out of one is added to that of its size which takes it in.
     """
 
     inputs: int

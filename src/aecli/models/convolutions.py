@@ -22,8 +22,8 @@ def conv_stack(
 ) -> Stack:
     """Stack convolutions on images (N, H, W, C); `name` keeps their weights' seeds apart.
 
-    `added` and `bias` are those of the last one, as in `LayerSpec`. What a convolution passes out is added to the output
-    of the one of its size that takes it in: details go round the smaller levels.
+    `added` and `bias` are those of the last one, as in `LayerSpec`. What a convolution passes out is added to the
+    output of the one of its size that takes it in: details go round the smaller levels.
     """
     x, watched = inputs, []
     passing: dict[Size, Any] = {}

@@ -53,6 +53,11 @@ def cost_findings(prepared: Prepared) -> Iterable[Finding]:
     )
 
 
+def time_of(prepared: Prepared) -> str:
+    """Return about how long all epochs take on this machine, e.g. "40 s"."""
+    return _duration(_seconds_per_epoch(prepared) * prepared.config.training.epochs)
+
+
 def _held_bytes(loader: Loader) -> int:
     """Return the bytes of images in memory at once: all, or a streamed loader's window and the next one."""
     return 2 * WINDOW_BYTES if loader.streamed else loader.size
