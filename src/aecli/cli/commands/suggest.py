@@ -47,13 +47,13 @@ def command(
     from aecli.core.files import refuse_output, write_text
     from aecli.runs.config_file import load_config
     from aecli.studies.config import StudyFile
-    from aecli.training.suggest.config import as_yaml, load_suggested
+    from aecli.training.suggest.config import as_yaml, keys_of, suggest_config
 
     if output is not None:
         refuse_output(output, overwrite)
-    base = load_config(None, overrides, StudyFile).with_training_images(images)
+    base, said = load_config(None, overrides, StudyFile).with_training_images(images).config, keys_of(overrides)
     with reading(quiet) as on_progress:
-        suggested = load_suggested(base, overrides, minutes=minutes, code_length=code_length, on_progress=on_progress)
+        suggested = suggest_config(base, said, minutes=minutes, code_length=code_length, on_progress=on_progress)
     text = as_yaml(suggested.suggestion, _head(suggested, images, output))
     if output is None:
         click.echo(text.rstrip())
@@ -67,7 +67,7 @@ def _head(suggested: "SuggestedConfig[StudyFile]", images: Path, output: Path | 
     from aecli.training.prepare import Prepared, split_of
     from aecli.training.suggest.spectrum import spectrum, spectrum_lines
 
-    source, config = suggested.images, suggested.named.config
+    source, config = suggested.images, suggested.config
     prepared = Prepared(config, source, None, split_of(config, source, None))
     file = shlex.quote(str(output or "suggested.yaml"))
     return [

@@ -155,12 +155,12 @@ def _train(
 def _suggested(named: "NamedConfig[Config]", overrides: tuple[str, ...], progress: "Progress") -> "NamedConfig[Config]":
     """Return the config that suits the images, beside what the user has said."""
     from aecli.training.progress import stage_callback
-    from aecli.training.suggest.config import load_suggested
+    from aecli.training.suggest.config import keys_of, suggest_config
 
     progress.stage("looking at the images")
-    suggested = load_suggested(named, overrides, on_progress=stage_callback(progress))
+    suggested = suggest_config(named.config, keys_of(overrides), on_progress=stage_callback(progress))
     progress.note(suggested.in_a_line())
-    return suggested.named
+    return replace(named, config=suggested.config)
 
 
 def _cure(run: "Run", config: "Config", device: str) -> str | None:

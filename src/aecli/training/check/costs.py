@@ -31,7 +31,7 @@ def cost_findings(prepared: Prepared) -> Iterable[Finding]:
     yield Finding(
         "note",
         "memory",
-        f"training images are {how} {_megabytes(images)}; {count_of(weights, 'weight')} take "
+        f"training images are {how} {_megabytes(images)}; {count_of(weights, 'weight')} for {count_of(len(train), 'image')} take "
         f"{_megabytes(BYTES_A_WEIGHT * weights)}; {DEFAULT_ENGINE.title} itself about "
         f"{_megabytes(DEFAULT_ENGINE.memory)}",
         {

@@ -16,17 +16,15 @@ from aecli.data.format import Images
 from aecli.models.convolutional import Conv
 from aecli.models.families import FAMILIES
 from aecli.models.family import Family
-from aecli.models.linear.fit import LinearCodes, fit_linear_codes
+from aecli.models.linear.fit import LinearCodes
 from aecli.runs.config import Config
 from aecli.training.prepare import split_of
+from aecli.training.suggest.spectrum import LENGTHS, linear_codes
 
 ImageShape = tuple[int, int, int]
 
 MINUTES = 1.0
 """How long a training is to take where nobody says it."""
-
-LENGTHS = (4, 8, 16, 32, 64, 128, 256)
-"""Code lengths to choose from."""
 
 _UNEXPLAINED = 0.16
 """The share of the variance that the best linear code may leave; networks with that code reach about half of it."""
@@ -38,9 +36,6 @@ _DETAILED = 24
 """Pixels of a side from which convolutions pay."""
 
 _CHANNELS = (16, 32, 64)
-
-_FITTED_ON, _MEASURED_ON = 10_000, 2_000
-"""Training and validation images that the choice rests on, at most."""
 
 _FEW = 2_000
 """Training images up to which they are augmented."""
@@ -91,18 +86,13 @@ def suggest(
         raise ConfigError([f"--code {code_length}: an image has {values:,} values: give fewer"])
     lengths = [length for length in LENGTHS if length <= max(1, values // 4)] or [1]
     longest = max(*lengths, code_length or 1)
-    codes = fit_linear_codes(source, some(split.train, _FITTED_ON), some(split.validation, _MEASURED_ON), longest)
-    length = code_length or _length(codes, lengths, count)
+    codes = linear_codes(source, split, longest)
+    length = code_length or _length(codes, lengths)
     model = _model(family or _family(shape, count, minutes), length, shape)
     reasons = [*_model_reasons(model, shape, codes), *_training_reasons(model, shape, count, minutes)]
     if count <= _FEW:
         reasons += _augmentation(source, split.validation, codes, count)
     return Suggestion(tuple(reasons), codes)
-
-
-def some(rows: Rows, most: int) -> Rows:
-    """Return at most so many of these rows, evenly spaced."""
-    return rows[:: -(-len(rows) // most)]
 
 
 def _model_reasons(model: Family, shape: ImageShape, codes: LinearCodes) -> Iterator[Reason]:
@@ -130,9 +120,8 @@ def _training_reasons(model: Family, shape: ImageShape, count: int, minutes: flo
     yield Reason("training.early_stopping", {"patience": max(10, epochs // 4)}, "a quarter of the epochs without gain")
 
 
-def _length(codes: LinearCodes, lengths: list[int], count: int) -> int:
-    """Return the shortest of these lengths whose best linear code explains enough, below the number of images."""
-    lengths = [length for length in lengths if length < count] or lengths[:1]
+def _length(codes: LinearCodes, lengths: list[int]) -> int:
+    """Return the shortest of these lengths whose best linear code explains enough."""
     enough = (n for n in lengths if codes.best(n).error(n) <= _UNEXPLAINED * codes.best(n).error(0))
     return next(enough, lengths[-1])
 
