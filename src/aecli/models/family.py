@@ -41,6 +41,9 @@ Initializer = Literal[
 ]
 
 
+LARGEST_PATH = 64 * 10**6
+"""Weights of a linear path that a network may have without being asked: 256 MB, several times over in a training."""
+
 LinearPathKind = Literal["none", "auto", "pca", "patches", "dct"]
 
 

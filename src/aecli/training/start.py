@@ -23,7 +23,7 @@ def fit_split(prepared: Prepared) -> SplitBaselines:
 
 def start_of(prepared: Prepared, codes: LinearCodes) -> Start:
     """Return where the network of a config begins."""
-    model = prepared.config.model
+    model = prepared.model
     if model.path == "none":
         return Start(codes.mean)
     kind = None if model.path == "auto" else model.path

@@ -218,10 +218,10 @@ def _fit(
         on_step(event)
 
     stages.enter("training")
-    columns = config.model.objective(config.training.loss).columns
+    columns = prepared.model.objective(config.training.loss).columns
     try:
         result = fit(
-            step, *loaders, config.training, log.add, advance, start, until, columns, config.model.path != "none"
+            step, *loaders, config.training, log.add, advance, start, until, columns, prepared.model.path != "none"
         )
     except engine.out_of_memory as error:
         raise TrainingError(

@@ -15,7 +15,7 @@ from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.format import Images
 from aecli.models.convolutional import Conv
 from aecli.models.families import FAMILIES
-from aecli.models.family import Family
+from aecli.models.family import LARGEST_PATH, Family
 from aecli.models.linear.fit import LinearCodes
 from aecli.runs.config import Config
 from aecli.training.prepare import split_of
@@ -84,7 +84,8 @@ def suggest(
     values = prod(shape)
     if code_length is not None and code_length > values:
         raise ConfigError([f"--code {code_length}: an image has {values:,} values: give fewer"])
-    lengths = [length for length in LENGTHS if length <= max(1, values // 4)] or [1]
+    most = min(values // 4, LARGEST_PATH // (2 * values))
+    lengths = [length for length in LENGTHS if length <= most] or [1]
     longest = max(*lengths, code_length or 1)
     codes = linear_codes(source, split, longest)
     length = code_length or _length(codes, lengths)
