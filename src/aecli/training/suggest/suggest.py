@@ -101,7 +101,7 @@ def _model_reasons(model: Family, shape: ImageShape, codes: LinearCodes) -> Iter
     best = codes.best(length)
     left = best.error(length) / max(best.error(0), 1e-30)
     why = {
-        "conv": "details look alike at every place, and twenty epochs of convolutions fit into the time",
+        "conv": "details look alike at every place, and ten epochs of convolutions fit into the time",
         "dense": "the images are small, or too many for convolutions in the time",
     }
     yield Reason("model.family", model.family, why.get(model.family, "as asked"))
@@ -131,7 +131,7 @@ def _family(shape: ImageShape, count: int, minutes: float) -> str:
     if min(shape[:2]) < _DETAILED:
         return "dense"
     work = _work(_model("conv", 16, shape), shape, count)
-    return "conv" if 20 * work <= 60 * minutes * _RATES["conv"] else "dense"
+    return "conv" if 10 * work <= 60 * minutes * _RATES["conv"] else "dense"
 
 
 def _model(family: str, length: int, shape: ImageShape) -> Family:
