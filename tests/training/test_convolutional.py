@@ -176,6 +176,18 @@ def test_it_is_checked_and_refused_before_anything_is_written():
         run_of(*TINY, "model.latent_dim=64")
 
 
+def test_a_network_whose_files_could_not_be_used_is_refused_before_it_trains(monkeypatch):
+    from aecli.runs import onnx_check
+
+    monkeypatch.setattr(onnx_check, "_ALWAYS", 1)
+    monkeypatch.setattr(onnx_check, "_TIMES", 1)
+    with pytest.raises(
+        AeError, match=r"^model: its files could not be used \(.* grow beyond .*\): set fewer model.chann"
+    ):
+        run_of(*VECTOR)
+    assert not Path("runs/conv").exists()
+
+
 def test_what_it_costs_is_known_before():
     found = {finding.name: finding for finding in check(load_config(None, MAP).config).findings}
     assert found["memory"].data["weights"] == load_config(None, MAP).config.model.parameter_count((*SHAPE, 1))
