@@ -79,6 +79,7 @@ def test_it_trains_from_a_stream():
 
 
 def test_its_loop_is_not_compiled_on_a_cpu_and_that_of_dense_is():
+    from aecli.models.linear.start import Start
     from aecli.training.engines.engine import DEFAULT_ENGINE
     from aecli.training.network import compile_model
     from aecli.training.prepare import open_data, prepare
@@ -90,7 +91,7 @@ def test_its_loop_is_not_compiled_on_a_cpu_and_that_of_dense_is():
         prepared = prepare(config, *open_data(config), NullProgress())
         engine = DEFAULT_ENGINE.load()
         with engine.devices("cpu"):
-            step = compile_model(prepared, engine, print).step
+            step = compile_model(prepared, Start(), engine, print).step
         compiled[family] = step._train_steps._jit_compile
     assert compiled == {"conv": False, "dense": True}
 

@@ -7,20 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 from aecli.core.errors import did_you_mean
+from aecli.models.linear.inverse import GraphBuilder, Inverse
 
 _INFINITY = float("inf")
 Bound = float | Callable[[Mapping[str, float]], float]
 HE, LECUN, GLOROT = "he_normal", "lecun_normal", "glorot_uniform"
-
-
-class GraphBuilder(Protocol):
-    """A graph of ONNX in the making."""
-
-    def add(self, operator: str, *inputs: Any, **attributes: float) -> str:
-        """Add a node; inputs are names of values, or constants. Return the name of its output."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +27,7 @@ class Activation:
     that class's arguments for the parameters; the others are functions in `keras.activations`. `learned_slope` names
     the attribute of a layer that learns its slope below zero. `onnx` adds the activation of a value to a graph and
     returns the result's name; None for a layer with weights, which is written as one (`onnx_writer.LAYERS`).
+    `inverse` is that of values from 0 to 1, None where there is no formula for it.
     """
 
     name: str
@@ -46,6 +41,7 @@ class Activation:
     settings: Callable[[Mapping[str, float]], Mapping[str, Any]] = dict
     learned_slope: str | None = None
     onnx: Callable[..., str] | None = None
+    inverse: Inverse | None = None
     aliases: tuple[str, ...] = ()
 
     def output_range(self, parameters: Mapping[str, float]) -> tuple[float, float]:
@@ -99,26 +95,27 @@ def _threshold(graph: GraphBuilder, x: str, threshold: float, default_value: flo
 
 
 _ROWS = (
-    Activation("linear", "x", "identity", onnx=lambda g, x: x),
+    Activation("linear", "x", "identity", onnx=lambda g, x: x, inverse=Inverse()),
     Activation("relu", "maximum(x, 0)", "Nair & Hinton 2010", low=0, initializer=HE,
-               onnx=lambda g, x: g.add("Relu", x)),
+               onnx=lambda g, x: g.add("Relu", x), inverse=Inverse()),
     Activation("relu6", "clip(x, 0, 6)", "Krizhevsky 2010", low=0, high=6, initializer=HE,
-               onnx=lambda g, x: g.add("Clip", x, 0.0, 6.0)),
+               onnx=lambda g, x: g.add("Clip", x, 0.0, 6.0), inverse=Inverse()),
     Activation("leaky_relu", "where(x < 0, negative_slope * x, x)", "Maas et al. 2013",
                initializer=HE, parameters={"negative_slope": 0.2}, layer="LeakyReLU",
-               onnx=lambda g, x, negative_slope: g.add("LeakyRelu", x, alpha=negative_slope)),
+               onnx=lambda g, x, negative_slope: g.add("LeakyRelu", x, alpha=negative_slope), inverse=Inverse()),
     Activation("prelu", "where(x < 0, initial_slope * x, x)", "He et al. 2015, one trained slope a unit",
                initializer=HE, parameters={"initial_slope": 0.25}, layer="PReLU",
-               settings=lambda p: {"alpha_initializer": _constant(p["initial_slope"])}, learned_slope="alpha"),
+               settings=lambda p: {"alpha_initializer": _constant(p["initial_slope"])}, learned_slope="alpha",
+               inverse=Inverse()),
     Activation("elu", "where(x < 0, alpha * expm1(minimum(x, 0)), x)", "Clevert et al. 2016",
                low=_minus_alpha, initializer=HE, parameters={"alpha": 1.0}, layer="ELU",
-               onnx=lambda g, x, alpha: g.add("Elu", x, alpha=alpha)),
+               onnx=lambda g, x, alpha: g.add("Elu", x, alpha=alpha), inverse=Inverse()),
     Activation("celu", "where(x < 0, alpha * expm1(minimum(x, 0) / alpha), x)", "Barron 2017",
                low=_minus_alpha, initializer=HE, parameters={"alpha": 1.0},
-               onnx=lambda g, x, alpha: g.add("Celu", x, alpha=alpha)),
+               onnx=lambda g, x, alpha: g.add("Celu", x, alpha=alpha), inverse=Inverse()),
     Activation("selu", "1.05070098735548 * where(x < 0, 1.67326324235438 * expm1(minimum(x, 0)), x)",
                "Klambauer et al. 2017", low=-1.7580993408473766, initializer=LECUN,
-               onnx=lambda g, x: g.add("Selu", x)),
+               onnx=lambda g, x: g.add("Selu", x), inverse=Inverse(gain=1 / 1.05070098735548)),
     Activation("gelu", "x * 0.5 * (1 + erf(x / sqrt(2)))", "Hendrycks & Gimpel 2016",
                low=-0.16997, initializer=HE, onnx=_gelu),
     Activation("silu", "x / (1 + exp(-x))", "Elfwing et al. 2018", low=-0.27847, initializer=HE,
@@ -127,25 +124,29 @@ _ROWS = (
                aliases=("hard_swish",), onnx=lambda g, x: g.add("HardSwish", x)),
     Activation("mish", "x * tanh(log1p(exp(x)))", "Misra 2019", low=-0.30884, initializer=HE, onnx=_mish),
     Activation("softplus", "log1p(exp(x))", "Dugas et al. 2001", low=0, initializer=HE,
-               onnx=lambda g, x: g.add("Softplus", x)),
+               onnx=lambda g, x: g.add("Softplus", x), inverse=Inverse("log(exp - 1)")),
     Activation("squareplus", "(x + sqrt(x * x + b)) / 2", "Barron 2021", low=0, initializer=HE,
                parameters={"b": 4.0}, onnx=_squareplus),
     Activation("sparse_plus", "where(x <= -1, 0, where(x < 1, (x + 1) ** 2 / 4, x))",
                "Keras documentation", low=0, initializer=HE, onnx=_sparse_plus),
-    Activation("exponential", "exp(x)", "exponential function", low=0, onnx=lambda g, x: g.add("Exp", x)),
+    Activation("exponential", "exp(x)", "exponential function", low=0, onnx=lambda g, x: g.add("Exp", x),
+               inverse=Inverse("log")),
     Activation("sigmoid", "1 / (1 + exp(-x))", "logistic function", low=0, high=1,
-               onnx=lambda g, x: g.add("Sigmoid", x)),
+               onnx=lambda g, x: g.add("Sigmoid", x), inverse=Inverse("logit")),
     Activation("hard_sigmoid", "clip(x / 6 + 0.5, 0, 1)", "Courbariaux et al. 2015", low=0, high=1,
-               onnx=lambda g, x: g.add("HardSigmoid", x, alpha=1 / 6, beta=0.5)),
+               onnx=lambda g, x: g.add("HardSigmoid", x, alpha=1 / 6, beta=0.5),
+               inverse=Inverse(slope=6.0, offset=-3.0)),
     Activation("sparse_sigmoid", "clip((x + 1) / 2, 0, 1)", "Keras documentation", low=0, high=1,
-               onnx=lambda g, x: g.add("HardSigmoid", x, alpha=0.5, beta=0.5)),
+               onnx=lambda g, x: g.add("HardSigmoid", x, alpha=0.5, beta=0.5),
+               inverse=Inverse(slope=2.0, offset=-1.0)),
     Activation("log_sigmoid", "-log1p(exp(-x))", "logarithm of the logistic function", high=0,
                onnx=lambda g, x: g.add("Neg", g.add("Softplus", g.add("Neg", x)))),
-    Activation("tanh", "tanh(x)", "hyperbolic tangent", low=-1, high=1, onnx=lambda g, x: g.add("Tanh", x)),
+    Activation("tanh", "tanh(x)", "hyperbolic tangent", low=-1, high=1, onnx=lambda g, x: g.add("Tanh", x),
+               inverse=Inverse("logit", slope=0.5, offset=0.5, gain=0.5)),
     Activation("hard_tanh", "clip(x, -1, 1)", "Collobert 2004", low=-1, high=1,
-               onnx=lambda g, x: g.add("Clip", x, -1.0, 1.0)),
+               onnx=lambda g, x: g.add("Clip", x, -1.0, 1.0), inverse=Inverse()),
     Activation("softsign", "x / (1 + abs(x))", "Bergstra et al. 2009", low=-1, high=1,
-               onnx=lambda g, x: g.add("Softsign", x)),
+               onnx=lambda g, x: g.add("Softsign", x), inverse=Inverse("odds")),
     Activation("tanh_shrink", "x - tanh(x)", "Keras documentation",
                onnx=lambda g, x: g.add("Sub", x, g.add("Tanh", x))),
     Activation("hard_shrink", "where(abs(x) > threshold, x, 0)", "Donoho & Johnstone 1994",

@@ -22,7 +22,7 @@ class Convolution:
 
     `step` halves the height and width that come in (stride 2, rounded up), or doubles them and cuts what is beyond
     `size`; `width` is that of the kernel, 4 where it is transposed. The last of a network computes in float32 whatever
-    the precision, without dropout.
+    the precision, without dropout. What `passes` out of one is added to that of its size which takes it in.
     """
 
     inputs: int
@@ -33,6 +33,7 @@ class Convolution:
     width: int = 3
     normed: bool = False
     last: bool = False
+    passes: Literal["out", "in"] | None = None
 
     @property
     def product(self) -> Product:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,7 +12,10 @@ from aecli.models.convolution import Convolution, Size, Upsampling, halved
 from aecli.models.family import Family, Product, Width
 
 if TYPE_CHECKING:
+    from aecli.core.schema import Choice
+    from aecli.models.activations import Activation
     from aecli.models.autoencoder import Autoencoder
+    from aecli.models.linear.start import Start
 
 ImageShape = tuple[int, int, int]
 
@@ -90,73 +94,85 @@ class Conv(Family):
 
     def encoder_plan(self, image_shape: ImageShape) -> tuple[Convolution, ...]:
         """Return the hidden convolutions of the encoder, and for a map that which makes the code."""
-        plan, inputs, sizes = [], image_shape[2], self.sizes(image_shape)
+        plan: list[Convolution] = []
+        inputs, sizes = image_shape[2], self.sizes(image_shape)
         for channels, size in zip(self.channels, sizes[1:], strict=True):
-            plan.append(self._hidden(inputs, channels, size, "halve"))
-            plan += [self._hidden(channels, channels, size)] * (self.convs - 1)
+            plan += self._level(inputs, channels, size, "halve")
             inputs = channels
         if self.latent_channels:
             plan.append(Convolution(inputs, self.latent_channels, sizes[-1], self.code_activation, width=1))
         return tuple(plan)
 
     def decoder_plan(self, image_shape: ImageShape) -> tuple[Convolution, ...]:
-        """Return the convolutions of the decoder; the first takes the map, or the dense layer's place of a vector."""
+        """Return the convolutions of the decoder.
+
+        The first takes the map, or what a dense layer makes of a vector. With a linear path it takes the image that the
+        linear code gives, and the convolutions that halve and double it see what that lacks.
+        """
         *sizes, smallest = self.sizes(image_shape)
-        inputs = self.channels[-1]
-        plan = [self._hidden(self.latent_channels, inputs, smallest)] if self.latent_channels else []
+        inputs, corrects = self.channels[-1], self.path != "none"
+        plan = self._down_plan(image_shape) if corrects else []
+        if self.latent_channels and not corrects:
+            plan.append(self._hidden(self.latent_channels, inputs, smallest))
         for channels, size in zip((*self.channels[-2::-1], self.channels[0]), reversed(sizes), strict=True):
-            plan.append(self._hidden(inputs, channels, size, self.upsampling))
-            plan += [self._hidden(channels, channels, size)] * (self.convs - 1)
+            level = self._level(inputs, channels, size, self.upsampling)
+            plan += [*level[:-1], replace(level[-1], passes="in" if corrects else None)]
             inputs = channels
         plan.append(Convolution(inputs, image_shape[2], sizes[0], self.output_activation, last=True))
         return tuple(plan)
 
+    def _down_plan(self, image_shape: ImageShape) -> list[Convolution]:
+        """Return the convolutions of an image, down to the smallest level, that pass details to those back up."""
+        *sizes, smallest = self.sizes(image_shape)
+        inputs = self.channels[0]
+        plan = [replace(self._hidden(image_shape[2], inputs, sizes[0]), passes="out")]
+        for channels, size in zip(self.channels, (*sizes[1:], smallest), strict=True):
+            level = self._level(inputs, channels, size, "halve")
+            plan += [*level[:-1], replace(level[-1], passes=None if size == smallest else "out")]
+            inputs = channels
+        return plan
+
+    def _level(self, inputs: int, channels: int, size: Size, step: Any) -> list[Convolution]:
+        rest = [self._hidden(channels, channels, size)] * (self.convs - 1)
+        return [self._hidden(inputs, channels, size, step), *rest]
+
     def _hidden(self, inputs: int, channels: int, size: Size, step: Any = "same") -> Convolution:
         return Convolution(inputs, channels, size, self.activation, step, normed=self.norm == "group")
 
-    def _smallest(self, image_shape: ImageShape) -> ImageShape:
+    def smallest(self, image_shape: ImageShape) -> ImageShape:
         """Return the shape of the smallest level, which a vector is made of and made into."""
         return (*self.sizes(image_shape)[-1], self.channels[-1])
 
     def parameter_count(self, image_shape: ImageShape) -> int:
-        """Return how many weights the network has: kernels, biases, norms, and learned slopes."""
-        count = sum(layer.weights for layer in (*self.encoder_plan(image_shape), *self.decoder_plan(image_shape)))
-        if self.latent_dim is None:
-            return count
-        size, length = prod(self._smallest(image_shape)), self.latent_dim
-        slopes = [length] * (self.code_activation.row.learned_slope is not None)
-        slopes += [size] * (self.activation.row.learned_slope is not None)
-        return count + 2 * size * length + size + length + sum(slopes)
+        """Return how many weights the network has: kernels, biases, norms, learned slopes, and a linear path's."""
+        plans = (*self.encoder_plan(image_shape), *self.decoder_plan(image_shape))
+        count = sum(layer.weights for layer in plans) + self.path_weights(image_shape)
+        for product, activation in self._dense_products(image_shape):
+            count += product.units * (product.inputs + 1 + (activation.row.learned_slope is not None))
+        return count
 
     def products(self, image_shape: ImageShape) -> tuple[Product, ...]:
-        """Return one product a layer."""
+        """Return one product a layer, and the two of a linear path."""
         encoder, decoder = (
             [layer.product for layer in plan]
             for plan in (self.encoder_plan(image_shape), self.decoder_plan(image_shape))
         )
-        if self.latent_dim is None:
-            return (*encoder, *decoder)
-        size = prod(self._smallest(image_shape))
-        return (*encoder, Product(size, self.latent_dim), Product(self.latent_dim, size), *decoder)
+        dense = [product for product, _ in self._dense_products(image_shape)]
+        return (*encoder, *dense, *decoder, *self.path_products(image_shape))
 
-    def build(self, image_shape: ImageShape, seed: int) -> Autoencoder:
-        """Build the untrained network; its initial weights and dropout depend on `seed` alone."""
-        from aecli.models.convolutions import conv_stack, flat, unflat
-        from aecli.models.layers import LayerSpec, NetworkSpec, Stack, image_input, join, mlp, vector_input
-
-        network = NetworkSpec(self.initializer, self.dropout, self.l1, self.l2, seed)
-        images, codes = image_input(image_shape), vector_input(self.code_length(image_shape))
-        latents = conv_stack(images, self.encoder_plan(image_shape), network, "encoder")
+    def _dense_products(self, image_shape: ImageShape) -> list[tuple[Product, Choice[Activation]]]:
+        """Return the dense layers to a vector, and from it where no linear path is, with their activations."""
         if self.latent_dim is None:
-            latents = flat(latents)
-            start = unflat(Stack(codes, ()), (*self.sizes(image_shape)[-1], self.latent_channels or 0))
-        else:
-            code = mlp(latents.output, [LayerSpec(self.latent_dim, self.code_activation)], network, "code")
-            latents = Stack(code.output, (*latents.layers, *code.layers))
-            smallest = self._smallest(image_shape)
-            start = unflat(mlp(codes, [LayerSpec(prod(smallest), self.activation)], network, "decoder_start"), smallest)
-        decoder = conv_stack(start.output, self.decoder_plan(image_shape), network, "decoder")
-        return join(images, latents, codes, Stack(decoder.output, (*start.layers, *decoder.layers)))
+            return []
+        size = prod(self.smallest(image_shape))
+        to_code = Product(size, self.latent_dim), self.code_activation
+        return [to_code] if self.path != "none" else [to_code, (Product(self.latent_dim, size), self.activation)]
+
+    def build(self, image_shape: ImageShape, seed: int, start: Start | None = None) -> Autoencoder:
+        """Build the untrained network; its weights depend on `seed` and `start` alone, its dropout on `seed`."""
+        from aecli.models.convolving import build
+
+        return build(self, image_shape, seed, start)
 
 
 def _times(shape: ImageShape) -> str:

@@ -5,18 +5,42 @@ from typing import Any
 
 from aecli.models.autoencoder import WatchedLayer
 from aecli.models.backend import keras
-from aecli.models.convolution import Convolution, groups_of
+from aecli.models.convolution import Convolution, Size, groups_of
 from aecli.models.layers import NetworkSpec, Stack, activation_layer, initializer, regularizer
+from aecli.models.linear.code import Matrix
 from aecli.models.resizing import Doubled, Shuffled
 
 
-def conv_stack(inputs: Any, plan: Sequence[Convolution], network: NetworkSpec, name: str) -> Stack:
-    """Stack convolutions on images (N, H, W, C); `name` keeps their weights' seeds apart."""
+def conv_stack(
+    inputs: Any,
+    plan: Sequence[Convolution],
+    network: NetworkSpec,
+    name: str,
+    *,
+    added: Any = None,
+    bias: Matrix | None = None,
+) -> Stack:
+    """Stack convolutions on images (N, H, W, C); `name` keeps their weights' seeds apart.
+
+    `added` and `bias` are those of the last one, as in `LayerSpec`. What a convolution passes out is added to the
+    output of the one of its size that takes it in: details go round the smaller levels.
+    """
     x, watched = inputs, []
-    for i, convolution in enumerate(plan):
-        x, layer = _convolve(x, convolution, network, f"{name}_{i}")
+    passing: dict[Size, Any] = {}
+    for i, spec in enumerate(plan):
+        ends = i == len(plan) - 1
+        x, layer = _convolve(x, spec, network, f"{name}_{i}", added if ends else None, bias if ends else None)
         watched.append(layer)
+        if spec.passes == "out":
+            passing[spec.size] = x
+        elif spec.passes == "in":
+            x = keras.layers.Add(name=f"{name}_{i}_passed")([x, passing.pop(spec.size)])
     return Stack(x, tuple(watched))
+
+
+def as_image(flat: Any, shape: tuple[int, int, int], name: str) -> Any:
+    """Return rows (N, H * W * C) as images (N, H, W, C), nothing for nothing."""
+    return None if flat is None else keras.layers.Reshape(shape, dtype="float32", name=name)(flat)
 
 
 def flat(stack: Stack) -> Stack:
@@ -29,12 +53,19 @@ def unflat(stack: Stack, shape: tuple[int, int, int]) -> Stack:
     return Stack(keras.layers.Reshape(shape, name="decoder_reshape")(stack.output), stack.layers)
 
 
-def _convolve(x: Any, spec: Convolution, network: NetworkSpec, name: str) -> tuple[Any, WatchedLayer]:
+def _convolve(
+    x: Any, spec: Convolution, network: NetworkSpec, name: str, added: Any, bias: Matrix | None
+) -> tuple[Any, WatchedLayer]:
     """Return the output of one convolution with its norm, activation and dropout, and the layer to be watched."""
     dtype = "float32" if spec.last else None
-    x, layer = _STEPS[spec.step](x, spec, network, {"name": name, "dtype": dtype})
+    draw = initializer(spec.activation, network, name, corrects=added is not None)
+    x, layer = _STEPS[spec.step](x, spec, network, {"kernel_initializer": draw, "name": name, "dtype": dtype})
+    if bias is not None:
+        layer.bias.assign(bias)
     if spec.normed:
         x = keras.layers.GroupNormalization(groups_of(spec.channels), name=f"{name}_norm")(x)
+    if added is not None:
+        x = keras.layers.Add(dtype=dtype, name=f"{name}_corrected")([added, x])
     activation = activation_layer(spec.activation, f"{name}_{spec.activation.name}", dtype, spatial=True)
     x = activation(x)
     if network.dropout and not spec.last:
@@ -45,7 +76,6 @@ def _convolve(x: Any, spec: Convolution, network: NetworkSpec, name: str) -> tup
 def _settings(spec: Convolution, network: NetworkSpec, options: dict[str, Any]) -> dict[str, Any]:
     return {
         "padding": "same",
-        "kernel_initializer": initializer(spec.activation, network, options["name"]),
         "kernel_regularizer": regularizer(network),
         **options,
     }

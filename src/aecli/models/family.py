@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, Strict
+from pydantic import Field, Strict, model_validator
 
 from aecli.core.schema import Choice, ChoiceOf, Section, parse_choice
 from aecli.models.activations import ACTIVATIONS, ALIASES, Activation, find_activation
@@ -14,6 +15,8 @@ from aecli.models.objective import Objective, latent_l1, reconstruction
 
 if TYPE_CHECKING:
     from aecli.models.autoencoder import Autoencoder
+    from aecli.models.linear.code import Matrix
+    from aecli.models.linear.start import Start
 
 ActivationChoice = Annotated[Choice[Activation], ChoiceOf(find_activation, lambda: (*ACTIVATIONS, *ALIASES))]
 
@@ -38,6 +41,12 @@ Initializer = Literal[
 ]
 
 
+LARGEST_PATH = 64 * 10**6
+"""Weights of a linear path that a network may have without being asked: 256 MB, several times over in a training."""
+
+LinearPathKind = Literal["none", "auto", "pca", "patches", "dct"]
+
+
 @dataclass(frozen=True)
 class Product:
     """A matrix product of a forward pass: for each image (rows, inputs) times (inputs, units)."""
@@ -55,11 +64,15 @@ class Family(Section):
     latent_dim: Width = 16
     """length of the code"""
     activation: ActivationChoice = parse_choice("relu", find_activation)
-    """activation of the hidden layers, and of the code unless latent_activation says otherwise"""
-    latent_activation: ActivationChoice | None = None
-    """activation of the code; null: the same as activation"""
+    """activation of the hidden layers"""
+    latent_activation: ActivationChoice | None = parse_choice("linear", find_activation)
+    """activation of the code; linear: all values, nothing cut off; null: the same as activation"""
     output_activation: ActivationChoice = parse_choice("sigmoid", find_activation)
     """activation of the reconstruction; it must be able to reach the images' values"""
+    linear_path: LinearPathKind = "auto"
+    """the linear code to begin with, which the network then corrects: pca, patches, dct; auto: the best; none"""
+    output_bias: Literal["mean", "zero"] = "mean"
+    """where the output begins without a linear path: mean: at the mean of the training images; zero: at grey"""
     initializer: Initializer = "matched"
     """initial weights; matched: He for ReLU-likes, LeCun for SELU, Glorot for the others"""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -76,6 +89,59 @@ class Family(Section):
         """The activation of the code, resolved."""
         return self.latent_activation or self.activation
 
+    @property
+    def path(self) -> LinearPathKind:
+        """The linear path, resolved: auto is none where the code or the output cannot begin at a linear code."""
+        return "none" if self.linear_path == "auto" and self._no_path() else self.linear_path
+
+    def _no_path(self) -> str | None:
+        """Return what keeps the network from beginning at a linear code."""
+        if self.code_activation.name != "linear":
+            return f"latent_activation {self.code_activation} cuts the code off: set model.latent_activation: linear"
+        if self.output_activation.row.inverse is None:
+            return f"output_activation {self.output_activation} has no inverse: set model.output_activation: sigmoid"
+        return None
+
+    @model_validator(mode="after")
+    def _path_is_possible(self) -> Self:
+        reason = self._no_path()
+        if self.linear_path not in ("none", "auto") and reason:
+            raise ValueError(f"linear_path {self.linear_path}: {reason}, or model.linear_path: none")
+        return self
+
+    def path_products(self, image_shape: tuple[int, int, int]) -> tuple[Product, ...]:
+        """Return the matrix products of the linear path, none where there is none."""
+        if self.path == "none":
+            return ()
+        size, length = prod(image_shape), self.code_length(image_shape)
+        return Product(size, length), Product(length, size)
+
+    def path_weights(self, image_shape: tuple[int, int, int]) -> int:
+        """Return how many weights the linear path has."""
+        return sum(product.inputs * product.units + product.units for product in self.path_products(image_shape))
+
+    def completed(self, start: Start | None, image_shape: tuple[int, int, int]) -> Start:
+        """Return a start that has a linear code just where the network has a path for it: an empty one for want of it.
+
+        So the layers, and their weights, follow from the config alone.
+        """
+        from aecli.models.linear.code import empty_code
+        from aecli.models.linear.start import Start
+
+        start = start or Start()
+        if self.path == "none":
+            return replace(start, code=None)
+        return start if start.code else replace(start, code=empty_code(image_shape))
+
+    def first_bias(self, start: Start, shared: bool = False) -> Matrix | None:
+        """Return the bias that the output begins with, (H * W * C,), or (C,) where all pixels share it; None for 0."""
+        from aecli.models.linear.start import output_bias
+
+        if start.code is not None or start.mean is None or self.output_bias == "zero":
+            return None
+        bias = output_bias(self.output_activation, start.mean.mean(axis=(0, 1)) if shared else start.mean)
+        return None if bias is None else bias.reshape(-1)
+
     def code_length(self, image_shape: tuple[int, int, int]) -> int:
         """Return how many numbers the code of an image has."""
         return self.latent_dim
@@ -90,8 +156,8 @@ class Family(Section):
         return None
 
     @abstractmethod
-    def build(self, image_shape: tuple[int, int, int], seed: int) -> Autoencoder:
-        """Build the untrained network; its initial weights and dropout depend on `seed` alone."""
+    def build(self, image_shape: tuple[int, int, int], seed: int, start: Start | None = None) -> Autoencoder:
+        """Build the untrained network; its weights depend on `seed` and `start` alone, its dropout on `seed`."""
 
     @abstractmethod
     def parameter_count(self, image_shape: tuple[int, int, int]) -> int:

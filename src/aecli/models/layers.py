@@ -11,9 +11,11 @@ from aecli.data.format import Images
 from aecli.models.activations import Activation
 from aecli.models.autoencoder import Autoencoder, WatchedLayer
 from aecli.models.backend import keras
+from aecli.models.linear.code import Matrix
+from aecli.models.linear.path import InverseActivation
 from aecli.models.resizing import Doubled, Shuffled
 
-__all__ = ["Doubled", "Shuffled"]  # known to Keras, which loads saved models by their names
+__all__ = ["Doubled", "InverseActivation", "Shuffled"]  # known to Keras, which loads saved models by their names
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,16 @@ class Stack:
 class LayerSpec:
     """One dense layer: its width and activation.
 
-    The last layer of a network has no dropout, and computes in float32 whatever the precision.
+    The last layer of a network has no dropout, and computes in float32 whatever the precision. `added` is a tensor
+    (N, width) to add before the activation: the layer then corrects it, and begins by changing nothing. `bias` (width,)
+    is the bias to begin with, zeros where there is none.
     """
 
     width: int
     activation: Choice[Activation]
     last: bool = False
+    added: Any = None
+    bias: Matrix | None = None
 
 
 @dataclass(frozen=True)
@@ -77,21 +83,31 @@ def vector_input(length: int) -> Any:
     return keras.Input((length,), name="latents")
 
 
+def flatten(images: Any) -> Any:
+    """Return images (N, H, W, C) as rows (N, H * W * C)."""
+    return keras.layers.Flatten(name="encoder_flatten")(images)
+
+
 def mlp(inputs: Any, layers: Sequence[LayerSpec], network: NetworkSpec, name: str) -> Stack:
-    """Stack dense layers on the flattened input; `name` keeps their weights' seeds apart."""
-    x = keras.layers.Flatten(name=f"{name}_flatten")(inputs) if len(inputs.shape) > 2 else inputs
+    """Stack dense layers on flat inputs (N, size); `name` keeps their weights' seeds apart."""
+    x = inputs
     watched = []
     for i, layer in enumerate(layers):
         dtype = "float32" if layer.last else None
         dense = keras.layers.Dense(
             layer.width,
-            kernel_initializer=initializer(layer.activation, network, f"{name}_{i}"),
+            kernel_initializer=initializer(layer.activation, network, f"{name}_{i}", corrects=layer.added is not None),
             kernel_regularizer=regularizer(network),
             dtype=dtype,
             name=f"{name}_{i}",
         )
         activation = activation_layer(layer.activation, f"{name}_{i}_{layer.activation.name}", dtype)
-        x = activation(dense(x))
+        products = dense(x)
+        if layer.bias is not None:
+            dense.bias.assign(layer.bias)
+        if layer.added is not None:
+            products = keras.layers.Add(dtype=dtype, name=f"{name}_{i}_corrected")([layer.added, products])
+        x = activation(products)
         watched.append(WatchedLayer(dense, activation, layer.activation))
         if network.dropout and not layer.last:
             x = network.dropout_layer(f"{name}_{i}")(x)
@@ -150,8 +166,10 @@ def regularizer(network: NetworkSpec) -> Any:
     return keras.regularizers.L1L2(network.l1, network.l2) if network.l1 or network.l2 else None
 
 
-def initializer(activation: Choice[Activation], network: NetworkSpec, layer: str) -> Any:
-    """Return what draws the initial weights of the layer of this name."""
+def initializer(activation: Choice[Activation], network: NetworkSpec, layer: str, corrects: bool = False) -> Any:
+    """Return what draws the initial weights of the layer of this name; what corrects a linear code begins at zero."""
+    if corrects:
+        return "zeros"
     name = network.initializer
     if name == "matched":
         name = activation.row.initializer

@@ -6,7 +6,7 @@ Every key lives once: in the section of its room.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -84,6 +84,15 @@ class TrainingConfig(Section):
     """how often to write what --resume goes on from; results do not depend on it"""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """decides split, initial weights, order, dropout, augmentation and corruption"""
+
+
+ABSENT: Mapping[str, Mapping[str, Any]] = MappingProxyType({"model": {"linear_path": "none", "output_bias": "zero"}})
+"""What a key stands for where the config of a run does not name it, being of a version that did not have it."""
+
+FORMER: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {"model": {**ABSENT["model"], "hidden": [], "latent_activation": None}}
+)
+"""The values that a run's identity leaves out as defaults: those of the first version, so that it stays what it was."""
 
 
 class Config(Section):

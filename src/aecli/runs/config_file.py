@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar, overload
 
 import yaml
@@ -14,7 +15,7 @@ from aecli.core.errors import ConfigError, did_you_mean, unreadable
 from aecli.core.files import packaged
 from aecli.core.schema import ConfigJsonSchema, section_of, sections_of
 from aecli.core.strict_yaml import KeyPath
-from aecli.runs.config import Config
+from aecli.runs.config import ABSENT, Config
 
 _DEFAULT_NAME = "default"
 
@@ -44,9 +45,22 @@ class NamedConfig(Generic[_C]):
 @overload
 def load_config(path: Path | None, overrides: Iterable[str] = ...) -> NamedConfig[Config]: ...
 @overload
-def load_config(path: Path | None, overrides: Iterable[str], schema: type[_C]) -> NamedConfig[_C]: ...
-def load_config(path: Path | None, overrides: Iterable[str] = (), schema: Any = Config) -> NamedConfig[Any]:
-    """Read a YAML file, apply `KEY=VALUE` overrides, validate. Raises ConfigError with every problem."""
+def load_config(
+    path: Path | None,
+    overrides: Iterable[str],
+    schema: type[_C],
+    defaults: Mapping[str, Mapping[str, Any]] = ...,
+) -> NamedConfig[_C]: ...
+def load_config(
+    path: Path | None,
+    overrides: Iterable[str] = (),
+    schema: Any = Config,
+    defaults: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> NamedConfig[Any]:
+    """Read a YAML file, apply `KEY=VALUE` overrides, validate. Raises ConfigError with every problem.
+
+    `defaults` are keys by section that take the place of the schema's own.
+    """
     if path is None:
         document, origin = strict_yaml.Document({}), None
     else:
@@ -58,6 +72,10 @@ def load_config(path: Path | None, overrides: Iterable[str] = (), schema: Any = 
         raise ConfigError([f"{path}: expected keys and values, received {received}: see 'ae config init'"])
     # A section with nothing under it is the section with its defaults.
     data = {key: value for key, value in document.data.items() if value is not None}
+    for section, values in defaults.items():
+        given = data.setdefault(section, {})
+        if isinstance(given, dict):
+            data[section] = {**values, **given}
     places = {key: f"{path}:{line}: {dotted_key(key)}" for key, line in document.lines.items()}
     for override in overrides:
         try:
@@ -70,6 +88,15 @@ def load_config(path: Path | None, overrides: Iterable[str] = (), schema: Any = 
         data.pop(_NO_PART_OF_A_RUN, None)
     config = _validate(schema, data, places, problems)
     return NamedConfig(config, origin.stem if origin else _DEFAULT_NAME, origin)
+
+
+@overload
+def load_recorded(path: Path, overrides: Iterable[str] = ...) -> NamedConfig[Config]: ...
+@overload
+def load_recorded(path: Path, overrides: Iterable[str], schema: type[_C]) -> NamedConfig[_C]: ...
+def load_recorded(path: Path, overrides: Iterable[str] = (), schema: Any = Config) -> NamedConfig[Any]:
+    """Read the config that a run or a study holds, which names every key that its version had."""
+    return load_config(path, overrides, schema, ABSENT)
 
 
 def change_config(config: _C, changes: Mapping[str, Any], place: str) -> _C:

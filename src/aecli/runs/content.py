@@ -11,6 +11,7 @@ import numpy as np
 from aecli.data.files.options import Color, DecodeOptions, Fit, WhichFrames, require_axes
 from aecli.data.format import ImageFormat
 from aecli.data.split import Split
+from aecli.models.linear.code import LinearCode
 from aecli.runs.baselines import Baselines
 from aecli.runs.metrics import table_metrics
 
@@ -22,7 +23,10 @@ _MOST_PIXELS = 10**8
 
 _NUMBER = (int, float)
 _MEAN = (*_NUMBER, type(None))
-_ROWS = ("model", "pca", "mean_image")
+_ROWS, _LATER_ROWS = ("model", "pca", "mean_image"), ("best_linear",)
+
+BASELINE_ARRAYS = ("mean", "components"), ("best_name", "best_scale", "best_directions")
+"""The arrays of baselines.npz, and those that it may lack: of earlier versions, or where PCA is the best code."""
 
 
 def read_text(path: Path) -> str:
@@ -39,12 +43,15 @@ def read_text(path: Path) -> str:
 def checked_metrics(content: dict[str, Any]) -> dict[str, Any]:
     """Return the content of metrics.json; ValueError where it is not what a training writes."""
     _require(content, {"epochs": int, "best_epoch": int, "seconds": _NUMBER, "pca_components": int, "splits": dict})
+    dead = content.get("dead_latents") or []  # earlier versions did not look for them
+    if not isinstance(dead, list) or any(type(latent) is not int or latent < 0 for latent in dead):
+        raise ValueError("its dead latents are no list of latents")
     splits = content["splits"]
     if not {"train", "validation"} <= set(splits) <= {"train", "validation", "test"}:
         raise ValueError("its splits are not those of a training")
     for part in splits.values():
         _require(part, {"images": int, **dict.fromkeys(_ROWS, dict)})
-        for row in (part[name] for name in _ROWS):
+        for row in (part[name] for name in (*_ROWS, *_LATER_ROWS) if name in part):
             _require(
                 row, {"exact_copies": int, "mse": _MEAN, **{m.name: _MEAN for m in table_metrics() if m.name in row}}
             )
@@ -85,7 +92,29 @@ def baselines_from(arrays: Mapping[str, Any], shape: tuple[int, int, int]) -> Ba
         raise ValueError("its arrays are not float32")
     if mean.shape != shape or components.ndim != 2 or components.shape[1] != mean.size:
         raise ValueError("its images have another shape than the run's")
-    return Baselines(mean, components)
+    return Baselines(mean, components, _best_linear_from(arrays, mean, components))
+
+
+def arrays_of(baselines: Baselines) -> dict[str, Any]:
+    """Return what baselines.npz is to hold."""
+    arrays: dict[str, Any] = {"mean": baselines.mean, "components": baselines.components}
+    best = baselines.best_linear
+    if best is None:
+        return arrays
+    arrays |= {"best_name": np.frombuffer(best.name.encode(), np.uint8), "best_scale": best.scale}
+    same = np.array_equal(best.directions, baselines.components)
+    return arrays if same else {**arrays, "best_directions": best.directions}
+
+
+def _best_linear_from(arrays: Mapping[str, Any], mean: Any, components: Any) -> LinearCode | None:
+    if "best_name" not in arrays:
+        return None
+    name, scale, directions = arrays["best_name"], arrays["best_scale"], arrays.get("best_directions", components)
+    if name.dtype != np.uint8 or scale.dtype != np.float32 or directions.dtype != np.float32:
+        raise ValueError("its best linear code has arrays of other types")
+    if name.ndim != 1 or directions.shape != (*scale.shape, mean.size):
+        raise ValueError("its best linear code has another shape than its images")
+    return LinearCode(name.tobytes().decode("utf-8"), mean, directions, scale)
 
 
 def split_from(arrays: Mapping[str, Any], count: int) -> Split:

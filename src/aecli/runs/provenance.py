@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from aecli.core.machine import cores
 from aecli.data.dataset import ImageDataset
-from aecli.runs.config import Config
+from aecli.runs.config import FORMER, Config
 
 _C = TypeVar("_C", bound=Config)
 
@@ -26,6 +26,10 @@ def run_fingerprint(config: Config, data: Mapping[str, Any]) -> str:
     # Without defaults: a run is still the same when a later version has one more key.
     without = {"training": {"checkpoint_seconds"}, "data": set(_NOT_IN_IDENTITY)}
     keys = config.model_dump(mode="json", exclude_defaults=True, exclude=without)
+    for section, former in FORMER.items():
+        values = config.model_dump(mode="json")[section]
+        named = {key: values[key] for key in former if key in values and values[key] != former[key]}
+        keys[section] = {key: value for key, value in keys.get(section, {}).items() if key not in former} | named
     keys = {"data": {}, **{section: values for section, values in keys.items() if values}}
     images = [fields and fields["sha256"] for fields in (data["data"], data["test"])]
     return hashlib.sha256(json.dumps([keys, images], sort_keys=True).encode()).hexdigest()

@@ -21,6 +21,8 @@ from aecli.data.split import Split
 from aecli.models.family import Family
 from aecli.runs.baselines import Baselines
 from aecli.runs.content import (
+    BASELINE_ARRAYS,
+    arrays_of,
     baselines_from,
     checked_environment,
     checked_metrics,
@@ -230,8 +232,8 @@ class Run:
         write_text(self.health_file, health_to_csv(records))
 
     def write_baselines(self, baselines: Baselines) -> None:
-        """Write the mean image and the principal components."""
-        write_arrays(self.baselines_file, {"mean": baselines.mean, "components": baselines.components})
+        """Write the mean image, the principal components and the best linear code."""
+        write_arrays(self.baselines_file, arrays_of(baselines))
 
     def write_failure(self, state: RunState, reason: str, epoch: int, attempts: int = 1) -> None:
         """Mark the run as failed or interrupted after this many epochs, at this attempt."""
@@ -279,9 +281,7 @@ class Run:
     def baselines(self) -> Baselines:
         """The mean image and the principal components of the training images."""
         shape = self.image_format.image_shape
-        return self._read(
-            self.baselines_file, lambda path: baselines_from(read_arrays(path, ("mean", "components")), shape)
-        )
+        return self._read(self.baselines_file, lambda path: baselines_from(read_arrays(path, *BASELINE_ARRAYS), shape))
 
     @property
     def split(self) -> Split:

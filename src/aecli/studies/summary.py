@@ -146,13 +146,13 @@ def _mean(runs: Sequence[Result], name: str) -> float | None:
 
 
 def _baselines(results: Sequence[Result], metric: str) -> tuple[Baseline, ...]:
-    """Return PCA for every code length and the mean image, each over the seeds."""
+    """Return the linear codes for every code length and the mean image, each over the seeds."""
     values_by_name: dict[str, dict[int, float]] = {}
     for key, title in BASELINES.items():
         for result in sorted(results, key=lambda r: r.latent_dim or 0):
             value = result.value(f"{key}_{metric}")
             if value is not None:
-                name = f"{title}-{result.latent_dim}" if key == "pca" else title
+                name = title if key == "mean_image" else f"{title}-{result.latent_dim}"
                 values_by_name.setdefault(name, {})[result.seed] = value
     return tuple(
         Baseline(name, mean_interval(np.array(list(values.values())))) for name, values in values_by_name.items()

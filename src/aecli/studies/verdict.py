@@ -49,12 +49,15 @@ def _worst_part(rows: Sequence[SummaryRow], metric: str) -> str:
 
 
 def _baseline_parts(rows: Sequence[SummaryRow], baselines: Sequence[Baseline], metric: str) -> list[str]:
-    pca = [baseline for baseline in baselines if baseline.name.startswith(BASELINES["pca"])]
-    if len(pca) != 1:
-        return []
-    known, best = pca[0].mean.estimate, rows[0].mean.estimate
-    ahead = known > best if METRICS[metric].better == "higher" else known < best
-    return [f"PCA with the same code length{' does better' if ahead else ''}: {_number(known)}"]
+    parts = []
+    for key, words in (("pca", "PCA with the same code length"), ("best_linear", "the best linear code")):
+        named = [baseline for baseline in baselines if baseline.name.startswith(BASELINES[key])]
+        if len(named) == 1:
+            known, best = named[0].mean.estimate, rows[0].mean.estimate
+            ahead = known > best if METRICS[metric].better == "higher" else known < best
+            parts.append(f"{words}{' does better' if ahead else ''}: {_number(known)}")
+    # Where they are the same, as they are where PCA is the best, one of them says it.
+    return parts[:1] if len({part.rpartition(": ")[2] for part in parts}) == 1 else parts
 
 
 def _knee_part(knee: CurvePoint, metric: str) -> str:

@@ -17,6 +17,7 @@ from aecli.core.files import written_whole
 from aecli.core.npy import NpyWriter
 from aecli.data.format import Images, Stored
 from aecli.models.autoencoder import Autoencoder
+from aecli.models.linear.fit import LinearCodes
 from aecli.runs.baselines import Baselines
 from aecli.runs.metrics import PerImage, ssim_window
 from aecli.runs.model import Model, load_model
@@ -24,6 +25,7 @@ from aecli.runs.records import EpochRecord
 from aecli.runs.run import Run
 from aecli.runs.uses.denoise import ValidationCorruption, evaluate_denoising
 from aecli.runs.uses.evaluate import evaluate
+from aecli.runs.uses.latents import LatentSpread
 from aecli.training.export.onnx_writer import write_onnx
 from aecli.training.prepare import Prepared
 from aecli.training.progress import Stages
@@ -33,8 +35,12 @@ _EXPORT_TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class SplitBaselines:
-    """The baselines of a split, and their means of every metric by part, filled in as parts are measured."""
+    """The baselines of a split, and their means of every metric by part, filled in as parts are measured.
 
+    `codes` are the linear codes that were tried.
+    """
+
+    codes: LinearCodes
     baselines: Baselines
     summaries: dict[str, dict[str, Any]]
 
@@ -54,7 +60,7 @@ class TrainedRun:
     records: Sequence[EpochRecord]
     best_epoch: int
     stages: Stages
-    fit_baselines: Callable[[], SplitBaselines]
+    baselines: SplitBaselines
     metrics: dict[str, Any] = field(default_factory=dict)
     errors: PerImage | None = None
 
@@ -62,11 +68,6 @@ class TrainedRun:
     def model(self) -> Model:
         """The exported model, which all that is measured and drawn is computed by."""
         return load_model(self.run)
-
-    @cached_property
-    def baselines(self) -> SplitBaselines:
-        """The baselines of the run's split."""
-        return self.fit_baselines()
 
 
 Artifact = Callable[[TrainedRun], None]
@@ -123,8 +124,7 @@ def check_export(keras_images: Images, onnx_images: Images) -> None:
 
 
 def save_baselines(trained: TrainedRun) -> None:
-    """Fit the mean image and PCA on the training images, and write baselines.npz."""
-    trained.stages.enter("fitting PCA")
+    """Write baselines.npz: the mean image, PCA and the best linear code of the training images."""
     trained.run.write_baselines(trained.baselines.baselines)
 
 
@@ -152,9 +152,10 @@ def _measure(
 ) -> None:
     prepared, fitted = trained.prepared, trained.baselines
     splits: dict[str, dict[str, Any]] = {}
+    spread = LatentSpread(trained.model)
     for part, (images, rows) in prepared.parts.items():
         evaluation = evaluate(
-            trained.model.reconstruct, images, fitted.baselines, rows,
+            spread.reconstruct if part == "validation" else trained.model.reconstruct, images, fitted.baselines, rows,
             metrics=train_metrics if part == "train" else None,
             with_baselines=part not in fitted.summaries,
             keep=("mse",) if part == "validation" else (), write=write if part == "validation" else None,
@@ -170,8 +171,10 @@ def _measure(
         "seconds": round(sum(record.seconds for record in trained.records), 3),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "pca_components": len(fitted.baselines.components),
+        "best_linear": fitted.baselines.best_linear and fitted.baselines.best_linear.name,
         "ssim_window": ssim_window(*prepared.train.format.image_shape[:2]),
         "splits": splits,
+        "dead_latents": spread.dead,
         **_measure_denoising(trained),
     }
 

@@ -56,11 +56,16 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Best:
-    """The best epoch so far, and what early stopping knows: epochs waited since, and the weights to go back to."""
+    """The best epoch so far, and what early stopping knows: epochs waited since, and the weights to go back to.
+
+    Epoch 0 is the network before its first step. Where it begins at a linear code, `start` is how well it then
+    reconstructs the validation images, by the loss without penalties: an epoch that reconstructs worse is not better.
+    """
 
     epoch: int = 0
     val_loss: float = inf
     waited: int = 0
+    start: float = inf
     weights: Sequence[VariableValues] | None = None
 
 
@@ -97,7 +102,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "streamed": checkpoint.streamed,
         "cursor": asdict(state.cursor),
         "seconds": state.seconds,
-        "best": {"epoch": state.best.epoch, "val_loss": state.best.val_loss, "waited": state.best.waited},
+        "best": {name: getattr(state.best, name) for name in ("epoch", "val_loss", "waited", "start")},
         "has_best_weights": state.best.weights is not None,
         "records": [asdict(record) for record in checkpoint.records],
         "health": [asdict(record) for record in checkpoint.health],

@@ -47,16 +47,19 @@ def fit(
     start: TrainingState | None = None,
     until: int | None = None,
     columns: Sequence[str] = (),
+    from_linear_code: bool = False,
 ) -> FitResult:
     """Train the step's autoencoder in place, from its initial weights or from the state `start`.
 
     It ends after the config's epochs, after epoch `until`, or when early stopping says so. `on_epoch` receives after
     each epoch its record and the network's health, `on_step` several times a second how far it is; what either
     raises ends the training. Losses are means over the images plus the penalties, `columns` the names of their parts
-    (`Objective.columns`). With early stopping the weights end as those of the best epoch. Raises TrainingError when
-    the loss becomes NaN or infinite, or when `start` is of another network.
+    (`Objective.columns`). With early stopping, or where the network begins at a linear code, the weights end as those
+    of the best epoch, epoch 0 among them. Raises TrainingError when the loss becomes NaN or infinite, or when `start`
+    is of another network.
     """
     cursor, best = (start.cursor, start.best) if start else (Cursor(), Best())
+    keeps_best = from_linear_code or training.early_stopping is not None
     if start:
         step.restore(start.variables, start.optimizer)
     sample = validation.sample()
@@ -74,17 +77,24 @@ def fit(
     def state() -> TrainingState:
         return TrainingState(cursor, time.perf_counter() - began, *step.values(), best)
 
-    while _goes_on(training, until, cursor, best):
-        for position in step.train(train, training.seed, cursor):
-            cursor = position
-            report("call")
+    def validate() -> list[float]:
+        nonlocal validation_seconds
         validated, since = Cursor(), time.perf_counter()
         for position in step.validate(validation, training.seed):
             validated = position
             validation_seconds += time.perf_counter() - since
             report("call")
             since = time.perf_counter()
-        losses, val_losses = _means(cursor, train), _means(validated, validation)
+        return _means(validated, validation)
+
+    if from_linear_code and best.weights is None:
+        begun = validate()
+        best = Best(0, begun[0], 0, _reconstruction(begun), step.autoencoder.model.get_weights())
+    while _goes_on(training, until, cursor, best):
+        for position in step.train(train, training.seed, cursor):
+            cursor = position
+            report("call")
+        losses, val_losses = _means(cursor, train), validate()
         ended = time.perf_counter()
         record = EpochRecord(
             cursor.epoch, losses[0], val_losses[0], step.learning_rate, ended - began,
@@ -92,7 +102,10 @@ def fit(
         )  # fmt: skip
         on_epoch(record, step.probe(cursor.epoch, sample))
         _require_finite(record)
-        best = _better(best, record, training.early_stopping, step)
+        if keeps_best:
+            best = _better(best, record.epoch, val_losses, training.early_stopping, step)
+        else:
+            best = Best(record.epoch)
         cursor, began = Cursor(cursor.epoch + 1), time.perf_counter()
         report("epoch")
     report("end")
@@ -128,10 +141,16 @@ def _require_finite(record: EpochRecord) -> None:
     )
 
 
-def _better(best: Best, record: EpochRecord, stopping: EarlyStopping | None, step: CompiledStep) -> Best:
-    """Take note of an epoch: without early stopping the last one is always the best."""
-    if stopping is None:
-        return Best(record.epoch)
-    if record.val_loss < best.val_loss - stopping.min_delta:
-        return Best(record.epoch, record.val_loss, 0, step.autoencoder.model.get_weights())
+def _better(
+    best: Best, epoch: int, val_losses: Sequence[float], stopping: EarlyStopping | None, step: CompiledStep
+) -> Best:
+    """Take note of an epoch, better by a smaller loss where it reconstructs no worse than the start."""
+    falls = val_losses[0] < best.val_loss - (stopping.min_delta if stopping else 0.0)
+    if falls and _reconstruction(val_losses) <= best.start:
+        return Best(epoch, val_losses[0], 0, best.start, step.autoencoder.model.get_weights())
     return replace(best, waited=best.waited + 1)
+
+
+def _reconstruction(losses: Sequence[float]) -> float:
+    """Return the loss between images and reconstructions: the first part where the loss has several."""
+    return losses[1] if len(losses) > 1 else losses[0]

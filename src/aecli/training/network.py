@@ -9,6 +9,7 @@ from typing import Literal
 
 from aecli.core.errors import TrainingError
 from aecli.models.autoencoder import Autoencoder
+from aecli.models.linear.start import Start
 from aecli.runs.onnx_check import read_graph
 from aecli.training.engines.engine import CompiledStep, Engine
 from aecli.training.export.onnx_writer import write_onnx
@@ -25,35 +26,37 @@ class CompiledModel:
     export_copy: Autoencoder
 
 
-def compile_key(prepared: Prepared) -> str:
-    """Return what a compiled network depends on: all but the seed."""
+def compile_key(prepared: Prepared, start: Start) -> str:
+    """Return what a compiled network depends on: all but the seed, and the weights that it starts with."""
     config = prepared.config
-    model, training = config.model.model_dump(mode="json"), config.training.model_dump(mode="json")
+    model, training = prepared.model.model_dump(mode="json"), config.training.model_dump(mode="json")
     augment = config.data.augment and config.data.augment.model_dump(mode="json")
     data = [asdict(prepared.train.format), config.data.memory_budget, augment]
     counts = [len(prepared.split.train), len(prepared.split.validation)]
-    return json.dumps([model, {**training, "seed": None}, data, counts])
+    return json.dumps([model, {**training, "seed": None}, data, counts, start.code is None, start.margin])
 
 
-def compile_model(prepared: Prepared, engine: Engine, note: Callable[[str], None]) -> CompiledModel:
+def compile_model(prepared: Prepared, start: Start, engine: Engine, note: Callable[[str], None]) -> CompiledModel:
     """Build and compile the untrained network in the precision to train in, and its copy for the files."""
     config = prepared.config
-    export_copy = build_autoencoder(prepared, engine)
+    export_copy = build_autoencoder(prepared, start, engine)
     _require_usable(export_copy)
-    trained = build_autoencoder(prepared, engine, _precision(config.training.precision, engine, note))
-    objective = config.model.objective(config.training.loss)
+    trained = build_autoencoder(prepared, start, engine, _precision(config.training.precision, engine, note))
+    objective = prepared.model.objective(config.training.loss)
     step = engine.compile(trained, objective, config.training, prepared.loaders[0], config.data.augment)
     return CompiledModel(step, export_copy)
 
 
-def build_autoencoder(prepared: Prepared, engine: Engine, precision: Precision = "float32") -> Autoencoder:
+def build_autoencoder(
+    prepared: Prepared, start: Start, engine: Engine, precision: Precision = "float32"
+) -> Autoencoder:
     """Build the untrained network of the config's seed."""
     from aecli.models.layers import computing_in
 
     config = prepared.config
     try:
         with computing_in(precision):
-            return config.model.build(prepared.train.format.image_shape, config.training.seed)
+            return prepared.model.build(prepared.train.format.image_shape, config.training.seed, start)
     except engine.out_of_memory as error:
         raise TrainingError("model: its weights do not fit in memory: set a smaller model") from error
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from aecli.core.errors import ConfigError, OtherImagesError, ReadError, RunError
 from aecli.runs.config import Config
-from aecli.runs.config_file import load_config
+from aecli.runs.config_file import load_recorded
 from aecli.runs.provenance import with_absolute_paths
 from aecli.runs.run import Run
 from aecli.training.checkpoints import Checkpoint, read_checkpoint
@@ -18,7 +18,7 @@ _MAY_CHANGE = ("data.train", "data.test", "data.memory_budget", "training.epochs
 
 def is_done(run: Run, config: Config) -> bool:
     """Whether a run is complete, for all epochs of the config."""
-    return run.state == "complete" and load_config(run.config_file).config.training.epochs == config.training.epochs
+    return run.state == "complete" and load_recorded(run.config_file).config.training.epochs == config.training.epochs
 
 
 def can_go_on(run: Run, config: Config) -> bool:
@@ -34,7 +34,7 @@ def can_go_on(run: Run, config: Config) -> bool:
 
 def check_config(run: Run, config: Config) -> None:
     """Raise ConfigError naming every key in which the config is not the run's own."""
-    run_config = load_config(run.config_file).config
+    run_config = load_recorded(run.config_file).config
     problems = [
         f"{run.config_file}: {key}: the run was begun with {before}, not with {now}: leave the key as it was, or give "
         f"another --run"

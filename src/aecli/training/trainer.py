@@ -13,7 +13,6 @@ from aecli.core.progress import ProgressCallback
 from aecli.core.signals import Signals
 from aecli.data.dataset import ImageDataset
 from aecli.data.split import Split
-from aecli.runs.baselines import fit_baselines
 from aecli.runs.config import Config
 from aecli.runs.provenance import data_fields, describe_environment, run_fingerprint, with_absolute_paths
 from aecli.runs.records import EpochRecord
@@ -27,6 +26,7 @@ from aecli.training.prepare import Prepared, check_paths, open_data, prepare
 from aecli.training.progress import NullProgress, Progress, Stages, stage_callback
 from aecli.training.resume import check_config, check_images, is_done
 from aecli.training.session import TrainingLog, TrainingSession
+from aecli.training.start import fit_split, start_of
 
 T = TypeVar("T")
 
@@ -116,6 +116,9 @@ class Trainer:
                 progress.note(f"{run.path}: is complete already: give more training.epochs to extend it")
                 return run
         images, prepared, engine = self._prepare(config, stages)
+        stages.enter("fitting linear codes")
+        fitted = self._fit_split(prepared, images)
+        begin = start_of(prepared, fitted.codes)
         log = TrainingLog(progress, config.training.epochs)
         session = TrainingSession(run, prepared, log, signals)
         devices = engine.devices(self._device)
@@ -123,9 +126,9 @@ class Trainer:
             with devices:
                 stages.enter("building")
                 compiled = self._compiled.get(
-                    compile_key(prepared), lambda: compile_model(prepared, engine, progress.note)
+                    compile_key(prepared, begin), lambda: compile_model(prepared, begin, engine, progress.note)
                 )
-                compiled.step.reset(build_autoencoder(prepared, engine))
+                compiled.step.reset(build_autoencoder(prepared, begin, engine))
                 environment = {
                     **_environment(engine),
                     "identity": run_fingerprint(config, images.fields),
@@ -142,8 +145,7 @@ class Trainer:
                 run.write_health(log.health)
                 compiled.export_copy.model.set_weights(compiled.step.autoencoder.model.get_weights())
                 trained = TrainedRun(
-                    run, name, prepared, compiled.export_copy, log.records, best_epoch, stages,
-                    lambda: self._fit_baselines(prepared, images),
+                    run, name, prepared, compiled.export_copy, log.records, best_epoch, stages, fitted,
                 )  # fmt: skip
                 for write in self._artifacts:
                     write(trained)
@@ -162,9 +164,11 @@ class Trainer:
         images, prepared, engine = self._prepare(config, stages)
         check_images(run, images.fields)
         log = TrainingLog(progress, config.training.epochs)
+        stages.enter("fitting linear codes")
+        begin = start_of(prepared, self._fit_split(prepared, images).codes)
         with engine.devices(self._device):
             stages.enter("building")
-            step = compile_model(prepared, engine, progress.note).step
+            step = compile_model(prepared, begin, engine, progress.note).step
             _fit(step, prepared, engine, log, stages, until=epochs)
             whole = len(log.records) < epochs or epochs == config.training.epochs
             sha256 = step.autoencoder.weights_sha256() if whole else None
@@ -184,15 +188,12 @@ class Trainer:
         loading.join()
         return images, prepared, self._engine.load()
 
-    def _fit_baselines(self, prepared: Prepared, images: "_Images") -> SplitBaselines:
+    def _fit_split(self, prepared: Prepared, images: "_Images") -> SplitBaselines:
         config = prepared.config
         data, length = config.data, prepared.code_length
         key = json.dumps([images.fields, config.split_seed, data.validation_split, data.test_split, length])
         if key not in self._baselines:
-            source, rows = prepared.train, prepared.split.train
-            self._baselines[key] = SplitBaselines(
-                fit_baselines(lambda function: source.map(function, rows), length), {}
-            )
+            self._baselines[key] = fit_split(prepared)
         return self._baselines[key]
 
 
@@ -217,9 +218,11 @@ def _fit(
         on_step(event)
 
     stages.enter("training")
-    columns = config.model.objective(config.training.loss).columns
+    columns = prepared.model.objective(config.training.loss).columns
     try:
-        result = fit(step, *loaders, config.training, log.add, advance, start, until, columns)
+        result = fit(
+            step, *loaders, config.training, log.add, advance, start, until, columns, prepared.model.path != "none"
+        )
     except engine.out_of_memory as error:
         raise TrainingError(
             "training: out of memory: set a smaller training.batch_size, data.memory_budget or model"

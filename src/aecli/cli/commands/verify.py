@@ -33,10 +33,10 @@ def command(run_folder: Path, quick: bool, data: Path | None, device: str, as_js
 
     from aecli.cli.stderr import native_stderr_silenced
     from aecli.cli.terminal import note, print_json, training_progress
-    from aecli.runs.config_file import load_config
+    from aecli.runs.config_file import load_recorded
     from aecli.training.verify import verify
 
-    named = load_config(run.config_file).with_training_images(data)
+    named = load_recorded(run.config_file).with_training_images(data)
     with native_stderr_silenced():
         progress = training_progress(quiet)
         try:

@@ -12,7 +12,7 @@ from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.format import Images, Stored
 from aecli.runs.baselines import Baselines
 from aecli.runs.config import TrainingConfig
-from aecli.runs.config_file import load_config
+from aecli.runs.config_file import load_recorded
 from aecli.runs.metrics import PerImage, RunningMeans, mse, per_image
 from aecli.runs.run import Run
 
@@ -37,7 +37,7 @@ class ValidationCorruption:
     @classmethod
     def from_run(cls, run: Run) -> "ValidationCorruption":
         """Return what corrupted a run's validation images; NotInRunError where nothing did."""
-        corruption = cls.from_config(load_config(run.config_file).config.training)
+        corruption = cls.from_config(load_recorded(run.config_file).config.training)
         if corruption is None:
             raise NotInRunError(
                 f"{run.path}: was trained without training.corruption: train one that denoises, "
@@ -53,16 +53,18 @@ def evaluate_denoising(
     baselines: Baselines,
     rows: Rows | None = None,
 ) -> dict[str, dict[str, float | int | None]]:
-    """Return the means of every metric between clean images and others: `noisy`, `restored`, and `pca` of the noisy."""
+    """Return the means of every metric between clean images and others: `noisy`, `restored`, and the linear codes."""
+
+    linear = {by: of for by, of in baselines.reconstructions.items() if by != "mean_image"}
 
     def measure(stored: Stored, numbers: Rows) -> tuple[dict[str, dict[str, PerImage]], float]:
         images = source.format.to_contract(stored)
         noisy = corrupt(images, numbers)
-        others = {"noisy": noisy, "restored": reconstruct(noisy), "pca": baselines.reconstruct_pca(noisy)}
+        others = {"noisy": noisy, "restored": reconstruct(noisy), **{by: of(noisy) for by, of in linear.items()}}
         values = {name: per_image(images, other) for name, other in others.items()}
         return values, float(mse(images, np.broadcast_to(baselines.mean, images.shape)).sum())
 
-    means, error = {name: RunningMeans() for name in ("noisy", "restored", "pca")}, 0.0
+    means, error = {name: RunningMeans() for name in ("noisy", "restored", *linear)}, 0.0
     for measured, mean_image_error in source.map_stored(measure, rows):
         for name, values in measured.items():
             means[name].add(values)

@@ -76,7 +76,7 @@ def _code_length(config: Config, source: ImageDataset, train_count: int) -> Iter
             f"nothing is compressed, and PCA reconstructs exactly",
             {"latent_dim": length, "values": size},
         )
-    elif length >= train_count:
+    elif length >= train_count and config.model.path == "none":
         yield Finding(
             "warning",
             "code_not_smaller_than_images",

@@ -5,6 +5,7 @@ models of every engine can be written.
 """
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 
 from aecli.core.errors import TrainingError
 from aecli.models.activations import ACTIVATIONS
+from aecli.models.linear.inverse import Inverse
 from aecli.training.export import onnx_spatial as spatial
 from aecli.training.export.onnx_graph import Graph, value
 
@@ -81,6 +83,18 @@ def _activate(graph: Graph, x: str, name: str, parameters: Mapping[str, Any] = M
     return graph.ordered_like(x, row.onnx(graph, x, **{**row.parameters, **parameters}))
 
 
+def _add(graph: Graph, layer: Any, *inputs: str) -> str:
+    if any(map(graph.has_channels_first, inputs)):
+        return graph.with_channels_first(graph.add("Add", *map(graph.channels_first, inputs)))
+    return graph.add("Add", *inputs)
+
+
+def _inverse(graph: Graph, layer: Any, x: str) -> str:
+    bounds = [float(bound) if isfinite(bound) else "" for bound in (layer.low, layer.high)]
+    inverse: Inverse = layer.inverse
+    return inverse.onnx(graph, graph.add("Clip", x, *bounds) if bounds != ["", ""] else x)
+
+
 def _flatten(graph: Graph, layer: Any, x: str) -> str:
     return graph.add("Flatten", graph.channels_last(x), axis=1)
 
@@ -121,6 +135,7 @@ def _prelu(graph: Graph, layer: Any, x: str) -> str:
 
 LAYERS: dict[str, WriteLayer] = {
     "Activation": _activation,
+    "Add": _add,
     "Conv2D": _convolution(spatial.conv),
     "Conv2DTranspose": _convolution(spatial.conv_transposed),
     "Cropping2D": spatial.cropping,
@@ -132,6 +147,7 @@ LAYERS: dict[str, WriteLayer] = {
     "Flatten": _flatten,
     "Functional": _model,
     "GroupNormalization": spatial.group_norm,
+    "InverseActivation": _inverse,
     "LeakyReLU": _leaky_relu,
     "PReLU": _prelu,
     "Reshape": _reshape,

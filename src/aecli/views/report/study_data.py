@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from aecli.core.errors import AeError, RunError
-from aecli.runs.config_file import load_config
+from aecli.runs.config_file import load_recorded
 from aecli.runs.content import checked_images, read_text
 from aecli.runs.records import EpochRecord, LayerHealth
 from aecli.runs.run import Run
@@ -46,6 +46,15 @@ class StudyData:
         return {row.variant: _read_all([self.run(r) for r in self.complete(row)], "history") for row in self.rows}
 
     @cached_property
+    def lost_histories(self) -> dict[str, list[tuple[Result, list[EpochRecord]]]]:
+        """The histories of every variant's runs that do not count, with their results, as far as they have any."""
+        lost = {row.variant: [r for r in self.of(row) if r.state != "complete"] for row in self.rows}
+        return {
+            variant: [(result, history) for result in results for history in _read_all([self.run(result)], "history")]
+            for variant, results in lost.items()
+        }
+
+    @cached_property
     def healths(self) -> dict[str, list[list[LayerHealth]]]:
         """The same of their health; collapsed runs too, whose health tells why."""
         return {
@@ -81,7 +90,7 @@ def load_study(study: Study) -> StudyData:
     """Read a study's folder; RunError where it is none."""
     if not study.config_file.is_file():
         raise RunError(f"{study.path}: is not the folder of a study: it has no {study.config_file.name}")
-    config = load_config(study.config_file, (), StudyFile).config
+    config = load_recorded(study.config_file, (), StudyFile).config
     results = tuple(read_results(study.results_file))
     if not results:
         raise RunError(f"{study.results_file}: has no run: run ae compare again")
