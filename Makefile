@@ -37,6 +37,7 @@ check: .venv/installed-dev
 
 bench: .venv/installed-dev
 	$(BIN)/python scripts/bench.py
+	$(BIN)/python scripts/bench_conv.py
 	$(BIN)/python scripts/bench_scale.py
 	$(BIN)/python scripts/bench_study.py
 	$(BIN)/python scripts/bench_commands.py

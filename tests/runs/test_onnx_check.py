@@ -222,7 +222,7 @@ def test_a_file_of_many_weights_may_hold_large_values(tmp_path):
 def test_many_small_nodes_are_counted_together(tmp_path):
     """What is alive at once may be all of them."""
     wide = [FIRST, *doublings(9)[:-1], node("Neg", "x8", "y0")]
-    nodes = [*wide, *(node("Neg", "x8", f"y{i}") for i in range(1, 30)), node("Neg", "y0", "latents")]
+    nodes = [*wide, *(node("Neg", "x8", f"y{i}") for i in range(1, 60)), node("Neg", "y0", "latents")]
     (tmp_path / "m.onnx").write_bytes(graph(*nodes, tensors=[TWICE]))
     with pytest.raises(ValueError, match="grow beyond"):
         read_graph(tmp_path / "m.onnx")

@@ -79,6 +79,7 @@ def test_it_trains_from_a_stream():
 
 
 def test_its_loop_is_not_compiled_on_a_cpu_and_that_of_dense_is():
+    from aecli.models.linear.start import Start
     from aecli.training.engines.engine import DEFAULT_ENGINE
     from aecli.training.network import compile_model
     from aecli.training.prepare import open_data, prepare
@@ -90,7 +91,7 @@ def test_its_loop_is_not_compiled_on_a_cpu_and_that_of_dense_is():
         prepared = prepare(config, *open_data(config), NullProgress())
         engine = DEFAULT_ENGINE.load()
         with engine.devices("cpu"):
-            step = compile_model(prepared, engine, print).step
+            step = compile_model(prepared, Start(), engine, print).step
         compiled[family] = step._train_steps._jit_compile
     assert compiled == {"conv": False, "dense": True}
 
@@ -174,6 +175,18 @@ def test_it_is_checked_and_refused_before_anything_is_written():
     assert [finding.text for finding in report.findings if finding.level == "error"] == [says]
     with pytest.raises(AeError, match="a code of 64 values is longer than the 63 of an image"):
         run_of(*TINY, "model.latent_dim=64")
+
+
+def test_a_network_whose_files_could_not_be_used_is_refused_before_it_trains(monkeypatch):
+    from aecli.runs import onnx_check
+
+    monkeypatch.setattr(onnx_check, "_ALWAYS", 1)
+    monkeypatch.setattr(onnx_check, "_TIMES", 1)
+    with pytest.raises(
+        AeError, match=r"^model: its files could not be used \(.* grow beyond .*\): set fewer model.chann"
+    ):
+        run_of(*VECTOR)
+    assert not Path("runs/conv").exists()
 
 
 def test_what_it_costs_is_known_before():

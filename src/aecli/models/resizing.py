@@ -25,12 +25,8 @@ class Doubled(_Doubling):
     """Each pixel becomes 2 x 2 of its value."""
 
     def call(self, x: Any) -> Any:
-        _, h, w, channels = x.shape
-        # Pixels beside pixels are copies of channels, rows below rows of whole rows: two copies of memory and no
-        # gathering, where UpSampling2D is two of `repeat`.
-        x = keras.ops.reshape(keras.ops.concatenate([x, x], axis=3), (-1, h, 2 * w * channels))
-        x = keras.ops.reshape(keras.ops.concatenate([x, x], axis=2), (-1, 2 * h, 2 * w, channels))
-        return self.cut(x)
+        # An engine's own nearest resizing would take a little less, but XLA has no gradient of it.
+        return self.cut(keras.ops.repeat(keras.ops.repeat(x, 2, axis=1), 2, axis=2))
 
     def compute_output_shape(self, shape: Any) -> Any:
         return (shape[0], self.height, self.width, shape[3])

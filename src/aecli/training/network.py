@@ -1,14 +1,18 @@
 """Networks for a training: built from the config, compiled by an engine, and copied for the files."""
 
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 from aecli.core.errors import TrainingError
 from aecli.models.autoencoder import Autoencoder
 from aecli.models.linear.start import Start
+from aecli.runs.onnx_check import read_graph
 from aecli.training.engines.engine import CompiledStep, Engine
+from aecli.training.export.onnx_writer import write_onnx
 from aecli.training.prepare import Prepared
 
 Precision = Literal["float32", "mixed"]
@@ -36,6 +40,7 @@ def compile_model(prepared: Prepared, start: Start, engine: Engine, note: Callab
     """Build and compile the untrained network in the precision to train in, and its copy for the files."""
     config = prepared.config
     export_copy = build_autoencoder(prepared, start, engine)
+    _require_usable(export_copy)
     trained = build_autoencoder(prepared, start, engine, _precision(config.training.precision, engine, note))
     objective = prepared.model.objective(config.training.loss)
     step = engine.compile(trained, objective, config.training, prepared.loaders[0], config.data.augment)
@@ -54,6 +59,22 @@ def build_autoencoder(
             return prepared.model.build(prepared.train.format.image_shape, config.training.seed, start)
     except engine.out_of_memory as error:
         raise TrainingError("model: its weights do not fit in memory: set a smaller model") from error
+
+
+def _require_usable(network: Autoencoder) -> None:
+    """Raise TrainingError where the files of a network would be refused when they are read, before it is trained."""
+    if not network.convolutional:  # no other's values are that many
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for half, given, made in ((network.encoder, "images", "latents"), (network.decoder, "latents", "images")):
+            path = Path(folder) / "half.onnx"
+            write_onnx(half, path, given, made, {})
+            try:
+                read_graph(path)
+            except ValueError as error:
+                raise TrainingError(
+                    f"model: its files could not be used ({error}): set fewer model.channels, or give smaller images"
+                ) from error
 
 
 def _precision(wanted: Precision, engine: Engine, note: Callable[[str], None]) -> Precision:

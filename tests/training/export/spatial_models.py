@@ -18,5 +18,7 @@ def spatial_model(*sets: str, shape: tuple[int, int, int] = (9, 7, 1)) -> Any:
     """Return the autoencoder that these overrides make."""
     model = load_config(None, (*SMALL, *sets)).config.model.build(shape, 0).model
     rng = np.random.default_rng(0)
-    model.set_weights([rng.normal(0, 0.3, weights.shape) for weights in model.get_weights()])
+    # What an output sums up stays of the size of what comes in, or rounding is all that would be compared.
+    sizes = [min(0.3, max(1, np.prod(weights.shape[:-1])) ** -0.5) for weights in model.get_weights()]
+    model.set_weights([rng.normal(0, s, w.shape) for s, w in zip(sizes, model.get_weights(), strict=True)])
     return model

@@ -41,7 +41,9 @@ def test_every_activation_is_that_of_keras(name, tmp_path):
 
 
 def test_a_doubling_is_one_node(tmp_path):
-    write_onnx(spatial_model(shape=(16, 8, 1)), tmp_path / "m.onnx", "images", "reconstructions", {})
+    write_onnx(
+        spatial_model("model.linear_path=none", shape=(16, 8, 1)), tmp_path / "m.onnx", "images", "reconstructions", {}
+    )
     operators = [node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node]
     assert operators.count("Resize") == 2
     assert operators.count("Slice") == 0
@@ -60,7 +62,9 @@ def test_opencv_reads_it(upsampling, tmp_path):
 
 
 def test_the_largest_value_inside_is_known(tmp_path):
-    write_onnx(spatial_model(shape=(16, 16, 1)), tmp_path / "m.onnx", "images", "reconstructions", {})
+    write_onnx(
+        spatial_model("model.linear_path=none", shape=(16, 16, 1)), tmp_path / "m.onnx", "images", "reconstructions", {}
+    )
     assert read_graph(tmp_path / "m.onnx").largest == 4 * 16 * 16
 
 
