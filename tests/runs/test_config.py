@@ -171,9 +171,9 @@ def test_aliases_become_the_canonical_name():
     assert load("model:\n  activation: swish\n").model.activation.name == "silu"
 
 
-def test_the_code_has_the_activation_of_the_hidden_layers_unless_said():
-    assert load("model: {activation: tanh}").model.code_activation.name == "tanh"
-    assert load("model: {activation: tanh, latent_activation: linear}").model.code_activation.name == "linear"
+def test_the_code_is_linear_unless_it_is_to_be_as_the_hidden_layers():
+    assert load("model: {activation: tanh, latent_activation: null}").model.code_activation.name == "tanh"
+    assert load("model: {activation: tanh}").model.code_activation.name == "linear"
 
 
 @pytest.mark.parametrize("path", OURS, ids=lambda p: p.stem)
