@@ -166,7 +166,9 @@ def test_its_keys_are_known_to_errors():
 
 def test_an_unknown_family_is_answered_with_all_names():
     [problem] = problems("model.family=tide")
-    assert problem == "--set model.family=tide: expected one of dense, tied, received 'tide'; did you mean 'tied'?"
+    assert (
+        problem == "--set model.family=tide: expected one of dense, conv, tied, received 'tide'; did you mean 'tied'?"
+    )
 
 
 def test_a_starter_config_shows_every_key_of_every_family(ae):
@@ -291,9 +293,9 @@ def test_every_command_reads_its_run(here, ae, digits):
 
 
 def test_its_filters_are_those_of_the_encoder_twice(tied):
-    from aecli.views.plots import _weights
+    from aecli.views.filters import first_weights, last_weights
 
-    looks, paints = _weights(tied.encoder_file, first=True), _weights(tied.decoder_file, first=False)
+    looks, paints = first_weights(tied.encoder_file), last_weights(tied.decoder_file)
     np.testing.assert_array_equal(looks.T, paints)
     assert (tied.plots_folder / "filters.png").is_file()
 

@@ -77,9 +77,10 @@ def test_metrics_json_has_it_for_every_part_and_row(measured):
 def test_evaluate_prints_it(measured, ae, digits):
     np.save("images.npy", digits[:60])
     done = ae("evaluate", "images.npy", "--run", str(measured.path), "--per-image", "values.csv")
-    header, *rows = done.stdout.splitlines()
+    header, *rows, said = done.stdout.splitlines()
     assert "edge error" in header
     assert len(rows) == 3
+    assert said.startswith("On these images")
 
     summary = json.loads(ae("evaluate", "images.npy", "--run", str(measured.path), "--json").stdout)
     values = [float(row["mae_edge"]) for row in csv.DictReader(Path("values.csv").read_text().splitlines())]

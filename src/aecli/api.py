@@ -27,6 +27,7 @@ from aecli.studies.compare import compare as compare_config
 from aecli.studies.config import StudyFile
 from aecli.studies.study import STUDIES
 from aecli.training.artifacts import FULL
+from aecli.training.suggest.config import suggest_config
 from aecli.training.trainer import train as train_config
 from aecli.views.plots import draw_plots
 from aecli.views.report.report import write_study_report
@@ -56,7 +57,7 @@ def train(
     named = _load(config, set or {})
     path = Path(folder) if folder else RUNS / named.name
     with _file_of(images, path) as file:
-        named = named.with_training_images(file)
+        named = _for_images(named, set or {}, file)
         return train_config(
             named.config.run_config, path, name=named.name, resume=resume, overwrite=overwrite, device=device,
             artifacts=(*FULL, draw_plots),
@@ -92,7 +93,7 @@ def compare(
     tuned = {key: list(values) for key, values in (tune or {}).items()}
     study: dict[str, Any] = {"study.vary": grid, "study.tune": tuned, "study.seeds": seeds}
     with _file_of(images, path) as file:
-        asked = change_config(named.with_training_images(file).config, study, "compare")
+        asked = change_config(_for_images(named, set or {}, file).config, study, "compare")
         result = compare_config(asked, path, NullStudyProgress(), workers, overwrite)
     write_study_report(result.study)
     return result
@@ -111,6 +112,12 @@ def load_run(folder: str | Path | None = None) -> Run:
 def _load(config: str | Path | None, keys: Mapping[str, Any]) -> NamedConfig[StudyFile]:
     named = load_config(Path(config) if config else None, (), StudyFile)
     return replace(named, config=change_config(named.config, keys, "set"))
+
+
+def _for_images(named: NamedConfig[StudyFile], said: Mapping[str, Any], file: Path) -> NamedConfig[StudyFile]:
+    """Return the config for the images in a file: where no file holds it, with what suits them in the other keys."""
+    named = named.with_training_images(file)
+    return named if named.origin else replace(named, config=suggest_config(named.config, said).config)
 
 
 @contextmanager

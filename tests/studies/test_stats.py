@@ -11,6 +11,7 @@ from aecli.studies.stats import (
     SEEDS_LIMIT,
     compare_scores,
     holm,
+    least_p,
     mean_interval,
     mean_ranks,
     paired_difference,
@@ -142,6 +143,14 @@ def enumerated(differences: np.ndarray) -> float:
 def test_wilcoxon_is_the_enumeration_of_all_signs(count, seed):
     a, b = np.random.default_rng(seed).normal([[0.8], [0]], 1, (2, count))
     assert wilcoxon(a, b) == pytest.approx(enumerated(a - b))
+
+
+@pytest.mark.parametrize("seeds", [2, 5, 11])
+def test_the_least_p_is_that_of_a_variant_that_loses_on_every_seed(seeds):
+    lost = {name: np.arange(seeds) * 0.1 + i * np.arange(1, seeds + 1) for i, name in enumerate("abc")}
+    against = compare_scores(lost).rows[2].against_best
+    assert (against.p, against.p_holm) == pytest.approx(least_p(seeds, 3))
+    assert least_p(2, 8) == (0.5, 1.0)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -12,6 +12,7 @@ from aecli.runs.config_file import load_config
 from aecli.runs.metrics import psnr
 from aecli.training.trainer import train
 from aecli.views import plots
+from aecli.views.filters import filters
 from aecli.views.mosaic import Sheet
 from tests.conftest import python
 
@@ -80,7 +81,7 @@ def test_colour_images_are_drawn_in_colour(tmp_path):
     context = plots.open_context(run, None)
     drawn = plots.reconstructions(context, [0]).axes[0].images[0].get_array()
     np.testing.assert_allclose(drawn, images[context.row_numbers([0])[0]] / 255, atol=1e-6)
-    assert plots.filters(run).axes
+    assert filters(run).axes
 
 
 def test_worst_and_best_are_the_ends_of_the_errors(trained):
@@ -118,7 +119,7 @@ def test_filters_are_the_weights_of_the_first_and_the_last_layer(trained):
         model.get_layer("encoder").get_layer("encoder_0"),
         model.get_layer("decoder").get_layer("decoder_1"),
     )
-    panels = plots.filters(trained).subfigs
+    panels = filters(trained).subfigs
     for panel, weights in zip(panels, (first.kernel.numpy().T, last.kernel.numpy()), strict=True):
         drawn = [image.get_array().ravel() for image in panel.axes[0].images]
         np.testing.assert_allclose(drawn, weights, atol=1e-6)

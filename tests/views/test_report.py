@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import math
 import shutil
 import struct
 from html.parser import HTMLParser
@@ -18,8 +19,9 @@ from aecli.studies.results import read_results
 from aecli.studies.stats import Interval
 from aecli.studies.study import Study
 from aecli.training.progress import NullProgress
-from aecli.views.report.charts.charts import ChartRow, Value, mean_and_band, row_chart
-from aecli.views.report.charts.drawing import Text, fit_scale, tick_texts, truncate, wrap
+from aecli.views.report.charts.charts import ChartRow, Value, row_chart
+from aecli.views.report.charts.curves import Axes, Curve, mean_and_band, panel
+from aecli.views.report.charts.drawing import Dot, Line, Text, fit_scale, tick_texts, truncate, wrap
 from aecli.views.report.charts.save import COLOURS
 from aecli.views.report.charts.svg import to_svg
 from aecli.views.report.page import decimals_for, fixed
@@ -210,6 +212,35 @@ def test_a_study_without_any_complete_run_has_a_page(study):
     assert "no complete run" in words
 
 
+def test_every_column_is_explained_under_the_table(studied):
+    text = (studied / "report.html").read_text()
+    titles = ("verdict", "runs", "mse", "worse by", "P(best wins)", "p (Holm)", "rank", "gap", "settled", "seconds")
+    assert all(f"<b>{title}</b>" in text for title in titles)
+    headings = [a for a in Parsed(text).all("th") if a.get("scope") == "col" and "title" in a]
+    assert len(headings) >= 12
+
+
+def test_the_page_says_how_a_sure_win_and_a_large_p_go_together(studied, study):
+    words = "".join(Parsed((studied / "report.html").read_text()).words)
+    assert "On 2 seeds Wilcoxon's p is never below 0.5, corrected for 1 pair never below 0.5" in words
+    rewrite(study, lambda row: row.update(state="failed" if row["variant"] == "relu" else "complete"))
+    assert "Wilcoxon's p is never" not in "".join(Parsed(write_study_report(study).read_text()).words)
+
+
+def test_curves_of_runs_that_do_not_count_are_drawn_in_their_own_panel(study):
+    def collapse(row):
+        if row["variant"] == "linear":
+            row |= {"state": "collapsed" if row["seed"] == "1" else "failed", "reason": "dead"}
+
+    rewrite(study, collapse)
+    text = write_study_report(study).read_text()
+    for fate in ("linear, seed 0, failed: ", "linear, seed 1, collapsed: "):
+        assert fate in text
+    assert "a run that does not count" in text
+    rewrite(study, lambda row: row.update(state="failed"))
+    assert "relu, seed 0, failed: " in write_study_report(study).read_text()
+
+
 @pytest.mark.parametrize("fate", ["gone", "changed"])
 def test_without_the_images_the_page_is_made_without_pictures(study, studied, fate):
     images = studied.parent / "images.npy"
@@ -328,6 +359,35 @@ def test_a_scale_has_ticks_between_its_ends_for_any_values(values, log):
 def test_the_mean_of_curves_ends_where_most_of_them_have_ended():
     mean, low, high = mean_and_band([[1, 2, 3, 9], [3, 4, 5], [5, 6]])
     assert (mean, low, high) == ([3, 4, 4], [1, 2, 3], [5, 6, 5])
+
+
+def words_of(drawing):
+    return [shape.text for shape in drawing.shapes if isinstance(shape, Text)]
+
+
+def test_marks_off_the_axis_have_an_arrow_and_their_values():
+    kept = tuple(Value(value, "seed") for value in (0.02, 0.03))
+    lost = tuple(Value(value, "lost", "lost", "cross") for value in (0.3, 0.7, math.nan, 1e-3))
+    words = words_of(row_chart([ChartRow("a", (*kept, *lost))], "mse", "about"))
+    assert "0.3 to 0.7 →" in words
+    assert "← 0.001" in words
+    assert not any("→" in word for word in words_of(row_chart([ChartRow("a", kept)], "mse", "about")))
+
+
+def test_a_curve_that_leaves_its_panel_says_so_and_stays_at_the_edge():
+    inside, above = Curve((1, 2, 3), (0.2, 0.1, 0.1), "best"), Curve((1, 2, 3), (0.1, 5.0, math.inf), "lost")
+    axes = Axes((1, 3), (0.1, 0.2), "epoch", "loss")
+    assert "off the axis" not in "".join(words_of(panel("a", [inside], axes)))
+    drawn = panel("a", [inside, above], axes)
+    assert any("off the axis" in word for word in words_of(drawn))
+    lines = [shape for shape in drawn.shapes if isinstance(shape, Line) and "lost" in shape.style]
+    assert all(0 <= y <= drawn.height for line in lines for _, y in line.points)
+
+
+def test_a_curve_without_a_number_draws_nothing():
+    axes = Axes((1, 2), (0.1, 0.2), "epoch", "loss")
+    drawn = panel("a", [Curve((1, 2), (math.nan, math.inf), "lost", title="x")], axes)
+    assert not [shape for shape in drawn.shapes if "lost" in shape.style and isinstance(shape, Line | Dot)]
 
 
 def test_long_names_stay_on_their_own_side():
@@ -456,10 +516,36 @@ def test_without_javascript_the_page_is_complete(opened):
     assert page.locator("table.sortable tbody").first.locator("tr").count() == len(VARIANTS)
 
 
-def test_a_phone_scrolls_the_tables_and_not_the_page(opened):
-    page = opened(viewport={"width": 390, "height": 844})
+def test_a_phone_shows_the_columns_that_decide_and_scrolls_the_others_but_not_the_page(opened):
+    page, width = opened(viewport={"width": 390, "height": 844}), "document.querySelector('.scroll').scrollWidth"
+    assert page.evaluate(width) <= 390
+    page.get_by_label("all 13 columns").check()
+    assert page.evaluate(width) > 390
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.evaluate("document.querySelector('.scroll').scrollWidth") > 390
+
+
+def headings(page):
+    return [cell.inner_text().strip() for cell in page.locator("table.sortable thead th").all() if cell.is_visible()]
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_the_columns_that_decide_show_at_once_and_the_others_on_a_click(opened, scripts):
+    page = opened(java_script_enabled=scripts)
+    assert headings(page) == ["variant", "verdict", "runs", "mse", "worse by"]
+    legend = page.locator(".legend.more")
+    assert not legend.is_visible()
+    page.get_by_label("all 13 columns").check()
+    assert len(headings(page)) == 13
+    assert legend.is_visible()
+    assert "no significance" in page.locator("p.more:not(.legend)").inner_text()
+
+
+def test_paper_has_all_columns_and_no_box_to_tick(opened):
+    page = opened(viewport={"width": 720, "height": 1000})
+    page.emulate_media(media="print")
+    assert len(headings(page)) == 13
+    assert not page.locator("#all-columns").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 720
 
 
 def test_dark_and_light_differ_and_paper_is_always_light(opened):

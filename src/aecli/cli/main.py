@@ -17,6 +17,7 @@ from aecli.core.errors import AeError, ConfigError, escaped, is_disk_failure, is
 # Command -> the line of help it has in the list. The rest of a command loads when it is used.
 COMMANDS = {
     "check": "Look at images before training on them.",
+    "suggest": "Write the config that suits images, with its reasons.",
     "train": "Train an autoencoder on your images and write a run.",
     "compare": "Compare activations, code lengths or any config key.",
     "verify": "Train a run again and say whether it comes out identical.",

@@ -16,6 +16,7 @@ from rich.table import Table
 from aecli.cli.stderr import native_stderr_silenced
 from aecli.runs.metrics import SSIM_WINDOW, metrics_without_copies, ssim_window, table_metrics
 from aecli.runs.records import EpochRecord
+from aecli.runs.run import Run
 from aecli.training.progress import NullProgress, Progress, stage_callback
 
 _WIDE = 1000
@@ -54,6 +55,21 @@ def note_if(message: str | None, quiet: bool) -> None:
     """Print a note where there is one, unless quiet."""
     if message:
         note(message, quiet)
+
+
+def note_run(run: Run, quiet: bool, named: bool) -> None:
+    """Say which run is used, unless the user has named it, and what of its latents carries nothing."""
+    from aecli.runs.uses.latents import dead_latents_note
+
+    note(f"using the run {run.path}", quiet or named)
+    if not quiet:
+        note_if(dead_latents_note(run), quiet)
+
+
+def print_if(line: str | None) -> None:
+    """Print a line to stdout where there is one."""
+    if line:
+        click.echo(line)
 
 
 def print_json(value: Any) -> None:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from aecli.core.errors import did_you_mean
-from aecli.models.inverse import GraphBuilder, Inverse
+from aecli.models.linear.inverse import GraphBuilder, Inverse
 
 _INFINITY = float("inf")
 Bound = float | Callable[[Mapping[str, float]], float]

@@ -75,6 +75,11 @@ class Autoencoder:
         return hashlib.sha256(b"".join(weights.tobytes() for weights in self.model.get_weights())).hexdigest()
 
     @property
+    def convolutional(self) -> bool:
+        """Whether kernels move over images somewhere in it."""
+        return any(len(layer.kernel.shape) > 2 for layer in self.layers)
+
+    @property
     def penalties(self) -> Any:
         """The sum of what the layers' regularizers ask for: once for weights that encoder and decoder share."""
         return sum(self.model.losses)

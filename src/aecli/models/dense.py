@@ -10,7 +10,7 @@ from aecli.models.family import Family, Product, Widths
 
 if TYPE_CHECKING:
     from aecli.models.autoencoder import Autoencoder
-    from aecli.models.start import Start
+    from aecli.models.linear.start import Start
 
 
 class Dense(Family):
@@ -42,11 +42,13 @@ class Dense(Family):
     def build(self, image_shape: tuple[int, int, int], seed: int, start: Start | None = None) -> Autoencoder:
         """Build the untrained network; its weights depend on `seed` and `start` alone, its dropout on `seed`."""
         from aecli.models import layers
+        from aecli.models.linear.path import linear_path
 
+        start = self.completed(start, image_shape)
         images, codes = layers.image_input(image_shape), layers.vector_input(self.latent_dim)
         flat = layers.flatten(images)
         # Learned with the corrections: on thousands of images that is better than a path that stays as it is.
-        path = layers.linear_path(start, flat, codes, self.output_activation)
+        path = linear_path(start, flat, codes, self.output_activation, trainable=True)
         hidden = [layers.LayerSpec(width, self.activation) for width in self.hidden]
         code = layers.LayerSpec(self.latent_dim, self.code_activation, added=path.latents)
         output = layers.LayerSpec(

@@ -3,10 +3,11 @@
 from typing import Annotated
 
 from aecli.core.schema import SectionOf
+from aecli.models.convolutional import Conv
 from aecli.models.dense import Dense
 from aecli.models.family import Family
 
-FAMILIES: dict[str, type[Family]] = {"dense": Dense}
+FAMILIES: dict[str, type[Family]] = {"dense": Dense, "conv": Conv}
 """Name -> the family's config section; the first is the default."""
 
 DEFAULT_FAMILY: Family = next(iter(FAMILIES.values())).model_validate({})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
@@ -16,7 +16,7 @@ from aecli.models.objective import Objective, latent_l1, reconstruction
 if TYPE_CHECKING:
     from aecli.models.autoencoder import Autoencoder
     from aecli.models.linear.code import Matrix
-    from aecli.models.start import Start
+    from aecli.models.linear.start import Start
 
 ActivationChoice = Annotated[Choice[Activation], ChoiceOf(find_activation, lambda: (*ACTIVATIONS, *ALIASES))]
 
@@ -40,6 +40,9 @@ Initializer = Literal[
     "variance_scaling",
 ]
 
+
+LARGEST_PATH = 64 * 10**6
+"""Weights of a linear path that a network may have without being asked: 256 MB, several times over in a training."""
 
 LinearPathKind = Literal["none", "auto", "pca", "patches", "dct"]
 
@@ -110,21 +113,47 @@ class Family(Section):
         """Return the matrix products of the linear path, none where there is none."""
         if self.path == "none":
             return ()
-        size, length = prod(image_shape), self.latent_dim
+        size, length = prod(image_shape), self.code_length(image_shape)
         return Product(size, length), Product(length, size)
 
     def path_weights(self, image_shape: tuple[int, int, int]) -> int:
         """Return how many weights the linear path has."""
         return sum(product.inputs * product.units + product.units for product in self.path_products(image_shape))
 
-    def first_bias(self, start: Start | None) -> Matrix | None:
-        """Return the bias (H * W * C,) that the output begins with; None for zeros."""
-        from aecli.models.start import output_bias
+    def completed(self, start: Start | None, image_shape: tuple[int, int, int]) -> Start:
+        """Return a start that has a linear code just where the network has a path for it: an empty one for want of it.
 
-        if start is None or start.code is not None or start.mean is None or self.output_bias == "zero":
+        So the layers, and their weights, follow from the config alone.
+        """
+        from aecli.models.linear.code import empty_code
+        from aecli.models.linear.start import Start
+
+        start = start or Start()
+        if self.path == "none":
+            return replace(start, code=None)
+        return start if start.code else replace(start, code=empty_code(image_shape))
+
+    def first_bias(self, start: Start, shared: bool = False) -> Matrix | None:
+        """Return the bias that the output begins with, (H * W * C,), or (C,) where all pixels share it; None for 0."""
+        from aecli.models.linear.start import output_bias
+
+        if start.code is not None or start.mean is None or self.output_bias == "zero":
             return None
-        bias = output_bias(self.output_activation, start.mean)
+        bias = output_bias(self.output_activation, start.mean.mean(axis=(0, 1)) if shared else start.mean)
         return None if bias is None else bias.reshape(-1)
+
+    def code_length(self, image_shape: tuple[int, int, int]) -> int:
+        """Return how many numbers the code of an image has."""
+        return self.latent_dim
+
+    @property
+    def code_key(self) -> str:
+        """The key that decides how long the code is."""
+        return "latent_dim"
+
+    def problem(self, image_shape: tuple[int, int, int]) -> str | None:
+        """Return why no such network can be built for images of this shape, "key: what is wrong: what to do"."""
+        return None
 
     @abstractmethod
     def build(self, image_shape: tuple[int, int, int], seed: int, start: Start | None = None) -> Autoencoder:

@@ -8,12 +8,14 @@ from typing import Any, Literal
 from aecli.core.rng import derive
 from aecli.core.schema import Choice
 from aecli.data.format import Images
-from aecli.models.activations import ACTIVATIONS, Activation
+from aecli.models.activations import Activation
 from aecli.models.autoencoder import Autoencoder, WatchedLayer
 from aecli.models.backend import keras
-from aecli.models.inverse import Inverse
 from aecli.models.linear.code import Matrix
-from aecli.models.start import Start, reachable
+from aecli.models.linear.path import InverseActivation
+from aecli.models.resizing import Doubled, Shuffled
+
+__all__ = ["Doubled", "InverseActivation", "Shuffled"]  # known to Keras, which loads saved models by their names
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class NetworkSpec:
     l1: float
     l2: float
     seed: int
+
+    def dropout_layer(self, name: str) -> Any:
+        """Return the dropout after the layer of this name."""
+        seed = derive(self.seed, "dropout", name)
+        return keras.layers.Dropout(self.dropout, seed=seed, name=f"{name}_dropout")
 
 
 @contextmanager
@@ -89,8 +96,8 @@ def mlp(inputs: Any, layers: Sequence[LayerSpec], network: NetworkSpec, name: st
         dtype = "float32" if layer.last else None
         dense = keras.layers.Dense(
             layer.width,
-            kernel_initializer=_initializer(layer, network, f"{name}_{i}"),
-            kernel_regularizer=keras.regularizers.L1L2(network.l1, network.l2) if network.l1 or network.l2 else None,
+            kernel_initializer=initializer(layer.activation, network, f"{name}_{i}", corrects=layer.added is not None),
+            kernel_regularizer=regularizer(network),
             dtype=dtype,
             name=f"{name}_{i}",
         )
@@ -103,8 +110,7 @@ def mlp(inputs: Any, layers: Sequence[LayerSpec], network: NetworkSpec, name: st
         x = activation(products)
         watched.append(WatchedLayer(dense, activation, layer.activation))
         if network.dropout and not layer.last:
-            seed = derive(network.seed, "dropout", f"{name}_{i}")
-            x = keras.layers.Dropout(network.dropout, seed=seed, name=f"{name}_{i}_dropout")(x)
+            x = network.dropout_layer(f"{name}_{i}")(x)
     return Stack(x, tuple(watched))
 
 
@@ -122,11 +128,18 @@ def to_image(pixels: Stack, image_shape: tuple[int, int, int]) -> Stack:
     return Stack(reshape(pixels.output), pixels.layers)
 
 
-def activation_layer(choice: Choice[Activation], name: str | None = None, dtype: str | None = None) -> Any:
-    """Return the Keras layer of an activation: a stock layer wherever Keras has one."""
-    options = {"name": name, "dtype": dtype}
+def activation_layer(
+    choice: Choice[Activation], name: str | None = None, dtype: str | None = None, *, spatial: bool = False
+) -> Any:
+    """Return the Keras layer of an activation: a stock layer wherever Keras has one.
+
+    A slope is learned for each unit, on `spatial` inputs (N, H, W, C) for each channel.
+    """
+    options: dict[str, Any] = {"name": name, "dtype": dtype}
     row = choice.row
     if row.layer is not None:
+        if spatial and row.learned_slope:
+            options["shared_axes"] = [1, 2]
         return getattr(keras.layers, row.layer)(**row.settings(choice.parameters), **options)
     if not choice.items:
         return keras.layers.Activation(row.name, **options)
@@ -148,69 +161,18 @@ class Elementwise(keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "function": self.function, "parameters": self.parameters}
 
 
-@keras.saving.register_keras_serializable("aecli")
-class InverseActivation(keras.layers.Layer):  # type: ignore[misc]
-    """What an activation takes to its input, which is first brought between `low` and `high`."""
-
-    def __init__(self, activation: str, low: float, high: float, **options: Any) -> None:
-        super().__init__(**options)
-        self.activation, self.low, self.high = activation, low, high
-
-    def call(self, x: Any) -> Any:
-        return self.inverse.of(keras.ops, keras.ops.clip(x, self.low, self.high))
-
-    @property
-    def inverse(self) -> Inverse:
-        """The inverse by itself."""
-        inverse = ACTIVATIONS[self.activation].inverse
-        assert inverse is not None
-        return inverse
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "activation": self.activation, "low": self.low, "high": self.high}
+def regularizer(network: NetworkSpec) -> Any:
+    """Return the penalty on a layer's weights, None where there is none."""
+    return keras.regularizers.L1L2(network.l1, network.l2) if network.l1 or network.l2 else None
 
 
-@dataclass(frozen=True)
-class LinearPath:
-    """A linear code inside a network: the latents and the pixels, tensors (N, k) and (N, H * W * C), that it gives.
-
-    `outputs` are the pixels as what the output's activation takes to them.
-    """
-
-    latents: Any = None
-    pixels: Any = None
-    outputs: Any = None
-
-
-def linear_path(
-    start: Start | None, pixels: Any, codes: Any, output: Choice[Activation], trainable: bool = True
-) -> LinearPath:
-    """Return what the start's linear code makes of flat images and of codes; nothing where it has none."""
-    if start is None or start.code is None:
-        return LinearPath()
-    length = int(codes.shape[-1])
-    latents = _dense_with("linear_encoder", *start.code.encoder(length), trainable, pixels)
-    images = _dense_with("linear_decoder", *start.code.decoder(length), trainable, codes)
-    low, high = reachable(output, start.margin)
-    if output.name == "linear":
-        return LinearPath(latents, images, images)
-    inverse = InverseActivation(output.name, low, high, dtype="float32", name="linear_outputs")
-    return LinearPath(latents, images, inverse(images))
-
-
-def _dense_with(name: str, kernel: Matrix, bias: Matrix, trainable: bool, inputs: Any) -> Any:
-    dense = keras.layers.Dense(kernel.shape[1], trainable=trainable, dtype="float32", name=name)
-    outputs = dense(inputs)
-    dense.set_weights([kernel, bias])
-    return outputs
-
-
-def _initializer(spec: LayerSpec, network: NetworkSpec, layer: str) -> Any:
-    if spec.added is not None:
+def initializer(activation: Choice[Activation], network: NetworkSpec, layer: str, corrects: bool = False) -> Any:
+    """Return what draws the initial weights of the layer of this name; what corrects a linear code begins at zero."""
+    if corrects:
         return "zeros"
     name = network.initializer
     if name == "matched":
-        name = spec.activation.row.initializer
+        name = activation.row.initializer
     seed = derive(network.seed, "weights", layer)
     return keras.initializers.get({"class_name": name, "config": {"seed": seed}})
 

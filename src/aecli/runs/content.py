@@ -43,6 +43,9 @@ def read_text(path: Path) -> str:
 def checked_metrics(content: dict[str, Any]) -> dict[str, Any]:
     """Return the content of metrics.json; ValueError where it is not what a training writes."""
     _require(content, {"epochs": int, "best_epoch": int, "seconds": _NUMBER, "pca_components": int, "splits": dict})
+    dead = content.get("dead_latents") or []  # earlier versions did not look for them
+    if not isinstance(dead, list) or any(type(latent) is not int or latent < 0 for latent in dead):
+        raise ValueError("its dead latents are no list of latents")
     splits = content["splits"]
     if not {"train", "validation"} <= set(splits) <= {"train", "validation", "test"}:
         raise ValueError("its splits are not those of a training")

@@ -13,36 +13,47 @@ from aecli.data.format import Images
 from aecli.runs.onnx_check import read_graph
 from aecli.runs.run import Run
 
+_MOST_BYTES = 32 * 2**20
+"""What the largest value inside a network may take at a time: a convolution's is many times its image."""
+
 Latents = NDArray[np.float32]
 """Codes, float32 (N, latent_dim)."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A run's encoder and decoder."""
+    """A run's encoder and decoder; `largest` is how many numbers the largest value of each has for an image."""
 
     encoder: Any
     decoder: Any
     image_shape: tuple[int, int, int]
     latent_dim: int
     label: str = "model"
+    largest: tuple[int, int] = (1, 1)
 
     def encode(self, images: Images) -> Latents:
         """Return the latents (N, latent_dim) of images (N, H, W, C)."""
-        return self._run(self.encoder, {"images": images}, (len(images), self.latent_dim))
+        return self._run(self.encoder, "images", images, (self.latent_dim,), self.largest[0])
 
     def decode(self, latents: Latents) -> Images:
         """Return the images (N, H, W, C) of latents (N, latent_dim)."""
-        return self._run(self.decoder, {"latents": latents}, (len(latents), *self.image_shape))
+        return self._run(self.decoder, "latents", latents, self.image_shape, self.largest[1])
 
-    def _run(self, session: Any, given: dict[str, NDArray[np.float32]], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    def _run(
+        self, session: Any, name: str, given: NDArray[np.float32], shape: tuple[int, ...], largest: int
+    ) -> NDArray[np.float32]:
+        """Compute so few rows at a time that the largest value inside takes no more than _MOST_BYTES."""
+        step = max(1, _MOST_BYTES // (4 * largest))
+        if len(given) > step:
+            parts = [given[start : start + step] for start in range(0, len(given), step)]
+            return np.concatenate([self._run(session, name, part, shape, largest) for part in parts])
         try:
-            result = np.asarray(session.run(None, given)[0])
+            result = np.asarray(session.run(None, {name: given})[0])
         except Exception as error:  # ONNX Runtime's errors share no base class of their own
             raise RunError(
                 f"{self.label}: cannot be computed ({one_line(error)[:120]}): free some memory, or train the run again"
             ) from error
-        if result.shape != shape or result.dtype != np.float32:
+        if result.shape != (len(given), *shape) or result.dtype != np.float32:
             raise RunError(f"{self.label}: gives other values than its file says: train the run again")
         return result
 
@@ -53,16 +64,20 @@ class Model:
 
 def load_model(run: Run) -> Model:
     """Load the encoder and the decoder of a run; RunError when a file is missing or damaged."""
-    encoder, decoder = _session(run.encoder_file, "images"), _session(run.decoder_file, "latents")
+    (encoder, most), (decoder, most_decoding) = (
+        _session(run.encoder_file, "images"),
+        _session(run.decoder_file, "latents"),
+    )
     image_shape, latents = encoder.get_inputs()[0].shape[1:], decoder.get_inputs()[0].shape[1:]
     outputs = [session.get_outputs()[0].shape[1:] for session in (encoder, decoder)]
     fits = image_shape == list(run.image_format.image_shape) and outputs == [latents, image_shape]
     if not fits or [type(axis) for axis in latents] != [int]:
         raise RunError(f"{run.path}: encoder.onnx and decoder.onnx do not belong together: train the run again")
-    return Model(encoder, decoder, tuple(image_shape), latents[0], str(run.path))
+    return Model(encoder, decoder, tuple(image_shape), latents[0], str(run.path), (most, most_decoding))
 
 
-def _session(path: Path, input_name: str) -> Any:
+def _session(path: Path, input_name: str) -> tuple[Any, int]:
+    """Return a session, and how many numbers the largest of its values has for an image."""
     # From 1.29 on it tells its makers of every session, and keeps a number for this user in ~/.cache.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
@@ -74,7 +89,8 @@ def _session(path: Path, input_name: str) -> Any:
     # Chunks are worked on side by side: one thread for each.
     options.intra_op_num_threads = 1
     try:
-        session = onnxruntime.InferenceSession(read_graph(path), options, providers=["CPUExecutionProvider"])
+        graph = read_graph(path)
+        session = onnxruntime.InferenceSession(graph.content, options, providers=["CPUExecutionProvider"])
     except MemoryError:
         raise
     except OSError as error:
@@ -83,4 +99,4 @@ def _session(path: Path, input_name: str) -> Any:
         raise RunError(f"{path}: is damaged ({one_line(error)[:120]}): train the run again") from error
     if [i.name for i in session.get_inputs()] != [input_name] or len(session.get_outputs()) != 1:
         raise RunError(f"{path}: is another program's model: train the run again")
-    return session
+    return session, graph.largest

@@ -18,6 +18,7 @@ from aecli.core.npy import read_arrays, write_arrays
 from aecli.data.files.options import DecodeOptions
 from aecli.data.format import ImageFormat
 from aecli.data.split import Split
+from aecli.models.family import Family
 from aecli.runs.baselines import Baselines
 from aecli.runs.content import (
     BASELINE_ARRAYS,
@@ -263,6 +264,13 @@ class Run:
     def image_format(self) -> ImageFormat:
         """The format of the training images."""
         return self._read(self.environment_file, lambda _: image_format_of(self.environment["data"]["format"]))
+
+    def code_length(self, model: Family) -> int | None:
+        """Return how many numbers its model's code has; None where it hangs on images that are not known."""
+        try:
+            return model.code_length(self.image_format.image_shape)
+        except RunError:
+            return model.latent_dim
 
     @property
     def decoding(self) -> DecodeOptions:

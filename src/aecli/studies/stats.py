@@ -159,6 +159,12 @@ def wilcoxon(a: Scores, b: Scores) -> float:
     return float(stats.wilcoxon(differences[differences != 0]).pvalue)
 
 
+def least_p(seeds: int, variants: int) -> tuple[float, float]:
+    """Return the smallest p that Wilcoxon's test can give on so many seeds, alone and after Holm's over all pairs."""
+    least = 2.0 ** (1 - seeds)
+    return least, min(1.0, least * math.comb(variants, 2))
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return the p-values adjusted for being several, in their order (Holm 1979)."""
     order = np.argsort(p_values)

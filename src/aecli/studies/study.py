@@ -75,7 +75,7 @@ class Study:
             "seed": seed,
             "run": str(run.path.relative_to(self.path)),
         }
-        base |= {"latent_dim": variant.config.model.latent_dim}
+        base |= {"latent_dim": run.code_length(variant.config.model)}
         if run.state == "complete":
             return read_result(run, base)
         if run.state in ("incomplete", "interrupted"):

@@ -25,6 +25,7 @@ from aecli.runs.records import EpochRecord
 from aecli.runs.run import Run
 from aecli.runs.uses.denoise import ValidationCorruption, evaluate_denoising
 from aecli.runs.uses.evaluate import evaluate
+from aecli.runs.uses.latents import LatentSpread
 from aecli.training.export.onnx_writer import write_onnx
 from aecli.training.prepare import Prepared
 from aecli.training.progress import Stages
@@ -98,7 +99,7 @@ def save_onnx_models(trained: TrainedRun) -> None:
         "config": trained.name,
         "image_shape": source.format.image_shape,
         "value_range": source.format.value_range,
-        "latent_dim": trained.prepared.config.model.latent_dim,
+        "latent_dim": trained.prepared.code_length,
     }
     autoencoder, run = trained.autoencoder, trained.run
     for half, file, ends in (
@@ -151,9 +152,10 @@ def _measure(
 ) -> None:
     prepared, fitted = trained.prepared, trained.baselines
     splits: dict[str, dict[str, Any]] = {}
+    spread = LatentSpread(trained.model)
     for part, (images, rows) in prepared.parts.items():
         evaluation = evaluate(
-            trained.model.reconstruct, images, fitted.baselines, rows,
+            spread.reconstruct if part == "validation" else trained.model.reconstruct, images, fitted.baselines, rows,
             metrics=train_metrics if part == "train" else None,
             with_baselines=part not in fitted.summaries,
             keep=("mse",) if part == "validation" else (), write=write if part == "validation" else None,
@@ -172,6 +174,7 @@ def _measure(
         "best_linear": fitted.baselines.best_linear and fitted.baselines.best_linear.name,
         "ssim_window": ssim_window(*prepared.train.format.image_shape[:2]),
         "splits": splits,
+        "dead_latents": spread.dead,
         **_measure_denoising(trained),
     }
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from aecli.core.errors import TrainingError
 from aecli.models.autoencoder import Autoencoder
-from aecli.models.start import Start
+from aecli.models.linear.start import Start
 from aecli.training.engines.engine import CompiledStep, Engine
 from aecli.training.prepare import Prepared
 
@@ -25,7 +25,7 @@ class CompiledModel:
 def compile_key(prepared: Prepared, start: Start) -> str:
     """Return what a compiled network depends on: all but the seed, and the weights that it starts with."""
     config = prepared.config
-    model, training = config.model.model_dump(mode="json"), config.training.model_dump(mode="json")
+    model, training = prepared.model.model_dump(mode="json"), config.training.model_dump(mode="json")
     augment = config.data.augment and config.data.augment.model_dump(mode="json")
     data = [asdict(prepared.train.format), config.data.memory_budget, augment]
     counts = [len(prepared.split.train), len(prepared.split.validation)]
@@ -37,7 +37,7 @@ def compile_model(prepared: Prepared, start: Start, engine: Engine, note: Callab
     config = prepared.config
     export_copy = build_autoencoder(prepared, start, engine)
     trained = build_autoencoder(prepared, start, engine, _precision(config.training.precision, engine, note))
-    objective = config.model.objective(config.training.loss)
+    objective = prepared.model.objective(config.training.loss)
     step = engine.compile(trained, objective, config.training, prepared.loaders[0], config.data.augment)
     return CompiledModel(step, export_copy)
 
@@ -51,7 +51,7 @@ def build_autoencoder(
     config = prepared.config
     try:
         with computing_in(precision):
-            return config.model.build(prepared.train.format.image_shape, config.training.seed, start)
+            return prepared.model.build(prepared.train.format.image_shape, config.training.seed, start)
     except engine.out_of_memory as error:
         raise TrainingError("model: its weights do not fit in memory: set a smaller model") from error
 

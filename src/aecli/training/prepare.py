@@ -12,6 +12,7 @@ from aecli.data.dataset import ImageDataset, Rows, open_images, open_images_like
 from aecli.data.files.open import open_source, opens_at_once
 from aecli.data.loader import WINDOW_BYTES, Loader
 from aecli.data.split import Split, split_indices
+from aecli.models.family import LARGEST_PATH, Family
 from aecli.runs.config import Config
 from aecli.training.check.findings import before_training, constant_images
 from aecli.training.progress import Progress
@@ -41,6 +42,19 @@ class Prepared:
         if self.test is not None:
             return {**parts, "test": (self.test, None)}
         return {**parts, "test": (self.train, self.split.test)} if len(self.split.test) else parts
+
+    @property
+    def code_length(self) -> int:
+        """How many numbers the code of an image has."""
+        return self.config.model.code_length(self.train.format.image_shape)
+
+    @cached_property
+    def model(self) -> Family:
+        """The config's network, without a linear path where that is too large and nobody has asked for it."""
+        model = self.config.model
+        if model.linear_path != "auto" or model.path_weights(self.train.format.image_shape) <= LARGEST_PATH:
+            return model
+        return model.model_copy(update={"linear_path": "none"})
 
     @cached_property
     def loaders(self) -> tuple[Loader, Loader]:
@@ -83,15 +97,23 @@ def prepare(
 ) -> Prepared:
     """Split the opened images and check them against the config; raises AeError with the cure where they do not fit."""
     split = split_of(config, train, test)
+    check_shape(config, train)
     for source in (train, test):
         if source is not None:
             check_output_range(config, source)
             progress.note(str(source))
+    prepared = Prepared(config, train, test, split, mapped)
+    if prepared.model is not config.model:
+        progress.note(
+            f"model.linear_path: none, since a linear code of {prepared.code_length:,} values would have "
+            f"{config.model.path_weights(train.format.image_shape) / 1e6:,.0f} million weights: give smaller images, "
+            f"or a shorter code"
+        )
     for finding in before_training(config, train, len(split.train), len(split.validation)):
         progress.note(finding.text)
     for finding in constant_images(train, train.scan.constant_rows, train.scan.constant):
         progress.note(finding.text)
-    return Prepared(config, train, test, split, mapped)
+    return prepared
 
 
 def split_of(config: Config, train: ImageDataset, test: ImageDataset | None) -> Split:
@@ -99,6 +121,13 @@ def split_of(config: Config, train: ImageDataset, test: ImageDataset | None) -> 
     data = config.data
     test_split = 0.0 if test else data.test_split
     return split_indices(str(train.file.path), len(train), data.validation_split, config.split_seed, test_split)
+
+
+def check_shape(config: Config, source: ImageDataset) -> None:
+    """Raise ConfigError where no such network can be built for images of this shape."""
+    problem = config.model.problem(source.format.image_shape)
+    if problem is not None:
+        raise ConfigError([problem])
 
 
 def check_output_range(config: Config, source: ImageDataset) -> None:

@@ -7,7 +7,7 @@ from aecli.data.format import Images
 from aecli.models.family import Family
 from aecli.models.linear.code import LinearCode
 from aecli.models.linear.fit import LinearCodes, fit_linear_codes
-from aecli.models.start import MARGINS, Start, reachable
+from aecli.models.linear.start import MARGINS, Start, reachable
 from aecli.runs.baselines import baselines_of
 from aecli.runs.metrics import mse
 from aecli.training.artifacts import SplitBaselines
@@ -16,18 +16,18 @@ from aecli.training.prepare import Prepared
 
 def fit_split(prepared: Prepared) -> SplitBaselines:
     """Fit the linear codes of a config's code length to its training images."""
-    split, length = prepared.split, prepared.config.model.latent_dim
+    split, length = prepared.split, prepared.code_length
     codes = fit_linear_codes(prepared.train, split.train, split.validation, length)
     return SplitBaselines(codes, baselines_of(codes, length), {})
 
 
 def start_of(prepared: Prepared, codes: LinearCodes) -> Start:
     """Return where the network of a config begins."""
-    model = prepared.config.model
+    model = prepared.model
     if model.path == "none":
         return Start(codes.mean)
     kind = None if model.path == "auto" else model.path
-    code = codes.best(model.latent_dim, kind).code(model.latent_dim)
+    code = codes.best(prepared.code_length, kind).code(prepared.code_length)
     return Start(codes.mean, code, _margin(model, code, prepared.train, prepared.split.validation))
 
 

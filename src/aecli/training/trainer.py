@@ -190,8 +190,8 @@ class Trainer:
 
     def _fit_split(self, prepared: Prepared, images: "_Images") -> SplitBaselines:
         config = prepared.config
-        data, latent_dim = config.data, config.model.latent_dim
-        key = json.dumps([images.fields, config.split_seed, data.validation_split, data.test_split, latent_dim])
+        data, length = config.data, prepared.code_length
+        key = json.dumps([images.fields, config.split_seed, data.validation_split, data.test_split, length])
         if key not in self._baselines:
             self._baselines[key] = fit_split(prepared)
         return self._baselines[key]
@@ -218,10 +218,10 @@ def _fit(
         on_step(event)
 
     stages.enter("training")
-    columns = config.model.objective(config.training.loss).columns
+    columns = prepared.model.objective(config.training.loss).columns
     try:
         result = fit(
-            step, *loaders, config.training, log.add, advance, start, until, columns, config.model.path != "none"
+            step, *loaders, config.training, log.add, advance, start, until, columns, prepared.model.path != "none"
         )
     except engine.out_of_memory as error:
         raise TrainingError(

@@ -46,7 +46,7 @@ _ROWS = (
          f"{_HERE}:denoising", needs_images=True, options=("index", "count")),
     Plot("history", "training and validation loss, and their terms", f"{_HERE}:history"),
     Plot("errors", "distribution of the error, with examples", f"{_HERE}:errors", needs_images=True),
-    Plot("filters", "what the first and the last layer learned", f"{_HERE}:filters"),
+    Plot("filters", "what the first and the last layer learned", "aecli.views.filters:filters"),
     Plot("health", "dead units, saturated outputs and gradients, layer by layer", f"{_HERE}:health"),
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.core.errors import AeError, NotInRunError, RunError, is_disk_failure, one_line, unreadable
+from aecli.core.errors import AeError, NotInRunError, RunError, is_disk_failure, one_line
 from aecli.core.files import written_whole
 from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.dataset import ImageDataset
@@ -24,11 +24,10 @@ from aecli.runs.uses.inputs import open_images_for, reopen_images
 from aecli.training.artifacts import TrainedRun
 from aecli.views.canvas import MAGMA, Figure, FuncFormatter, MaxNLocator, default_settings
 from aecli.views.glyphs import complete_glyphs
-from aecli.views.mosaic import COLUMNS, FRAME, INK, Sheet, draw_weights, image_pixels
+from aecli.views.mosaic import COLUMNS, FRAME, INK, Sheet, image_pixels
 from aecli.views.plot_table import PLOTS
 
 FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
-_FILTERS = 64
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _BLUE, _ORANGE = "#2166ac", "#d6604d"
 
@@ -226,29 +225,6 @@ def errors(context: PlotContext) -> Figure:
 
 
 @default_settings()
-def filters(run: Run) -> Figure:
-    """Draw the weights of the first and of the last layer as images: what each unit looks for and paints."""
-    shape = run.image_format.image_shape
-    size = int(np.prod(shape))
-    encoder_weights = _weights(run.encoder_file, first=True)
-    decoder_weights = _weights(run.decoder_file, first=False)
-    if encoder_weights.shape[0] != size or decoder_weights.shape[1] != size:
-        raise NotInRunError(f"{run.path}: its first and last layer are not dense, so their filters are no images")
-    figure = Figure(figsize=(9.2, 5.2), layout="constrained")
-    figure.suptitle(f"run {plain(run.name)}: weights of each unit, blue negative, white 0, red positive", fontsize=10)
-    if shape[2] == 3:
-        figure.suptitle(f"run {plain(run.name)}: weights of each unit, mid-grey 0", fontsize=10)
-    panels: Any = figure.subfigures(1, 2, wspace=0.04)
-    for panel, rows, name in zip(
-        panels, (encoder_weights.T, decoder_weights), ("first layer", "last layer"), strict=True
-    ):
-        shown = rows[:_FILTERS]
-        panel.suptitle(f"{name}: {len(shown)} of {len(rows)} units", fontsize=9, color=INK)
-        draw_weights(panel.subplots(), shown.reshape(-1, *shape))
-    return figure
-
-
-@default_settings()
 def health(run: Run) -> Figure:
     """Draw the dead units, saturated outputs and gradient norm of every layer over the epochs."""
     records = run.health
@@ -281,28 +257,6 @@ def health(run: Run) -> Figure:
         axes[2].set_yscale("log")
     axes[2].legend(frameon=False, fontsize=8)
     return figure
-
-
-def _weights(path: Path, *, first: bool) -> NDArray[np.float32]:
-    """Return the (inputs, units) weights of the first or the last dense layer of an ONNX file."""
-    import onnx
-
-    try:
-        graph = onnx.load(path, load_external_data=False).graph
-    except FileNotFoundError as error:
-        raise RunError(f"{path}: is missing from the run: train it again with ae train --overwrite") from error
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except Exception as error:  # protobuf's decoding errors share no base class of their own
-        raise RunError(f"{path}: is damaged ({one_line(error)[:120]}): train the run again") from error
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    products = [node for node in graph.node if node.op_type in ("MatMul", "Gemm") and node.input[1] in constants]
-    if not products:
-        raise NotInRunError(f"{path}: has no dense layer: filters are drawn for dense models")
-    product = products[0 if first else -1]
-    weights = np.asarray(onnx.numpy_helper.to_array(constants[product.input[1]]), np.float32)
-    transposed = any(attribute.name == "transB" and attribute.i for attribute in product.attribute)
-    return weights.T if transposed else weights
 
 
 def draw_plots(trained: TrainedRun) -> None:

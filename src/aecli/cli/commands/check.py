@@ -18,9 +18,11 @@ from aecli.cli.options import (
 from aecli.cli.suggestions import Choice
 
 if TYPE_CHECKING:
+    from aecli.models.linear.fit import LinearCodes
     from aecli.runs.config import Config
     from aecli.training.check.checking import CheckReport
     from aecli.training.check.dropping import Drop
+    from aecli.training.suggest.config import SuggestedConfig
 
 
 @click.command("check")
@@ -59,6 +61,8 @@ def command(
     from aecli.studies.config import load_run_config
 
     config = load_run_config(config_file, overrides).with_training_images(images).config
+    suggested = _suggest(config, overrides, quiet) if config_file is None else None
+    config = suggested.config if suggested else config
     if sheet is not None:
         from aecli.views.contact_sheet import refuse_sheet
 
@@ -67,7 +71,7 @@ def command(
         from aecli.training.check.dropping import refuse_kept
 
         refuse_kept(output, overwrite, config)
-    checked = _check(config, quiet)
+    checked = _check(config, suggested.suggestion.codes if suggested else None, quiet)
     if sheet is not None and checked.surveys:
         from aecli.cli.terminal import note_if
         from aecli.views.contact_sheet import write_sheet
@@ -90,7 +94,22 @@ def command(
         raise SystemExit(1)
 
 
-def _check(config: "Config", quiet: bool) -> "CheckReport":
+def _suggest(config: "Config", overrides: tuple[str, ...], quiet: bool) -> "SuggestedConfig[Config] | None":
+    """Return the config that suits the images, None where they cannot be read: the check says why."""
+    from aecli.cli.terminal import note, reading
+    from aecli.core.errors import AeError
+    from aecli.training.suggest.config import keys_of, suggest_config
+
+    try:
+        with reading(quiet) as on_progress:
+            suggested = suggest_config(config, keys_of(overrides), on_progress=on_progress)
+    except AeError:
+        return None
+    note(suggested.in_a_line(), quiet)
+    return suggested
+
+
+def _check(config: "Config", codes: "LinearCodes | None", quiet: bool) -> "CheckReport":
     from aecli.cli.terminal import training_progress
     from aecli.training.check.checking import check
 
@@ -98,7 +117,7 @@ def _check(config: "Config", quiet: bool) -> "CheckReport":
     try:
         if config.data.train is None:
             progress.note("no images given: looking at the handwritten digits that come with ae")
-        return check(config, progress)
+        return check(config, progress, codes)
     finally:
         progress.close()
 

@@ -59,6 +59,8 @@ def command(
     from aecli.studies.compare import compare
     from aecli.studies.study import STUDIES
 
+    if config_file is None:
+        named = _suggested(named, overrides, quiet)
     folder = output or STUDIES / (source_name(named.config.data.train) if named.config.data.train else "digits")
     progress = study_progress(quiet)
     if named.config.data.train is None:
@@ -75,6 +77,19 @@ def command(
     report = write_study_report(result.study)
     _print(result, table_format, as_json, quiet)
     note(f"The report is {report}; {result.study.results_file.name} beside it has every run", quiet)
+
+
+def _suggested(named: "NamedConfig[StudyFile]", overrides: tuple[str, ...], quiet: bool) -> "NamedConfig[StudyFile]":
+    """Return the config that suits the images, beside what the user has said."""
+    from dataclasses import replace
+
+    from aecli.cli.terminal import note, reading
+    from aecli.training.suggest.config import keys_of, suggest_config
+
+    with reading(quiet) as on_progress:
+        suggested = suggest_config(named.config, keys_of(overrides), on_progress=on_progress)
+    note(suggested.in_a_line(), quiet)
+    return replace(named, config=suggested.config)
 
 
 def _named_config(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from aecli.cli.options import config_option, json_option, output_option, overwrite_option, set_option
+from aecli.cli.options import FILE, config_option, json_option, output_option, overwrite_option, set_option
 from aecli.cli.suggestions import Group
 
 
@@ -15,14 +15,19 @@ def command() -> None:
 
 @command.command("show")
 @config_option
+@click.option("-d", "--data", type=FILE, metavar="PATH", help="Images: without --config, what suits them.")
 @set_option
 @json_option
-def show(config_file: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
+def show(config_file: Path | None, data: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print the complete config, every default resolved."""
     from aecli.runs.config_file import load_config, to_yaml
     from aecli.studies.config import StudyFile
 
-    config = load_config(config_file, overrides, StudyFile).config
+    config = load_config(config_file, overrides, StudyFile).with_training_images(data).config
+    if config_file is None and data is not None:
+        from aecli.training.suggest.config import keys_of, suggest_config
+
+        config = suggest_config(config, keys_of(overrides)).config
     click.echo(config.model_dump_json(indent=2) if as_json else to_yaml(config).rstrip())
 
 

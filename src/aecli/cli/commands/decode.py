@@ -16,7 +16,7 @@ from aecli.cli.options import FILE, output_option, overwrite_option, quiet_optio
 @quiet_option
 def command(latents: Path, run_folder: Path | None, output: Path | None, overwrite: bool, quiet: bool) -> None:
     """Write the images of LATENTS: .npy, in the shape, dtype and value range of the training images."""
-    from aecli.cli.terminal import note
+    from aecli.cli.terminal import note_run
     from aecli.core.files import refuse_output
     from aecli.core.npy import NpyWriter
     from aecli.runs.model import load_model
@@ -24,7 +24,7 @@ def command(latents: Path, run_folder: Path | None, output: Path | None, overwri
     from aecli.runs.uses.inputs import decode_chunks, open_latents
 
     run = find_run(run_folder)
-    note(f"using the run {run.path}", quiet or run_folder is not None)
+    note_run(run, quiet, named=run_folder is not None)
     output = output or Path(f"{latents.stem}_images.npy")
     refuse_output(output, overwrite, latents, suffix=".npy")
     model, image_format = load_model(run), run.image_format

@@ -16,7 +16,7 @@ from aecli.cli.options import images_argument, output_option, overwrite_option, 
 @quiet_option
 def command(images: Path, run_folder: Path | None, output: Path | None, overwrite: bool, quiet: bool) -> None:
     """Write the latents of IMAGES: .npy, float32 (N, latent_dim)."""
-    from aecli.cli.terminal import note, reading
+    from aecli.cli.terminal import note, note_run, reading
     from aecli.core.files import refuse_output
     from aecli.core.npy import NpyWriter
     from aecli.data.files.open import source_name
@@ -25,7 +25,7 @@ def command(images: Path, run_folder: Path | None, output: Path | None, overwrit
     from aecli.runs.uses.inputs import open_images_for
 
     run = find_run(run_folder)
-    note(f"using the run {run.path}", quiet or run_folder is not None)
+    note_run(run, quiet, named=run_folder is not None)
     output = output or Path(f"{source_name(images)}_latents.npy")
     refuse_output(output, overwrite, images, suffix=".npy")
     with reading(quiet) as on_progress:

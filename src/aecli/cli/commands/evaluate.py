@@ -1,6 +1,8 @@
 """`ae evaluate`"""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +15,9 @@ from aecli.cli.options import (
     run_option,
     threads_option,
 )
+
+if TYPE_CHECKING:
+    from aecli.runs.uses.evaluate import Evaluation
 
 
 @click.command("evaluate")
@@ -29,9 +34,10 @@ def command(
     """Measure a run on IMAGES, beside the mean image and PCA.
 
     Both baselines were fitted on the run's training images; PCA has the same code length. Pixels are
-    in [0, 1]; fvu is the mse divided by that of the mean image.
+    in [0, 1]; fvu is the mse divided by that of the mean image. Of the file that the run was trained on
+    every part is measured apart; of other images it is said whether the run is better than PCA.
     """
-    from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_json, print_table, reading
+    from aecli.cli.terminal import note, note_if, note_limits, note_run, print_if, print_json, reading
     from aecli.core.files import refuse_output, write_text
     from aecli.runs.baselines import row_titles
     from aecli.runs.metrics import METRICS, ssim_window
@@ -39,26 +45,45 @@ def command(
     from aecli.runs.run import find_run
     from aecli.runs.uses.evaluate import evaluate
     from aecli.runs.uses.inputs import open_images_for
+    from aecli.runs.uses.parts import held_out, own_parts, parts_note
+    from aecli.runs.uses.standing import standing
 
     run = find_run(run_folder)
-    note(f"using the run {run.path}", quiet or run_folder is not None)
+    note_run(run, quiet, named=run_folder is not None)
     if per_image is not None:
         refuse_output(per_image, overwrite, images)
     with reading(quiet) as on_progress:
         source, baselines = open_images_for(run, images, on_progress), run.baselines
+    parts = own_parts(run, source)
     note(str(source), quiet)
+    note_if(parts_note(source, parts), quiet)
     keep = METRICS if per_image is not None else ()
-    evaluation = evaluate(load_model(run).reconstruct, source, baselines, keep=keep)
+    evaluation = evaluate(load_model(run).reconstruct, source, baselines, keep=keep, parts=parts)
     if per_image is not None:
         write_text(per_image, evaluation.to_csv(source.names))
     window = ssim_window(*source.format.image_shape[:2])
     summary = evaluation.summary
     if as_json:
-        print_json({"run": str(run.path), "images": len(source), "ssim_window": window, **summary})
+        splits = {"splits": evaluation.splits} if parts else {}
+        print_json({"run": str(run.path), "images": len(source), "ssim_window": window, **summary, **splits})
         return
-    names = row_titles(run.name, len(baselines.components), summary)
-    print_table(
-        [f"{len(source):,} images", *metric_header()],
-        [[label, *metric_cells(summary[row])] for row, label in names.items()],
-    )
+    _print_table(evaluation, row_titles(run.name, len(baselines.components), summary), len(source))
     note_limits(source.format.image_shape, int(summary["model"]["exact_copies"] or 0), quiet)
+    if held_out(parts):
+        print_if(standing(summary, usual=run.metrics["splits"]["validation"]))
+
+
+def _print_table(evaluation: "Evaluation", names: Mapping[str, str], count: int) -> None:
+    """Print the means of all images, or those of the parts of the training where they are the run's own."""
+    from aecli.cli.terminal import metric_cells, metric_header, print_table
+
+    if not evaluation.splits:
+        rows = [[label, *metric_cells(evaluation.summary[row])] for row, label in names.items()]
+        print_table([f"{count:,} images", *metric_header()], rows)
+        return
+    rows = [
+        [f"{part}, {values['images']:,}", label, *metric_cells(values[row])]
+        for part, values in evaluation.splits.items()
+        for row, label in names.items()
+    ]
+    print_table(["images", "by", *metric_header()], rows, left=2)

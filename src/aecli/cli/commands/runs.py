@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 @click.argument("folder", type=FILE, default=Path("runs"))
 @json_option
 def command(folder: Path, as_json: bool) -> None:
-    """List the runs in FOLDER (default: runs/), newest first."""
+    """List the runs in FOLDER (default: runs/), newest first.
+
+    dead counts the latents that do not vary over the validation images: they carry nothing.
+    """
     from aecli.cli.terminal import note, print_json, print_table
     from aecli.core.errors import RunError
     from aecli.runs.run import RUNS, list_runs
@@ -29,7 +32,7 @@ def command(folder: Path, as_json: bool) -> None:
     if not rows:
         note(f"{folder}: no runs here; train one with ae train", quiet=False)
         return
-    header = ["run", "state", "activation", "latent_dim", "epochs", "val mse", "psnr dB", "date"]
+    header = ["run", "state", "activation", "latent_dim", "dead", "epochs", "val mse", "psnr dB", "date"]
     print_table(header, [[_cell(value) for value in row.values()] for row in rows], left=3)
 
 
@@ -38,12 +41,19 @@ def _row(run: "Run") -> dict[str, Any]:
     from aecli.runs.config_file import load_recorded
 
     row: dict[str, Any] = {"run": run.name, "state": "damaged", "activation": None, "latent_dim": None}
-    row |= {"epochs": None, "mse": None, "psnr": None, "date": run.date.strftime("%Y-%m-%d %H:%M")}
+    row |= {
+        "dead_latents": None,
+        "epochs": None,
+        "mse": None,
+        "psnr": None,
+        "date": run.date.strftime("%Y-%m-%d %H:%M"),
+    }
     try:
         model = load_recorded(run.config_file).config.model
-        row |= {"state": run.state, "activation": str(model.code_activation), "latent_dim": model.latent_dim}
+        row |= {"state": run.state, "activation": str(model.code_activation), "latent_dim": run.code_length(model)}
         if run.state == "complete":
-            means = run.metrics["splits"]["validation"]["model"]
+            means, dead = run.metrics["splits"]["validation"]["model"], run.metrics.get("dead_latents")
+            row["dead_latents"] = None if dead is None else len(dead)
             row |= {"epochs": run.metrics["epochs"], "mse": means["mse"], "psnr": means["psnr"]}
     except (AeError, KeyError, TypeError):
         row["state"] = "damaged"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aecli.runs.config import Config
     from aecli.runs.config_file import NamedConfig
     from aecli.runs.run import Run
+    from aecli.training.progress import Progress
 
 
 @click.command("train")
@@ -88,7 +89,8 @@ def command(
 
     run = run_at(run_folder) if run_folder else Run(RUNS / named.name)
     run.refuse_existing(overwrite or resume)
-    run = _train(named, config_file, run.path, overwrite, resume, device, quiet)
+    suggests = config_file is None and not resume
+    run = _train(named, overrides if suggests else None, config_file, run.path, overwrite, resume, device, quiet)
     if as_json:
         from aecli.cli.terminal import print_json
 
@@ -101,6 +103,7 @@ def command(
 
 def _train(
     named: "NamedConfig[Config]",
+    suggested_beside: tuple[str, ...] | None,
     config_file: Path | None,
     folder: Path,
     overwrite: bool,
@@ -119,13 +122,13 @@ def _train(
 
     with Signals() as signals, native_stderr_silenced():
         progress = training_progress(quiet)
-        if config_file is None and not resume:
-            progress.note("no --config: training the defaults (ae config show prints them)")
-        elif config_file is not None and named.origin != config_file:
+        if config_file is not None and named.origin != config_file:
             progress.note(f"{config_file}: no such file here: using the config of that name that comes with ae")
         if named.config.data.train is None:
             progress.note("no images given: training on the handwritten digits that come with ae")
         try:
+            if suggested_beside is not None:
+                named = _suggested(named, suggested_beside, progress)
             return train(
                 named.config,
                 folder,
@@ -149,6 +152,17 @@ def _train(
             progress.close()
 
 
+def _suggested(named: "NamedConfig[Config]", overrides: tuple[str, ...], progress: "Progress") -> "NamedConfig[Config]":
+    """Return the config that suits the images, beside what the user has said."""
+    from aecli.training.progress import stage_callback
+    from aecli.training.suggest.config import keys_of, suggest_config
+
+    progress.stage("looking at the images")
+    suggested = suggest_config(named.config, keys_of(overrides), on_progress=stage_callback(progress))
+    progress.note(suggested.in_a_line())
+    return replace(named, config=suggested.config)
+
+
 def _cure(run: "Run", config: "Config", device: str) -> str | None:
     """Return how to go on with a run that did not reach its end, None where this training has none there."""
     from aecli.core.errors import AeError
@@ -168,8 +182,10 @@ def _cure(run: "Run", config: "Config", device: str) -> str | None:
 
 
 def _report(run: "Run", quiet: bool) -> None:
-    from aecli.cli.terminal import metric_cells, metric_header, note, note_limits, print_table
+    from aecli.cli.terminal import metric_cells, metric_header, note, note_if, note_limits, print_if, print_table
     from aecli.runs.baselines import row_titles
+    from aecli.runs.uses.latents import dead_latents_note
+    from aecli.runs.uses.standing import standing
 
     metrics = run.metrics
     names = row_titles(run.name, metrics["pca_components"], metrics["splits"]["validation"])
@@ -189,8 +205,10 @@ def _report(run: "Run", quiet: bool) -> None:
         if row in values  # earlier versions had no PCA of noisy images
     ]
     print_table(["images", "by", *metric_header()], rows, left=2)
+    print_if(standing(metrics["splits"]["validation"], "the validation images"))
     exact = sum(values["model"]["exact_copies"] for values in metrics["splits"].values())
     note_limits(run.image_format.image_shape, exact, quiet)
+    note_if(dead_latents_note(run), quiet)
     epochs, seconds = metrics["epochs"], metrics["seconds"]
     note(f"{epochs} epochs in {seconds:.1f} s. The run is {run.path}, its pictures are in {run.plots_folder}", quiet)
 

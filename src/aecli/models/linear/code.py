@@ -1,6 +1,7 @@
 """A linear code: the images projected on a few orthonormal directions, which every network must beat."""
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,3 +43,9 @@ class LinearCode:
         weights = np.zeros((code_length, self.directions.shape[1]), np.float32)
         weights[: len(self.directions)] = self.directions * self.scale[:, None]
         return weights, self.mean.reshape(-1)
+
+
+def empty_code(image_shape: tuple[int, int, int]) -> LinearCode:
+    """Return a code of no directions about black."""
+    none = np.zeros((0, prod(image_shape)), np.float32)
+    return LinearCode("none", np.zeros(image_shape, np.float32), none, none[:, 0])

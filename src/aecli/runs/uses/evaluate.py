@@ -2,91 +2,130 @@
 
 import csv
 import io
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aecli.core.errors import escaped
-from aecli.data.dataset import ImageDataset
+from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.format import Images, Stored
 from aecli.runs.baselines import Baselines
 from aecli.runs.metrics import PerImage, RunningMeans, mse, per_image
+from aecli.runs.uses.parts import Parts, part_numbers
+
+Summary = dict[str, dict[str, float | int | None]]
+"""The means of every metric by row: {row: {metric: mean}}."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """The means of every metric, {row: {metric: mean}}, and the values of each image that were kept.
 
-    The rows are `model` and, where measured, those of BASELINES.
+    The rows are `model` and, where measured, those of BASELINES. `splits` holds the same for each part of the
+    training that the images belong to, with the number of its `images`, and `split` the name of each image's part.
     """
 
-    summary: dict[str, dict[str, float | int | None]]
+    summary: Summary
     per_image: dict[str, PerImage]
+    splits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    split: tuple[str, ...] = ()
 
     def to_csv(self, names: Sequence[str] | None = None) -> str:
-        """Return one line per image: its number, its file where `names` has it, and every metric kept.
+        """Return one line per image: its number, its file where `names` has it, its part, and every metric kept.
 
         An exact copy has a psnr of "inf".
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["image", *(["file"] if names else []), *self.per_image])
+        known = {"file": [escaped(name) for name in names or ()], "split": self.split}
+        known = {title: cells for title, cells in known.items() if cells}
+        writer.writerow(["image", *known, *self.per_image])
         for i, values in enumerate(zip(*self.per_image.values(), strict=True)):
-            file = [escaped(names[i])] if names else []
-            writer.writerow([i, *file, *(f"{value:.9g}" for value in values)])
+            writer.writerow([i, *(cells[i] for cells in known.values()), *(f"{value:.9g}" for value in values)])
         return text.getvalue()
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """What is kept of one chunk: the values of its images by row, and its reconstructions where they are wanted."""
+    """What is kept of one chunk: its row numbers, the values of its images, its reconstructions if they are wanted."""
 
+    numbers: Rows
     rows: dict[str, dict[str, PerImage]]
-    mean_image_error: float
+    mean_image_errors: PerImage
     stored: Stored | None
+
+
+class _Group:
+    """The running means of a group of images, row by row."""
+
+    def __init__(self, rows: Mapping[str, Collection[str] | None]) -> None:
+        self.means = {name: RunningMeans(metrics) for name, metrics in rows.items()}
+        self.mean_image_error = 0.0
+
+    def add(self, measured: _Measured, chosen: NDArray[np.bool_] | slice) -> None:
+        for name, values in measured.rows.items():
+            self.means[name].add({metric: vector[chosen] for metric, vector in values.items()})
+        self.mean_image_error += float(measured.mean_image_errors[chosen].sum())
+
+    @property
+    def count(self) -> int:
+        return self.means["model"].count
+
+    def summary(self) -> Summary:
+        error = self.mean_image_error / max(1, self.count)
+        return {name: means.summary(error) for name, means in self.means.items()}
 
 
 def evaluate(
     reconstruct: Callable[[Images], Images],
     source: ImageDataset,
     baselines: Baselines,
-    rows: NDArray[np.int64] | None = None,
+    rows: Rows | None = None,
     *,
     metrics: Collection[str] | None = None,
     with_baselines: bool = True,
+    baseline_metrics: Collection[str] | None = None,
     keep: Collection[str] = (),
     write: Callable[[Stored], object] | None = None,
+    parts: Parts | None = None,
 ) -> Evaluation:
     """Measure `reconstruct` on the images of a source or of some of its rows, and the baselines on the same.
 
-    `metrics` are names of METRICS, by default all, for the model's row; the baselines get all of them.
-    Only the metrics named in `keep` are kept for each image; the rest takes no memory per image.
-    `write` receives the reconstructions as they are stored, chunk by chunk in order.
+    `metrics` are names of METRICS, mse among them, by default all, for the model's row, `baseline_metrics` those for
+    the baselines. Only the metrics named in `keep` are kept for each image; the rest takes no memory per image.
+    `write` receives the reconstructions as they are stored, chunk by chunk in order. `parts` are rows of the source
+    that are measured apart too.
     """
     others = baselines.reconstructions if with_baselines else {}
 
-    def measure(images: Images) -> _Measured:
+    def measure(stored: Stored, numbers: Rows) -> _Measured:
+        images = source.format.to_contract(stored)
         reconstructions = reconstruct(images)
         values = {"model": per_image(images, reconstructions, metrics)}
-        values |= {name: per_image(images, other(images)) for name, other in others.items()}
-        error = float(mse(images, baselines.reconstruct_mean(images)).sum())
-        return _Measured(values, error, source.format.from_contract(reconstructions) if write else None)
+        values |= {name: per_image(images, other(images), baseline_metrics) for name, other in others.items()}
+        known = values.get("mean_image")
+        errors = known["mse"] if known else mse(images, baselines.reconstruct_mean(images))
+        return _Measured(numbers, values, errors, source.format.from_contract(reconstructions) if write else None)
 
-    means = {"model": RunningMeans(metrics), **{name: RunningMeans() for name in others}}
+    parts = parts or {}
+    part_of = part_numbers(parts, len(source) if parts else 0)
+    measured_rows = {"model": metrics, **dict.fromkeys(others, baseline_metrics)}
+    whole, groups = _Group(measured_rows), {name: _Group(measured_rows) for name in parts}
     vectors: dict[str, list[PerImage]] = {name: [] for name in keep}
-    mean_image_error = 0.0
-    for measured in source.map(measure, rows):
+    for measured in source.map_stored(measure, rows):
         if write is not None and measured.stored is not None:
             write(measured.stored)
-        for name, values in measured.rows.items():
-            means[name].add(values)
-        for name, parts in vectors.items():
-            parts.append(measured.rows["model"][name])
-        mean_image_error += measured.mean_image_error
-    mean_image_mse = mean_image_error / max(1, means["model"].count)
+        whole.add(measured, slice(None))
+        for i, group in enumerate(groups.values()):
+            group.add(measured, part_of[measured.numbers] == i)
+        for name, kept in vectors.items():
+            kept.append(measured.rows["model"][name])
     return Evaluation(
-        {name: row.summary(mean_image_mse) for name, row in means.items()},
-        {name: np.concatenate(parts) for name, parts in vectors.items()},
+        whole.summary(),
+        {name: np.concatenate(kept) for name, kept in vectors.items()},
+        {name: {"images": group.count, **group.summary()} for name, group in groups.items()},
+        tuple([*parts, ""][i] for i in (part_of if rows is None else part_of[rows])) if parts and keep else (),
     )

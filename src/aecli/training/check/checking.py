@@ -8,16 +8,17 @@ from typing import Any
 from aecli.core.errors import ConfigError, DataError, NotFiniteError, ReadError
 from aecli.data.dataset import ImageDataset
 from aecli.data.split import Split
+from aecli.models.linear.fit import LinearCodes
 from aecli.runs.config import Config
 from aecli.training.check.costs import cost_findings
 from aecli.training.check.duplicates import Duplicates, find_duplicates
 from aecli.training.check.findings import Finding, before_training
-from aecli.training.check.fits import compression, reachable
+from aecli.training.check.fits import compression, reachable, spectrum_finding
 from aecli.training.check.leaks import leaks, parts_of, twice
 from aecli.training.check.order import order_findings
 from aecli.training.check.survey import Survey, survey
 from aecli.training.check.values import value_findings
-from aecli.training.prepare import Prepared, check_output_range, check_paths, open_data, split_of
+from aecli.training.prepare import Prepared, check_output_range, check_paths, check_shape, open_data, split_of
 from aecli.training.progress import NullProgress, Progress
 
 
@@ -59,8 +60,10 @@ def _describe(source: ImageDataset) -> dict[str, Any]:
     }
 
 
-def check(config: Config, progress: Progress | None = None) -> CheckReport:
+def check(config: Config, progress: Progress | None = None, codes: LinearCodes | None = None) -> CheckReport:
     """Look at the images that a config names, and at how the config will do on them.
+
+    `codes` are the linear codes of the images where they are known already.
 
     Everything is read by chunks: twice where the value range is to be decided, else once. Raises AeError where a file
     is missing or is no array; whatever else `ae train` would refuse is an error among the findings.
@@ -88,6 +91,11 @@ def check(config: Config, progress: Progress | None = None) -> CheckReport:
             check_output_range(config, source)
         except ConfigError as error:
             findings.append(Finding("error", "does_not_fit", str(error)))
+    try:
+        check_shape(config, train)
+    except ConfigError as error:
+        # What its code and its costs would be, nobody knows.
+        return CheckReport((*findings, Finding("error", "no_such_network", str(error))))
     surveys = _survey(sources, progress)
     progress.stage("looking for duplicates")
     duplicates = find_duplicates(surveys)
@@ -99,9 +107,12 @@ def check(config: Config, progress: Progress | None = None) -> CheckReport:
     findings += twice(duplicates, sources)
     findings += order_findings(surveys[0])
     findings += [reachable(config, train), compression(config, train)]
-    if split is not None:
+    if split is not None and config.model.problem(train.format.image_shape) is None:
+        prepared = Prepared(config, train, test, split)
+        progress.stage("fitting linear codes")
+        findings.append(spectrum_finding(prepared, codes))
         progress.stage("timing")
-        findings += cost_findings(Prepared(config, train, test, split))
+        findings += cost_findings(prepared)
     order = ("error", "warning", "note")
     return CheckReport(tuple(sorted(findings, key=lambda finding: order.index(finding.level))), surveys, duplicates)
 

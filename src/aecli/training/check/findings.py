@@ -67,23 +67,30 @@ def before_training(config: Config, source: ImageDataset, train_count: int, vali
 
 
 def _code_length(config: Config, source: ImageDataset, train_count: int) -> Iterable[Finding]:
-    size, length = prod(source.format.image_shape), config.model.latent_dim
+    size, length = prod(source.format.image_shape), config.model.code_length(source.format.image_shape)
     if length >= size:
         yield Finding(
             "warning",
             "code_not_smaller",
-            f"model.latent_dim {length} is not smaller than the {size} values of an image: "
+            f"{code_name(config, length)} is not smaller than the {size} values of an image: "
             f"nothing is compressed, and PCA reconstructs exactly",
             {"latent_dim": length, "values": size},
         )
-    elif length >= train_count:
+    elif length >= train_count and config.model.path == "none":
         yield Finding(
             "warning",
             "code_not_smaller_than_images",
-            f"model.latent_dim {length} is not smaller than the number of training images, {train_count}: they can be "
-            f"learned by heart, and PCA reconstructs them exactly: set a smaller model.latent_dim, or give more images",
+            f"{code_name(config, length)} is not smaller than the number of training images, {train_count}: "
+            f"they can be learned by heart, and PCA reconstructs them exactly: "
+            f"set a smaller model.{config.model.code_key}, or give more images",
             {"latent_dim": length, "images": train_count},
         )
+
+
+def code_name(config: Config, length: int) -> str:
+    """Return the key that decides the length of the code with its value, and the length where it is another number."""
+    value = getattr(config.model, config.model.code_key)
+    return f"model.{config.model.code_key} {value}" + (f" (a code of {length:,})" if value != length else "")
 
 
 def _counts(config: Config, train_count: int, validation_count: int) -> Iterable[Finding]:

@@ -1,14 +1,17 @@
 """What of the config fits the images: output activations, losses, and what the code length makes of them."""
 
+from dataclasses import asdict
 from math import isfinite, prod
 
 from aecli.core.errors import AeError
 from aecli.core.schema import Choice, parse_choice
 from aecli.data.dataset import ImageDataset
 from aecli.models.activations import ACTIVATIONS, Activation, find_activation
+from aecli.models.linear.fit import LinearCodes
 from aecli.runs.config import Config
-from aecli.training.check.findings import Finding
-from aecli.training.prepare import check_output_range
+from aecli.training.check.findings import Finding, code_name
+from aecli.training.prepare import Prepared, check_output_range
+from aecli.training.suggest.spectrum import linear_codes, spectrum
 
 
 def reachable(config: Config, source: ImageDataset) -> Finding:
@@ -51,12 +54,12 @@ def _fits(config: Config, source: ImageDataset, output: Choice[Activation], loss
 
 
 def compression(config: Config, source: ImageDataset) -> Finding:
-    values, length = prod(source.format.image_shape), config.model.latent_dim
+    values, length = prod(source.format.image_shape), config.model.code_length(source.format.image_shape)
     stored, code = values * source.file.dtype.itemsize, 4 * length
     return Finding(
         "note",
         "compression",
-        f"model.latent_dim {length}: {values:,} values become {length:,}, {_ratio(values / length)} to one; "
+        f"{code_name(config, length)}: {values:,} values become {length:,}, {_ratio(values / length)} to one; "
         f"{stored:,} bytes as stored become {code:,} as float32, {_ratio(stored / code)} to one",
         {"values": values, "latent_dim": length, "stored_bytes": stored, "code_bytes": code},
     )
@@ -64,3 +67,17 @@ def compression(config: Config, source: ImageDataset) -> Finding:
 
 def _ratio(ratio: float) -> str:
     return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}"
+
+
+def spectrum_finding(prepared: Prepared, codes: LinearCodes | None = None) -> Finding:
+    """Return what linear codes of 4, 8, 16, ... values reach, and which they are."""
+    if codes is None:
+        codes = linear_codes(prepared.train, prepared.split, prepared.code_length)
+    rows = spectrum(codes, prepared.code_length)
+    reached = ", ".join(f"{row.length:,} {row.mse:.3g} ({row.name})" for row in rows)
+    return Finding(
+        "note",
+        "linear_codes",
+        f"the best linear codes reach this mse on validation images, by their number of values: {reached}",
+        {"codes": [asdict(row) for row in rows]},
+    )

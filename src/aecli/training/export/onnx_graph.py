@@ -16,6 +16,8 @@ from aecli.runs.onnx_operators import OPERATORS
 _OPSET, _IR_VERSION = 17, 8
 """Old enough for ONNX Runtime 1.20 and OpenCV 4, new enough for every activation."""
 
+Attribute = float | str | Sequence[int]
+
 Given = str | float | NDArray[Any]
 """What a node takes: a value by its name, or a constant."""
 
@@ -28,8 +30,9 @@ class Graph:
         """What the nodes added next are named after."""
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
+        self._channels_first: set[str] = set()
 
-    def add(self, operator: str, *inputs: Given, **attributes: float) -> str:
+    def add(self, operator: str, *inputs: Given, **attributes: Attribute) -> str:
         """Add a node; return the name of its output."""
         if operator not in OPERATORS:
             raise TrainingError(
@@ -43,6 +46,29 @@ class Graph:
         ]
         self._nodes.append(helper.make_node(operator, names, [name], name, **attributes))
         return name
+
+    def has_channels_first(self, x: str) -> bool:
+        """Whether a value is (N, C, H, W), where Keras has it as (N, H, W, C)."""
+        return x in self._channels_first
+
+    def channels_first(self, x: str) -> str:
+        """Return images (N, H, W, C) as (N, C, H, W)."""
+        if self.has_channels_first(x):
+            return x
+        return self.with_channels_first(self.add("Transpose", x, perm=[0, 3, 1, 2]))
+
+    def channels_last(self, x: str) -> str:
+        """Return a value as Keras has it, images as (N, H, W, C)."""
+        return self.add("Transpose", x, perm=[0, 2, 3, 1]) if x in self._channels_first else x
+
+    def with_channels_first(self, x: str) -> str:
+        """Take note that a value is (N, C, H, W); return its name."""
+        self._channels_first.add(x)
+        return x
+
+    def ordered_like(self, x: str, result: str) -> str:
+        """Take note that a value has its axes as another one has; return its name."""
+        return self.with_channels_first(result) if x in self._channels_first else result
 
     def _constant(self, name: str, value: float | NDArray[Any]) -> str:
         array = np.asarray(value)

@@ -14,7 +14,8 @@ import numpy as np
 
 from aecli.core.errors import TrainingError
 from aecli.models.activations import ACTIVATIONS
-from aecli.models.inverse import Inverse
+from aecli.models.linear.inverse import Inverse
+from aecli.training.export import onnx_spatial as spatial
 from aecli.training.export.onnx_graph import Graph, value
 
 WriteLayer = Callable[..., str]
@@ -24,7 +25,7 @@ WriteLayer = Callable[..., str]
 def write_onnx(model: Any, path: Path, input_name: str, output_name: str, metadata: Mapping[str, object]) -> None:
     """Write a model of one input and one output, for batches of any size; TrainingError where it has no ONNX."""
     graph = Graph()
-    graph.rename(_write_layer(graph, model, input_name), output_name)
+    graph.rename(graph.channels_last(_write_layer(graph, model, input_name)), output_name)
     [given], [result] = model.inputs, model.outputs
     graph.write(path, value(input_name, given.shape), value(output_name, result.shape), metadata)
 
@@ -57,6 +58,20 @@ def _dense(graph: Graph, layer: Any, x: str) -> str:
     return _activate(graph, graph.add("Gemm", x, *layer.get_weights()), layer.activation.__name__)
 
 
+def _convolution(write: WriteLayer) -> WriteLayer:
+    """Return how a convolution is written with its activation, where it is one that ae makes."""
+
+    def write_one(graph: Graph, layer: Any, x: str) -> str:
+        if (getattr(layer, "groups", 1), layer.padding, *layer.dilation_rate) != (1, "same", 1, 1):
+            raise TrainingError(
+                f"layer '{graph.layer}': only convolutions with padding 'same', without groups or dilation, can be "
+                f"written as ONNX: give it a row of its own in LAYERS of aecli/training/export/onnx_writer.py"
+            )
+        return _activate(graph, write(graph, layer, x), layer.activation.__name__)
+
+    return write_one
+
+
 def _activate(graph: Graph, x: str, name: str, parameters: Mapping[str, Any] = MappingProxyType({})) -> str:
     """Add an activation of the table, with its defaults for the parameters that are not given."""
     row = ACTIVATIONS.get(name)
@@ -65,10 +80,12 @@ def _activate(graph: Graph, x: str, name: str, parameters: Mapping[str, Any] = M
             f"layer '{graph.layer}': the activation '{name}' cannot be written as ONNX: "
             f"give it a row with onnx in ACTIVATIONS of aecli/models/activations.py"
         )
-    return row.onnx(graph, x, **{**row.parameters, **parameters})
+    return graph.ordered_like(x, row.onnx(graph, x, **{**row.parameters, **parameters}))
 
 
 def _add(graph: Graph, layer: Any, *inputs: str) -> str:
+    if any(map(graph.has_channels_first, inputs)):
+        return graph.with_channels_first(graph.add("Add", *map(graph.channels_first, inputs)))
     return graph.add("Add", *inputs)
 
 
@@ -79,11 +96,13 @@ def _inverse(graph: Graph, layer: Any, x: str) -> str:
 
 
 def _flatten(graph: Graph, layer: Any, x: str) -> str:
-    return graph.add("Flatten", x, axis=1)
+    return graph.add("Flatten", graph.channels_last(x), axis=1)
 
 
 def _reshape(graph: Graph, layer: Any, x: str) -> str:
-    return graph.add("Reshape", x, np.array([0, *layer.target_shape]))  # 0: the length that the axis has
+    return graph.add(
+        "Reshape", graph.channels_last(x), np.array([0, *layer.target_shape])
+    )  # 0: the length that the axis has
 
 
 def _same(graph: Graph, layer: Any, x: str) -> str:
@@ -107,22 +126,31 @@ def _elu(graph: Graph, layer: Any, x: str) -> str:
 
 
 def _prelu(graph: Graph, layer: Any, x: str) -> str:
-    """A slope for each unit."""
-    return graph.add("PRelu", x, *layer.get_weights())
+    """A slope for each unit, or for each channel (1, 1, channels)."""
+    [slopes] = layer.get_weights()
+    if graph.has_channels_first(x):
+        slopes = slopes.transpose(2, 0, 1)
+    return graph.ordered_like(x, graph.add("PRelu", x, slopes))
 
 
 LAYERS: dict[str, WriteLayer] = {
     "Activation": _activation,
     "Add": _add,
+    "Conv2D": _convolution(spatial.conv),
+    "Conv2DTranspose": _convolution(spatial.conv_transposed),
+    "Cropping2D": spatial.cropping,
     "Dense": _dense,
+    "Doubled": spatial.doubled,
     "Dropout": _same,
     "ELU": _elu,
     "Elementwise": _elementwise,
     "Flatten": _flatten,
     "Functional": _model,
+    "GroupNormalization": spatial.group_norm,
     "InverseActivation": _inverse,
     "LeakyReLU": _leaky_relu,
     "PReLU": _prelu,
     "Reshape": _reshape,
+    "Shuffled": spatial.shuffled,
 }
 """Name of a layer's class -> how it is written. A new layer is a row here."""

@@ -29,22 +29,31 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A title, and in `help` what it means; columns of words begin at the left."""
+    """A title, and in `help` what it means; columns of words begin at the left, and one of `more` shows on a click."""
 
     title: str
     help: str = ""
     words: bool = False
+    more: bool = False
 
 
 @dataclass(frozen=True)
 class PageTable:
-    """Rows of cells, the first of each its name; `below` are the rows under the line."""
+    """Rows of cells, the first of each its name; `below` are the rows under the line.
+
+    `notes` stand under the table, `more_notes` with the columns that show on a click.
+    """
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     below: tuple[tuple[Cell, ...], ...] = ()
     sorted_by: int | None = None
     notes: tuple[str, ...] = ()
+    more_notes: tuple[str, ...] = ()
+
+    def legend(self, more: bool) -> list[Column]:
+        """Return the columns that have to be explained, of those that show at once or of the others."""
+        return [column for column in self.columns if column.help and column.more == more]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from aecli.core.errors import AeError, RunError
 from aecli.runs.baselines import row_titles
 from aecli.runs.metrics import metrics_without_copies, table_metrics
 from aecli.runs.run import Run
-from aecli.views.report.charts.charts import Axes, Curve, panel
+from aecli.runs.uses.latents import dead_latents_note
+from aecli.views.report.charts.curves import Axes, Curve, panel
 from aecli.views.report.charts.drawing import Drawing
 from aecli.views.report.charts.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
 from aecli.views.report.page import Cell, Column, Figure, Page, PageSection, PageTable
@@ -20,7 +21,7 @@ def run_page(run: Run) -> Page:
     """Return what the page of a complete run shows."""
     run.require_complete()
     images, note = _gallery(run)
-    environment = run.environment
+    environment, dead = run.environment, dead_latents_note(run)
     health = {_run_title(run): [run.health]} if _has_health(run) else {}
     figures = [
         Figure(name, title, caption, panels, keys_of(health))
@@ -39,7 +40,7 @@ def run_page(run: Run) -> Page:
         title=f"Run {_run_title(run)}",
         subtitle=_subtitle(run),
         verdict=_verdict(run),
-        warnings=(),
+        warnings=() if dead is None else (f"{dead}.",),
         table=_table(run),
         before=(PageSection("learning", "Learning curve", figures=(_history(run),)),),
         gallery=images,

@@ -46,6 +46,15 @@ class StudyData:
         return {row.variant: _read_all([self.run(r) for r in self.complete(row)], "history") for row in self.rows}
 
     @cached_property
+    def lost_histories(self) -> dict[str, list[tuple[Result, list[EpochRecord]]]]:
+        """The histories of every variant's runs that do not count, with their results, as far as they have any."""
+        lost = {row.variant: [r for r in self.of(row) if r.state != "complete"] for row in self.rows}
+        return {
+            variant: [(result, history) for result in results for history in _read_all([self.run(result)], "history")]
+            for variant, results in lost.items()
+        }
+
+    @cached_property
     def healths(self) -> dict[str, list[list[LayerHealth]]]:
         """The same of their health; collapsed runs too, whose health tells why."""
         return {

@@ -10,7 +10,7 @@ from aecli.core.errors import AeError
 from aecli.runs.metrics import METRICS
 from aecli.runs.run import Run
 from aecli.studies.results import Result
-from aecli.studies.stats import FEWEST_SEEDS, Interval, mean_interval
+from aecli.studies.stats import FEWEST_SEEDS, Interval, least_p, mean_interval
 from aecli.studies.summary import SummaryRow
 from aecli.studies.tables import number
 from aecli.views.report.charts.study_charts import figures, style_of
@@ -88,20 +88,17 @@ def _table(data: StudyData) -> PageTable:
     others = [row.name for row in METRICS.values() if row.beside and row.name != metric]
     columns = (
         Column("variant"),
-        Column("verdict", "best; tied: these seeds do not show it to be worse; worse: they do", words=True),
+        Column("verdict", "best, tied (these seeds do not show it to be worse) or worse (they do)", words=True),
         Column("runs", "complete runs of all that were planned"),
         Column(metric, f"mean over the seeds of the {metric} on the test images, with its 95 % bootstrap interval"),
         Column("worse by", "mean paired difference to the best, with an interval that holds for all pairs at once"),
-        Column("P(best wins)", "how often the best variant does better on the same seed, with its 95 % interval"),
-        Column("p (Holm)", "Wilcoxon's signed-rank test against the best, corrected for all pairs"),
-        Column("rank", "mean rank over the seeds, 1 the best"),
-        *(
-            Column(METRICS[name].title, f"{METRICS[name].about}: mean over the seeds, with its 95 % interval")
-            for name in others
-        ),
-        Column("gap", "validation mse less training mse"),
-        Column("settled", "first epoch whose validation loss is within 5 % of the kept one"),
-        Column("seconds", "of training alone"),
+        Column("P(best wins)", "share of the seeds on which the best variant does better", more=True),
+        Column("p (Holm)", "Wilcoxon's signed-rank test against the best, corrected for all pairs", more=True),
+        Column("rank", "mean rank over the seeds, 1 the best", more=True),
+        *(Column(METRICS[name].title, f"{METRICS[name].about}; over the seeds", more=True) for name in others),
+        Column("gap", "validation mse less training mse", more=True),
+        Column("settled", "first epoch whose validation loss is within 5 % of the kept one", more=True),
+        Column("seconds", "of training alone", more=True),
     )
     digits = _digits(data, metric)
     rows = tuple(_row(data, row, others, digits) for row in data.rows)
@@ -114,10 +111,25 @@ def _table(data: StudyData) -> PageTable:
     notes = ["[ ] are 95 % intervals over the seeds."]
     if len(data.summary.seeds) < FEWEST_SEEDS:
         notes = [f"Fewer than {FEWEST_SEEDS} seeds: the means have no interval worth the name."]
-    if data.summary.seeds and len(data.summary.seeds) < 6 and len(data.rows) > 1:
-        notes.append(f"With {len(data.summary.seeds)} seeds Wilcoxon's p cannot fall below 0.05: read the intervals.")
-    return PageTable(columns, rows, tuple(below), sorted_by=3, notes=tuple(notes))
+    return PageTable(columns, rows, tuple(below), sorted_by=3, notes=tuple(notes), more_notes=_on_p(data))
 
+
+def _on_p(data: StudyData) -> tuple[str, ...]:
+    """Say how a best variant that wins on every seed and a large p go together, where there are variants to compare."""
+    seeds, variants = len(data.summary.seeds), sum(not math.isnan(row.mean.estimate) for row in data.rows)
+    if variants < 2:
+        return ()
+    alone, corrected = least_p(seeds, variants)
+    note = "P(best wins) is a share of seeds, no significance: 1.00 says that the best variant did better on every one."
+    if corrected > _SIGNIFICANT:
+        these = f"{seeds} seed{'s' * (seeds != 1)}"
+        note += f" On {these} Wilcoxon's p is never below {alone:.2g}, corrected for {math.comb(variants, 2)} "
+        note += f"pair{'s' * (variants > 2)} never below {corrected:.2g}, however clear the difference is."
+    return (f"{note} So neither decides what is tied or worse: the interval of worse by does.",)
+
+
+_SIGNIFICANT = 0.05
+"""The p below which a difference is commonly taken for shown."""
 
 _DECIMALS = {"settled": 1, "seconds": 2}
 

@@ -1,5 +1,6 @@
 """Measures the health of the activations of a network in training, on a fixed sample of images."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from aecli.runs.records import SATURATED_WITHIN, LayerHealth
 from aecli.training.engines.engine import NetworkHealth
 from aecli.training.engines.tensorflow.backend import keras, tf
 
+_MOST_BYTES = 2**28
+"""What the outputs of all layers may take together: those of a convolution are many times its image."""
+
 
 class HealthProbe:
     """Looks into an autoencoder: its layers' outputs and gradients on one sample of images."""
@@ -19,6 +23,8 @@ class HealthProbe:
         self._layers = autoencoder.layers
         self._encoder = _watched(autoencoder.encoder, self._layers)
         self._decoder = _watched(autoencoder.decoder, self._layers)
+        values = sum(math.prod(layer.activation.output.shape[1:]) for layer in self._layers)
+        self._most = max(2, _MOST_BYTES // (4 * values))
         self._strategy = tf.distribute.get_strategy()
         self._objective = objective
         self._slopes = [(i, layer.slope) for i, layer in enumerate(self._layers) if layer.slope is not None]
@@ -26,9 +32,9 @@ class HealthProbe:
         self._probe = tf.function(self._probe_body)
 
     def measure(self, epoch: int, sample: Images) -> NetworkHealth:
-        """Return the health of the network on images (N, H, W, C)."""
+        """Return the health of the network on images (N, H, W, C), or on the first, where they would take too much."""
         # Every device sees the same: the first one's word is enough.
-        parts = self._strategy.run(self._probe, args=(tf.constant(sample),))
+        parts = self._strategy.run(self._probe, args=(tf.constant(sample[: self._most]),))
         firsts = (self._strategy.experimental_local_results(part)[0] for part in parts)
         dead, saturated, gradients, weights, fvu = map(np.asarray, firsts)
         slopes = {i: float(np.mean(keras.ops.convert_to_numpy(slope))) for i, slope in self._slopes}
@@ -78,7 +84,9 @@ def _fvu(images: Any, reconstructions: Any) -> Any:
 
 
 def _dead(output: Any) -> Any:
-    spread = tf.reduce_max(output, axis=0) - tf.reduce_min(output, axis=0)
+    # A unit, or a channel, which has a value at every place of every image.
+    axes = list(range(len(output.shape) - 1))
+    spread = tf.reduce_max(output, axis=axes) - tf.reduce_min(output, axis=axes)
     return tf.reduce_mean(tf.cast(spread == 0, tf.float32))
 
 

@@ -1,4 +1,4 @@
-"""The kinds of charts there are: rows of dots, small panels of curves, and places with names."""
+"""Charts that stand alone: rows of dots, and places with names."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from aecli.studies.stats import Interval
 from aecli.views.report.charts.drawing import (
+    WIDTH,
     Anchor,
-    Area,
     Dot,
     Drawing,
     Line,
@@ -21,11 +21,9 @@ from aecli.views.report.charts.drawing import (
     tick_texts,
     truncate,
     wrap,
+    x_axis,
 )
 
-_WIDTH = 420.0
-_PANEL = (200.0, 160.0)
-_MOST_POINTS = 150
 _GUTTER, _LETTERS, _ROW, _LINE = 150.0, 21, 29.0, 13.0
 _ASIDE = 5.0
 """How far the seeds lie below their interval and this above the middle of its row, for both to be seen."""
@@ -55,32 +53,6 @@ class ChartRow:
 
 
 @dataclass(frozen=True)
-class Curve:
-    """A curve over x, with a band around it where it is one of several."""
-
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-    style: str
-    low: tuple[float, ...] = ()
-    high: tuple[float, ...] = ()
-    title: str = ""
-
-
-@dataclass(frozen=True)
-class Axes:
-    """What the panels of a figure share: the values that must find room on them, and the words beside them."""
-
-    x: Sequence[float]
-    y: Sequence[float]
-    x_label: str
-    y_label: str
-    log_x: bool | None = False
-    log_y: bool | None = None
-    y_floor: float | None = None
-    x_ticks: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
 class Place:
     """A named dot, with an interval on either axis."""
 
@@ -103,17 +75,18 @@ def row_chart(
 ) -> Drawing:
     """Draw a row of dots for every name, over one axis; `legend` is {word: (style, mark)}.
 
-    Crosses are of runs that do not count: they need not fit the axis, and lie on its edge where they do not.
+    Crosses are of runs that do not count: they need not fit the axis, and lie on its edge, with an arrow and where
+    they would be, where they do not.
     """
     names = [wrap(row.name, _LETTERS) for row in rows]
     gutter = min(_GUTTER, max(text_width(line) for lines in names for line in lines)) + 12
     values = [v.value for row in rows for v in row.values if v.mark != "cross"]
     values += [end for row in rows for end in _ends(row.interval)] + ([0.0] if zero else [])
-    scale = fit_scale(values, gutter + 6, _WIDTH - 12, log=False if zero else None)
+    scale = fit_scale(values, gutter + 6, WIDTH - 12, log=False if zero else None)
     shapes, top = _legend(legend or {}, gutter)
     heights = [max(_ROW, _LINE * len(lines) + 10) for lines in names]
     bottom = top + sum(heights)
-    shapes += _x_axis(scale, top, bottom, label)
+    shapes += x_axis(scale, top, bottom, label)
     if zero:
         shapes.append(Line(((scale(0), top), (scale(0), bottom)), "rule"))
     y = top
@@ -124,7 +97,7 @@ def row_chart(
         shapes += [Text(gutter - 6, first + i * _LINE, line, "label", "end", full) for i, line in enumerate(lines)]
         shapes += _row(row, scale, middle)
         y += height
-    return Drawing(_WIDTH, bottom + 38, tuple(shapes), about)
+    return Drawing(WIDTH, bottom + 38, tuple(shapes), about)
 
 
 def _row(row: ChartRow, scale: Scale, y: float) -> list[Shape]:
@@ -140,7 +113,21 @@ def _row(row: ChartRow, scale: Scale, y: float) -> list[Shape]:
         shapes.append(Dot(scale(row.interval.estimate), y - aside, f"mean {row.style}", row.title, "diamond", 5.0))
     if row.note:
         shapes.append(Text(scale.start + 4, y + 4, row.note, "note"))
-    return shapes
+    return [*shapes, *_beyond(row, scale, y + aside + 4)]
+
+
+def _beyond(row: ChartRow, scale: Scale, y: float) -> list[Shape]:
+    """Return the words beside the marks that lie off the axis: an arrow, and which values they are."""
+    off = [v.value for v in row.values if math.isfinite(v.value) and not scale.holds(v.value)]
+    texts: list[Shape] = []
+    for side, values in (("←", [v for v in off if v < scale.low]), ("→", [v for v in off if v > scale.high])):
+        if values:
+            known = " to ".join(dict.fromkeys(f"{value:.3g}" for value in (min(values), max(values))))
+            if side == "→":
+                texts.append(Text(scale.stop - 8, y, f"{known} →", "note", "end"))
+            else:
+                texts.append(Text(scale.start + 8, y, f"← {known}", "note"))
+    return texts
 
 
 def _ends(interval: Interval | None) -> list[float]:
@@ -162,85 +149,11 @@ def _legend(legend: Mapping[str, tuple[str, Mark]], left: float) -> tuple[list[S
     shapes: list[Shape] = []
     widths = [text_width(word, "small") + 22 for word in legend]
     # Above a narrow axis the words may need the room over the names too.
-    x = min(left + 6, max(4.0, _WIDTH - sum(widths)))
+    x = min(left + 6, max(4.0, WIDTH - sum(widths)))
     for (word, (style, mark)), width in zip(legend.items(), widths, strict=True):
         shapes += [Dot(x + 4, 8, style, "", mark, 4.0), Text(x + 12, 11.5, word, "small")]
         x += width
     return shapes, 24.0
-
-
-def _x_axis(
-    scale: Scale, top: float, bottom: float, label: str, ticks: tuple[float, ...] = (), count: int = 6
-) -> list[Shape]:
-    ticks = ticks or scale.ticks(count)
-    shapes: list[Shape] = [Line(((scale(tick), top), (scale(tick), bottom)), "grid") for tick in ticks]
-    edge = -math.inf
-    for tick, text in zip(ticks, tick_texts(ticks, scale.log), strict=True):
-        half = text_width(text, "tick") / 2
-        if scale(tick) - half >= edge:
-            shapes.append(Text(scale(tick), bottom + 14, text, "tick", "middle"))
-            edge = scale(tick) + half + 4
-    middle = (scale.start + scale.stop) / 2
-    words = f"{label} (log scale)" if scale.log and not label.startswith("code") else label
-    return [*shapes, Text(middle, bottom + 31, words, "axis", "middle")]
-
-
-def panel(
-    name: str, curves: Sequence[Curve], axes: Axes, size: Point = _PANEL, note: str = "", dots: Sequence[Dot] = ()
-) -> Drawing:
-    """Draw curves under a name; panels with the same axes stand beside each other.
-
-    The places of `dots` are values, not pixels. `note` is a number to stand at the right of the name.
-    """
-    width, height = size
-    letters = int((width - 14 - text_width(note, "small")) / text_width("n", "title"))
-    lines = wrap(name, letters)
-    more = _LINE * (len(lines) - 1)
-    height += more
-    top = 24 + more
-    y_scale = fit_scale(axes.y, height - 36, top, log=axes.log_y, floor=axes.y_floor)
-    ticks = y_scale.ticks(4)
-    texts = tick_texts(ticks, y_scale.log)
-    left = max((text_width(text, "tick") for text in texts), default=0.0) + 8
-    x_scale = fit_scale(axes.x, left, width - 8, log=axes.log_x)
-    if not axes.x_ticks:  # curves reach from edge to edge
-        x_scale = Scale(min(axes.x), max(axes.x, default=1.0), left, width - 8) if len(set(axes.x)) > 1 else x_scale
-    shapes: list[Shape] = [Line(((left, y_scale(t)), (width - 8, y_scale(t))), "grid") for t in ticks]
-    shapes += [Text(left - 4, y_scale(t) + 3.5, text, "tick", "end") for t, text in zip(ticks, texts, strict=True)]
-    shapes += _x_axis(x_scale, top, height - 36, axes.x_label, axes.x_ticks, 4)
-    for curve in curves:
-        shapes += _curve(curve, x_scale, y_scale)
-    shapes += [Dot(x_scale(d.x), y_scale(d.y), d.style, d.title, d.mark, d.size) for d in dots]
-    full = name if ", ".join(lines) != name else ""
-    shapes += [Text(0, 12 + i * _LINE, line, "title", "start", full) for i, line in enumerate(lines)]
-    shapes.append(Text(width - 8, 12, note, "small", "end"))
-    return Drawing(width, height, tuple(shapes), f"{name}: {axes.y_label} over {axes.x_label}")
-
-
-def _curve(curve: Curve, x_scale: Scale, y_scale: Scale) -> list[Shape]:
-    keep = _downsample(len(curve.x))
-
-    def path(ys: Sequence[float]) -> list[Point]:
-        places = [(x_scale(curve.x[i]), y_scale(ys[i])) for i in keep if math.isfinite(ys[i])]
-        return [(round(x, 1), round(y, 1)) for x, y in places]
-
-    shapes: list[Shape] = []
-    if curve.low:
-        shapes.append(Area((*path(curve.high), *reversed(path(curve.low))), f"band {curve.style}"))
-    points = path(curve.y)
-    if len(points) == 1:
-        return [*shapes, Dot(*points[0], curve.style, curve.title)]
-    shapes.append(Line(tuple(points), f"curve {curve.style}"))
-    if curve.title and points:
-        shapes.append(Dot(*points[-1], curve.style, curve.title, size=2.6))
-    return shapes
-
-
-def _downsample(count: int) -> list[int]:
-    """Return at most _MOST_POINTS positions of so many, the first and the last among them."""
-    if count <= _MOST_POINTS:
-        return list(range(count))
-    return sorted({round(i * (count - 1) / (_MOST_POINTS - 1)) for i in range(_MOST_POINTS)})
 
 
 def places_chart(places: Sequence[Place], x_label: str, y_label: str, about: str) -> Drawing:
@@ -252,12 +165,12 @@ def places_chart(places: Sequence[Place], x_label: str, y_label: str, about: str
     ticks = y_scale.ticks(5)
     texts = tick_texts(ticks, y_scale.log)
     left = max((text_width(text, "tick") for text in texts), default=0.0) + 10
-    x_scale = fit_scale(xs, left, _WIDTH - 12, log=None, floor=0.0)
+    x_scale = fit_scale(xs, left, WIDTH - 12, log=None, floor=0.0)
     words = f"{y_label} (log scale)" if y_scale.log else y_label
     shapes: list[Shape] = [Text(0, 11.5, words, "axis")]
-    shapes += [Line(((left, y_scale(t)), (_WIDTH - 12, y_scale(t))), "grid") for t in ticks]
+    shapes += [Line(((left, y_scale(t)), (WIDTH - 12, y_scale(t))), "grid") for t in ticks]
     shapes += [Text(left - 5, y_scale(t) + 3.5, text, "tick", "end") for t, text in zip(ticks, texts, strict=True)]
-    shapes += _x_axis(x_scale, 22, height - 38, x_label)
+    shapes += x_axis(x_scale, 22, height - 38, x_label)
     for p in places:
         x, y = x_scale(p.x), y_scale(p.y)
         (left_end, right_end), (lower, upper) = _reach(p.x_interval), _reach(p.y_interval)
@@ -265,7 +178,7 @@ def places_chart(places: Sequence[Place], x_label: str, y_label: str, about: str
         shapes.append(Line(((x, y_scale(lower)), (x, y_scale(upper))), f"whisker {p.style}"))
         shapes.append(Dot(x, y, f"mean {p.style}", p.title, "diamond", 5.5))
     centres = [(x_scale(p.x), y_scale(p.y)) for p in places]
-    return Drawing(_WIDTH, height, (*shapes, *_names(places, centres, left)), about)
+    return Drawing(WIDTH, height, (*shapes, *_names(places, centres, left)), about)
 
 
 def _names(places: Sequence[Place], centres: Sequence[Point], left: float) -> list[Shape]:
@@ -282,7 +195,7 @@ def _names(places: Sequence[Place], centres: Sequence[Point], left: float) -> li
         for tx, ty, anchor in spots:
             start = tx - {"start": 0.0, "middle": width / 2, "end": width}[anchor]
             box = (start, ty - 9, start + width, ty + 2)
-            if start >= left and box[2] <= _WIDTH and not any(_meet(box, other) for other in taken):
+            if start >= left and box[2] <= WIDTH and not any(_meet(box, other) for other in taken):
                 taken.append(box)
                 shapes.append(Text(tx, ty, name, "place", anchor, place.name if name != place.name else ""))
                 break
@@ -291,36 +204,3 @@ def _names(places: Sequence[Place], centres: Sequence[Point], left: float) -> li
 
 def _meet(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def knee_chart(
-    curves: Sequence[Curve], dots: Sequence[Dot], knee: int | None, lengths: tuple[float, ...], label: str, about: str,
-    words: Sequence[tuple[str, str]],
-) -> Drawing:  # fmt: skip
-    """Draw curves over the code length, the knee marked; `words` are (style, name) of the curves."""
-    ys = [y for curve in curves for y in (*curve.y, *curve.low, *curve.high)] + [d.y for d in dots]
-    axes = Axes(lengths, ys, "code length", label, log_x=True, x_ticks=lengths)
-    drawn = panel("", curves, axes, (_WIDTH, 320.0), dots=dots)
-    shapes = list(drawn.shapes)
-    x = 4.0
-    for style, word in words:
-        shapes += [Line(((x, 9), (x + 20, 9)), f"curve {style}"), Text(x + 26, 12.5, word, "small")]
-        x += text_width(word, "small") + 44
-    if knee is not None:
-        # The knee is one of the lengths, whose tick is drawn: the rule goes where its grid line is.
-        grid = [
-            s for s in drawn.shapes if isinstance(s, Line) and s.style == "grid" and s.points[0][0] == s.points[1][0]
-        ]
-        at = grid[lengths.index(knee)].points[0][0]
-        side: tuple[float, Anchor] = (at - 6, "end") if at > _WIDTH / 2 else (at + 6, "start")
-        shapes += [Line(((at, 24), (at, 320 - 36)), "rule"), Text(side[0], 36, f"knee: {knee}", "label", side[1])]
-    return Drawing(drawn.width, drawn.height, tuple(shapes), about)
-
-
-def mean_and_band(series: Sequence[Sequence[float]]) -> tuple[list[float], list[float], list[float]]:
-    """Return the mean, the lowest and the highest of several series, for as long as half of them last."""
-    lengths = sorted((len(values) for values in series), reverse=True)
-    until = lengths[(len(lengths) - 1) // 2] if lengths else 0
-    columns = [[values[i] for values in series if i < len(values) and math.isfinite(values[i])] for i in range(until)]
-    columns = [column for column in columns if column]
-    return [sum(c) / len(c) for c in columns], [min(c) for c in columns], [max(c) for c in columns]

@@ -10,6 +10,9 @@ Point = tuple[float, float]
 Anchor = Literal["start", "middle", "end"]
 Mark = Literal["circle", "cross", "bar", "diamond"]
 
+WIDTH = 420.0
+"""Pixels of a chart that stands alone."""
+
 _LETTER = 0.56
 """Mean width of a letter in sizes of its font: labels are placed before anyone can measure them."""
 
@@ -164,6 +167,23 @@ def wrap(text: str, letters: int) -> list[str]:
     if len(lines) > 3:
         lines[2:] = [" ".join(lines[2:])]
     return [truncate(line, letters) for line in lines]
+
+
+def x_axis(
+    scale: Scale, top: float, bottom: float, label: str, ticks: tuple[float, ...] = (), count: int = 6
+) -> list[Shape]:
+    """Return the ticks of a scale with their grid lines from top to bottom, and the label below."""
+    ticks = ticks or scale.ticks(count)
+    shapes: list[Shape] = [Line(((scale(tick), top), (scale(tick), bottom)), "grid") for tick in ticks]
+    edge = -math.inf
+    for tick, text in zip(ticks, tick_texts(ticks, scale.log), strict=True):
+        half = text_width(text, "tick") / 2
+        if scale(tick) - half >= edge:
+            shapes.append(Text(scale(tick), bottom + 14, text, "tick", "middle"))
+            edge = scale(tick) + half + 4
+    middle = (scale.start + scale.stop) / 2
+    words = f"{label} (log scale)" if scale.log and not label.startswith("code") else label
+    return [*shapes, Text(middle, bottom + 31, words, "axis", "middle")]
 
 
 def side_by_side(drawings: Sequence[Drawing], columns: int, gap: float = 16.0) -> Drawing:

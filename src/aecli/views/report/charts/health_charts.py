@@ -6,7 +6,7 @@ from typing import Literal
 
 from aecli.runs.records import LayerHealth
 from aecli.studies.tables import number
-from aecli.views.report.charts.charts import Axes, Curve, mean_and_band, panel
+from aecli.views.report.charts.curves import Axes, Curve, mean_and_band, panel
 from aecli.views.report.charts.drawing import Drawing
 
 _LAYER_STYLES = 6

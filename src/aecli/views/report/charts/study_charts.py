@@ -7,23 +7,13 @@ from itertools import chain
 import numpy as np
 
 from aecli.runs.metrics import METRICS
-from aecli.runs.records import LayerHealth
+from aecli.runs.records import EpochRecord, LayerHealth
 from aecli.studies.results import Result
 from aecli.studies.stats import Interval, mean_interval
 from aecli.studies.summary import SummaryRow
 from aecli.studies.tables import interval, number
-from aecli.views.report.charts.charts import (
-    Axes,
-    ChartRow,
-    Curve,
-    Place,
-    Value,
-    knee_chart,
-    mean_and_band,
-    panel,
-    places_chart,
-    row_chart,
-)
+from aecli.views.report.charts.charts import ChartRow, Place, Value, places_chart, row_chart
+from aecli.views.report.charts.curves import Axes, Curve, knee_chart, mean_and_band, panel
 from aecli.views.report.charts.drawing import Dot, Drawing, Mark
 from aecli.views.report.charts.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
 from aecli.views.report.page import Figure
@@ -106,27 +96,49 @@ def differences(data: StudyData) -> Figure | None:
 
 
 def learning_curves(data: StudyData) -> Figure | None:
-    """Draw the validation loss of every variant in a panel of its own, the others behind it."""
+    """Draw the validation loss of every variant in a panel of its own, the others behind it.
+
+    Runs that do not count are drawn too, each by itself: the axes need not hold them.
+    """
     bands = {}
     for row in data.rows:
         losses = [[record.val_loss for record in history] for history in data.histories[row.variant]]
         if losses:
             bands[row.variant] = (style_of(row), *mean_and_band(losses))
-    if not bands:
+    lost = {variant: _lost_curves(variant, runs) for variant, runs in data.lost_histories.items() if runs}
+    if not bands and not lost:
         return None
     means = {name: band[1] for name, band in bands.items()}
-    epochs = [1.0, float(max(len(mean) for mean in means.values()))]
+    shown = [*chain.from_iterable(chain(*band[1:]) for band in bands.values())]
+    curves = [*chain.from_iterable(lost.values())]
+    epochs = [1.0, float(max(len(values) for values in (*means.values(), *(c.y for c in curves))))]
     loss = f"validation loss ({data.config.training.loss})"
-    axes = Axes(epochs, [*chain.from_iterable(chain(*band[1:]) for band in bands.values())], "epoch", loss)
+    axes = Axes(epochs, shown or [*chain.from_iterable(c.y for c in curves)], "epoch", loss)
     panels = []
-    for name, (style, mean, low, high) in bands.items():
-        others = [Curve(_epochs(m), tuple(m), "context") for other, m in means.items() if other != name]
-        curve_of_row = Curve(
-            _epochs(mean), tuple(mean), style, tuple(low), tuple(high), f"{name}, epoch {len(mean)}: {mean[-1]:.6g}"
-        )
-        panels.append(panel(name, [*others, curve_of_row], axes, note=number(mean[-1])))
+    for name in (row.variant for row in data.rows if row.variant in {**bands, **lost}):
+        drawn = [Curve(_epochs(m), tuple(m), "context") for other, m in means.items() if other != name]
+        drawn += lost.get(name, [])
+        note = " and ".join(dict.fromkeys(result.state for result, _ in data.lost_histories[name]))
+        if name in bands:
+            style, mean, low, high = bands[name]
+            title, note = f"{name}, epoch {len(mean)}: {mean[-1]:.6g}", number(mean[-1])
+            drawn.append(Curve(_epochs(mean), tuple(mean), style, tuple(low), tuple(high), title))
+        panels.append(panel(name, drawn, axes, note=note))
     caption = f"{loss[0].upper()}{loss[1:]}: mean, and band from the lowest to the highest seed; the others in grey."
-    return Figure("learning_curves", "Learning curves", f"{caption} The number is the last epoch's.", tuple(panels))
+    caption += " The number is the last epoch's."
+    keys = (("lost", "a run that does not count"),) if curves else ()
+    return Figure(
+        "learning_curves", "Learning curves", f"{caption} The number is the last epoch's.", tuple(panels), keys
+    )
+
+
+def _lost_curves(variant: str, runs: Sequence[tuple[Result, Sequence[EpochRecord]]]) -> list[Curve]:
+    """Return the validation loss of each of a variant's runs that do not count."""
+    losses = [(result, tuple(record.val_loss for record in history)) for result, history in runs]
+    return [
+        Curve(_epochs(ys), ys, "lost", title=f"{variant}, seed {result.seed}, {result.state}: {ys[-1]:.6g}")
+        for result, ys in losses
+    ]
 
 
 def gradients(data: StudyData) -> Figure | None:
@@ -184,7 +196,7 @@ def time_and_quality(data: StudyData) -> Figure | None:
     if not places:
         return None
     drawing = places_chart(places, "seconds of training", f"{metric} on the test images", f"{metric} against seconds")
-    caption = "RunningMeans over the seeds with 95 % intervals; the seconds are those of the training alone."
+    caption = "Means over the seeds with 95 % intervals; the seconds are those of the training alone."
     return Figure("time_and_quality", "Time against quality", caption, (drawing,))
 
 

@@ -1,0 +1,179 @@
+"""The convolutional family: levels that halve the image down to the code, mirrored back to its exact size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, Strict, model_validator
+
+from aecli.models.convolution import Convolution, Size, Upsampling, halved
+from aecli.models.family import Family, Product, Width
+
+if TYPE_CHECKING:
+    from aecli.core.schema import Choice
+    from aecli.models.activations import Activation
+    from aecli.models.autoencoder import Autoencoder
+    from aecli.models.linear.start import Start
+
+ImageShape = tuple[int, int, int]
+
+
+class Conv(Family):
+    """A convolutional autoencoder: each level halves height and width, rounded up; the decoder doubles and cuts."""
+
+    family: Literal["conv"] = "conv"
+    """the kind of network"""
+    latent_dim: Width | None = 16  # type: ignore[assignment]
+    """length of the code; null with latent_channels, which give its length then"""
+    latent_channels: Width | None = None
+    """channels of a code that is a map, a value of each at every place of the smallest level; null: a vector"""
+    channels: Annotated[tuple[Width, ...], Strict(False), Field(min_length=1)] = (32, 64, 128)
+    """channels of the levels, each half as high and wide as the one before; the decoder mirrors them"""
+    convs: Annotated[int, Field(gt=0, le=100)] = 2
+    """3 x 3 convolutions in a level; the first halves, or doubles in the decoder"""
+    upsampling: Upsampling = "resize"
+    """resize: nearest pixels, then 3 x 3; shuffle: channels become pixels; transposed: 4 x 4 with stride 2"""
+    norm: Literal["none", "group"] = "none"
+    """group: normalise groups of channels of each image, before the activation"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _map_alone(cls, data: Any) -> Any:
+        """Let `latent_channels` alone mean a map: the default of `latent_dim` is no wish for a vector."""
+        if isinstance(data, dict) and data.get("latent_channels") is not None:
+            return {"latent_dim": None, **data}
+        return data
+
+    @model_validator(mode="after")
+    def _one_code(self) -> Conv:
+        if self.latent_dim is not None and self.latent_channels is not None:
+            raise ValueError(
+                f"latent_dim {self.latent_dim} asks for a vector and latent_channels {self.latent_channels} for a map: "
+                f"set one of them to null"
+            )
+        if self.latent_dim is None and self.latent_channels is None:
+            raise ValueError("there is no code: set latent_dim for a vector, or latent_channels for a map")
+        return self
+
+    def sizes(self, image_shape: ImageShape) -> tuple[Size, ...]:
+        """Return the height and width of the image and of every level."""
+        sizes = [image_shape[:2]]
+        for _ in self.channels:
+            sizes.append(halved(sizes[-1]))
+        return tuple(sizes)
+
+    def code_length(self, image_shape: ImageShape) -> int:
+        """Return the length of the code, which is that of the flattened map where it is one."""
+        return self.latent_dim or prod(self.sizes(image_shape)[-1]) * (self.latent_channels or 0)
+
+    @property
+    def code_key(self) -> str:
+        """The key that decides how long the code is."""
+        return "latent_dim" if self.latent_dim else "latent_channels"
+
+    def problem(self, image_shape: ImageShape) -> str | None:
+        """Return why it cannot be built for images of this shape, with the cure."""
+        levels, size = 0, image_shape[:2]
+        while size != (1, 1):
+            size, levels = halved(size), levels + 1
+        shape, values, length = _times(image_shape), prod(image_shape), self.code_length(image_shape)
+        if levels == 0:
+            return f"model.channels: images of {shape} have nothing to halve: set model.family: dense"
+        if len(self.channels) > levels:
+            return (
+                f"model.channels: {len(self.channels)} levels, but images of {shape} can be halved only {levels} "
+                f"time{'s' if levels > 1 else ''}: give at most {levels} of them"
+            )
+        if length > values:
+            cure = "a smaller one" if self.latent_dim else "fewer, or give more model.channels"
+            is_longer = f"a code of {length:,} values is longer than the {values:,} of an image"
+            return f"model.{self.code_key}: {is_longer}: set {cure}"
+        return None
+
+    def encoder_plan(self, image_shape: ImageShape) -> tuple[Convolution, ...]:
+        """Return the hidden convolutions of the encoder, and for a map that which makes the code."""
+        plan: list[Convolution] = []
+        inputs, sizes = image_shape[2], self.sizes(image_shape)
+        for channels, size in zip(self.channels, sizes[1:], strict=True):
+            plan += self._level(inputs, channels, size, "halve")
+            inputs = channels
+        if self.latent_channels:
+            plan.append(Convolution(inputs, self.latent_channels, sizes[-1], self.code_activation, width=1))
+        return tuple(plan)
+
+    def decoder_plan(self, image_shape: ImageShape) -> tuple[Convolution, ...]:
+        """Return the convolutions of the decoder.
+
+        The first takes the map, or what a dense layer makes of a vector. With a linear path it takes the image that the
+        linear code gives, and the convolutions that halve and double it see what that lacks.
+        """
+        *sizes, smallest = self.sizes(image_shape)
+        inputs, corrects = self.channels[-1], self.path != "none"
+        plan = self._down_plan(image_shape) if corrects else []
+        if self.latent_channels and not corrects:
+            plan.append(self._hidden(self.latent_channels, inputs, smallest))
+        for channels, size in zip((*self.channels[-2::-1], self.channels[0]), reversed(sizes), strict=True):
+            level = self._level(inputs, channels, size, self.upsampling)
+            plan += [*level[:-1], replace(level[-1], passes="in" if corrects else None)]
+            inputs = channels
+        plan.append(Convolution(inputs, image_shape[2], sizes[0], self.output_activation, last=True))
+        return tuple(plan)
+
+    def _down_plan(self, image_shape: ImageShape) -> list[Convolution]:
+        """Return the convolutions of an image, down to the smallest level, that pass details to those back up."""
+        *sizes, smallest = self.sizes(image_shape)
+        inputs = self.channels[0]
+        plan = [replace(self._hidden(image_shape[2], inputs, sizes[0]), passes="out")]
+        for channels, size in zip(self.channels, (*sizes[1:], smallest), strict=True):
+            level = self._level(inputs, channels, size, "halve")
+            plan += [*level[:-1], replace(level[-1], passes=None if size == smallest else "out")]
+            inputs = channels
+        return plan
+
+    def _level(self, inputs: int, channels: int, size: Size, step: Any) -> list[Convolution]:
+        rest = [self._hidden(channels, channels, size)] * (self.convs - 1)
+        return [self._hidden(inputs, channels, size, step), *rest]
+
+    def _hidden(self, inputs: int, channels: int, size: Size, step: Any = "same") -> Convolution:
+        return Convolution(inputs, channels, size, self.activation, step, normed=self.norm == "group")
+
+    def smallest(self, image_shape: ImageShape) -> ImageShape:
+        """Return the shape of the smallest level, which a vector is made of and made into."""
+        return (*self.sizes(image_shape)[-1], self.channels[-1])
+
+    def parameter_count(self, image_shape: ImageShape) -> int:
+        """Return how many weights the network has: kernels, biases, norms, learned slopes, and a linear path's."""
+        plans = (*self.encoder_plan(image_shape), *self.decoder_plan(image_shape))
+        count = sum(layer.weights for layer in plans) + self.path_weights(image_shape)
+        for product, activation in self._dense_products(image_shape):
+            count += product.units * (product.inputs + 1 + (activation.row.learned_slope is not None))
+        return count
+
+    def products(self, image_shape: ImageShape) -> tuple[Product, ...]:
+        """Return one product a layer, and the two of a linear path."""
+        encoder, decoder = (
+            [layer.product for layer in plan]
+            for plan in (self.encoder_plan(image_shape), self.decoder_plan(image_shape))
+        )
+        dense = [product for product, _ in self._dense_products(image_shape)]
+        return (*encoder, *dense, *decoder, *self.path_products(image_shape))
+
+    def _dense_products(self, image_shape: ImageShape) -> list[tuple[Product, Choice[Activation]]]:
+        """Return the dense layers to a vector, and from it where no linear path is, with their activations."""
+        if self.latent_dim is None:
+            return []
+        size = prod(self.smallest(image_shape))
+        to_code = Product(size, self.latent_dim), self.code_activation
+        return [to_code] if self.path != "none" else [to_code, (Product(self.latent_dim, size), self.activation)]
+
+    def build(self, image_shape: ImageShape, seed: int, start: Start | None = None) -> Autoencoder:
+        """Build the untrained network; its weights depend on `seed` and `start` alone, its dropout on `seed`."""
+        from aecli.models.convolving import build
+
+        return build(self, image_shape, seed, start)
+
+
+def _times(shape: ImageShape) -> str:
+    return " x ".join(map(str, shape))
