@@ -53,7 +53,7 @@ def test_the_reconstructions_are_better_than_the_mean_image_by_far(road):
 
 def test_a_table_piped_to_a_file_is_not_wrapped(road):
     lines = road[1]["train"].stdout.splitlines()
-    assert len(lines) == 8
+    assert len(lines) == 10
     assert "validation" in lines[-2]
     assert lines[-1].startswith("On the validation images")
 

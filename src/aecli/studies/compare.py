@@ -22,7 +22,7 @@ from aecli.studies.plan import Variant, complete_study, plan, seeds
 from aecli.studies.results import Result
 from aecli.studies.study import Study
 from aecli.studies.summary import Summary, summarise
-from aecli.training.prepare import check_output_range, open_data
+from aecli.training.prepare import check_output_range, check_shape, open_data
 
 
 class StudyProgress(Protocol):
@@ -83,6 +83,7 @@ def compare(
         if source is not None:
             progress.note(str(source))
             for variant in variants:
+                check_shape(variant.config, source)
                 check_output_range(variant.config, source)
     data = {"data": data_fields(train), "test": test and data_fields(test)}
     study = Study(folder)

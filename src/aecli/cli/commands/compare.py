@@ -84,8 +84,10 @@ def _suggested(named: "NamedConfig[StudyFile]", overrides: tuple[str, ...], quie
     from dataclasses import replace
 
     from aecli.cli.terminal import note, reading
+    from aecli.studies.plan import complete_study, plan
     from aecli.training.suggest.config import keys_of, suggest_config
 
+    plan(complete_study(named.config))  # what cannot be compared is said before the images are read
     with reading(quiet) as on_progress:
         suggested = suggest_config(named.config, keys_of(overrides), on_progress=on_progress)
     note(suggested.in_a_line(), quiet)
