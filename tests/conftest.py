@@ -21,6 +21,11 @@ from aecli.views.plots import draw_plots
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 DIGITS = ROOT / "data" / "digits.npy"
+PLAIN = (
+    "model.linear_path=none", "model.output_bias=zero", "model.latent_activation=null", "model.hidden=[]",
+)  # fmt: skip
+"""A network that begins with random weights alone, of two layers unless a test gives it more."""
+
 SMALL = ("model.latent_dim=8", "model.hidden=[24]", "training.epochs=3", "training.batch_size=128")
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 import aecli
-from tests.conftest import DIGITS, SMALL
+from tests.conftest import DIGITS, PLAIN, SMALL
 
 GUARDS = Path(__file__).with_name("guards.json")
 REGULARISED = {
@@ -42,9 +43,9 @@ NUMBERS = ("mse", "mae", "sse_per_image", "psnr", "ssim", "fvu")
 
 
 def small() -> dict:
-    """The config of the shared run, as a mapping."""
-    pairs = [assignment.split("=") for assignment in SMALL]
-    return {key: json.loads(value) for key, value in pairs}
+    """The config of the shared run, as a mapping; the network is the plain one that was recorded."""
+    pairs = [assignment.split("=") for assignment in (*PLAIN, *SMALL)]
+    return {key: yaml.safe_load(value) for key, value in pairs}
 
 
 def images(name: str) -> np.ndarray:

@@ -20,6 +20,7 @@ from aecli.models.layers import (
     NetworkSpec,
     Stack,
     activation_layer,
+    flatten,
     image_input,
     join,
     mlp,
@@ -95,10 +96,13 @@ class Tied(Family):
         output = size * (self.bias + (self.output_activation.row.learned_slope is not None))
         return size * self.latent_dim + code + output
 
-    def build(self, image_shape, seed):
+    def _no_path(self):
+        return "a decoder tied to its encoder has none: set model.family: dense"
+
+    def build(self, image_shape, seed, start=None):
         network = NetworkSpec(self.initializer, self.dropout, self.l1, self.l2, seed)
         pictures, codes = image_input(image_shape), vector_input(self.latent_dim)
-        latents = mlp(pictures, [LayerSpec(self.latent_dim, self.code_activation)], network, "encoder")
+        latents = mlp(flatten(pictures), [LayerSpec(self.latent_dim, self.code_activation)], network, "encoder")
         tied = TiedDense(prod(image_shape), self.bias, latents.layers[0].layer, name="decoder_0", dtype="float32")
         activation = activation_layer(self.output_activation, "decoder_0_output", "float32")
         pixels = Stack(activation(tied(codes)), (WatchedLayer(tied, activation, self.output_activation),))
@@ -159,9 +163,16 @@ def test_its_keys_are_known_to_errors():
     assert problem.startswith("--set model.hidden=[9]: unknown key; expected one of family, latent_dim, ")
     assert problem.endswith("bias")
     [problem] = problems("model.bias=false")
-    assert "bias" not in problem.partition(": ")[2]
+    assert ", bias" not in problem
     [problem] = problems("model.family=tied", "model.bias=1")
     assert problem == "--set model.bias=1: expected true or false, received 1"
+
+
+def test_a_linear_path_is_left_out_or_refused_where_a_family_has_none():
+    assert load_config(None, ("model.family=tied",)).config.model.path == "none"
+    [problem] = problems("model.family=tied", "model.linear_path=pca")
+    cure = "a decoder tied to its encoder has none: set model.family: dense, or model.linear_path: none"
+    assert problem.endswith(f": linear_path pca: {cure}")
 
 
 def test_an_unknown_family_is_answered_with_all_names():
@@ -225,7 +236,7 @@ def test_changing_the_family_drops_the_keys_that_the_other_lacks():
     ("check", "arguments"),
     [
         (of_every_family.test_images_become_latents_become_images, [(5, 7, 3)]),
-        (of_every_family.test_the_number_of_weights_is_known_before_the_network_is_built, ["prelu"]),
+        (of_every_family.test_the_number_of_weights_is_known_before_the_network_is_built, ["prelu", "auto"]),
         (of_every_family.test_the_model_is_the_decoder_after_the_encoder, []),
         (of_every_family.test_initial_weights_are_a_function_of_the_seed, []),
     ],

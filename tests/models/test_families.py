@@ -8,6 +8,7 @@ from aecli.models.backend import keras
 from aecli.models.families import FAMILIES
 from aecli.models.layers import predict
 from aecli.runs.config_file import load_config
+from tests.conftest import PLAIN
 
 SHAPES = [(8, 8, 1), (5, 7, 3)]
 
@@ -38,11 +39,13 @@ def test_images_become_latents_become_images(family, shape):
     assert predict(autoencoder.decoder, latents).shape == (3, *shape)
 
 
+@pytest.mark.parametrize("path", ["none", "auto"])
 @pytest.mark.parametrize("activation", ["relu", "prelu"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_number_of_weights_is_known_before_the_network_is_built(family, activation):
+def test_the_number_of_weights_is_known_before_the_network_is_built(family, activation, path):
     sets = (f"model.family={family}", f"model.activation={activation}", *sized(family, 9, 7), "model.latent_dim=4")
-    expected = sum(w.size for w in weights(build(*sets, shape=(5, 7, 3))))
+    sets = (*sets, f"model.linear_path={path}")
+    expected = build(*sets, shape=(5, 7, 3)).model.count_params()
     assert load_config(None, sets).config.model.parameter_count((5, 7, 3)) == expected
 
 
@@ -61,13 +64,13 @@ def test_initial_weights_are_a_function_of_the_seed(family):
 
 
 def test_no_two_layers_start_from_the_same_numbers():
-    autoencoder = build("model.hidden=[64]", "model.latent_dim=64")
+    autoencoder = build(*PLAIN, "model.hidden=[64]", "model.latent_dim=64")
     kernels = [w for w in weights(autoencoder) if w.ndim == 2]
     assert len({w.tobytes() for w in kernels}) == len(kernels) == 4
 
 
 def test_the_decoder_mirrors_the_encoder():
-    autoencoder = build("model.hidden=[20, 10]", "model.latent_dim=5")
+    autoencoder = build(*PLAIN, "model.hidden=[20, 10]", "model.latent_dim=5")
     assert [w.shape for w in weights(autoencoder) if w.ndim == 2] == [
         (64, 20),
         (20, 10),
@@ -80,7 +83,7 @@ def test_the_decoder_mirrors_the_encoder():
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_every_activation_trains_and_saves(name, tmp_path):
-    autoencoder = build(f"model.activation={name}", "model.hidden=[6]", "model.latent_dim=4")
+    autoencoder = build(*PLAIN, f"model.activation={name}", "model.hidden=[6]", "model.latent_dim=4")
     autoencoder.model.compile("sgd", "mse")
     before = weights(autoencoder)
     autoencoder.model.train_on_batch(images(), images())
@@ -97,12 +100,13 @@ def test_every_activation_trains_and_saves(name, tmp_path):
     ids=["He", "LeCun", "Glorot"],
 )
 def test_matched_initialisation_has_the_variance_of_its_activation(activation, expected):
-    kernel = weights(build(f"model.activation={activation}", "model.latent_dim=400"))[0]
+    kernel = weights(build(*PLAIN, f"model.activation={activation}", "model.latent_dim=400"))[0]
     assert kernel.var() == pytest.approx(expected, rel=0.05)
 
 
 def test_an_initializer_by_name_is_used_everywhere():
-    kernel = weights(build("model.activation=relu", "model.latent_dim=400", "model.initializer=glorot_uniform"))[0]
+    sets = ("model.activation=relu", "model.latent_dim=400", "model.initializer=glorot_uniform")
+    kernel = weights(build(*PLAIN, *sets))[0]
     assert kernel.var() == pytest.approx(2 / (64 + 400), rel=0.05)
 
 
@@ -136,7 +140,7 @@ def test_dropout_is_off_outside_training():
 
 
 def test_weight_penalties_are_the_sums_they_say():
-    autoencoder = build("model.l1=0.5", "model.l2=0.25")
+    autoencoder = build(*PLAIN, "model.l1=0.5", "model.l2=0.25")
     kernels = [w for w in weights(autoencoder) if w.ndim == 2]
     expected = sum(0.5 * np.abs(w).sum() + 0.25 * (w**2).sum() for w in kernels)
     assert sum(float(loss) for loss in autoencoder.model.losses) == pytest.approx(expected, rel=1e-5)
@@ -152,7 +156,7 @@ def loaded(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("saved")
     for name in STOCK:
-        build(f"model.activation={name}").model.save(folder / f"{name}.keras")
+        build(*PLAIN, f"model.activation={name}").model.save(folder / f"{name}.keras")
     code = "import sys, keras\nfor path in sys.argv[1:]: keras.models.load_model(path); print('loaded', path)"
     done = python(code, *(str(folder / f"{name}.keras") for name in STOCK))
     return [line.rpartition("/")[2].removesuffix(".keras") for line in done.stdout.splitlines()]

@@ -101,7 +101,7 @@ def test_the_evaluation_is_one_value_per_image_and_its_csv_too(trained, digits):
     assert len(rows) == len(digits)
     assert float(rows[5]["mse"]) == pytest.approx(evaluation.per_image["mse"][5])
     assert evaluation.summary["model"]["mse"] == pytest.approx(evaluation.per_image["mse"].mean())
-    assert set(evaluation.summary) == {"model", "mean_image", "pca"}
+    assert set(evaluation.summary) == {"model", "best_linear", "pca", "mean_image"}
 
 
 @pytest.fixture

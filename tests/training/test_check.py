@@ -15,6 +15,7 @@ from aecli.training.check.duplicates import ALIKE, find_duplicates
 from aecli.training.check.order import rank_correlation, von_neumann_ratio
 from aecli.training.check.survey import signatures, survey
 from aecli.views.contact_sheet import draw_sheet
+from tests.conftest import PLAIN
 
 SETS = ("model.latent_dim=4",)
 
@@ -47,7 +48,7 @@ def found(images, *sets, test=None, labels=None):
 def test_clean_images_raise_neither_error_nor_warning():
     findings = found(noise(), test=noise(seed=1))
     assert {finding.level for finding in findings.values()} == {"note"}
-    assert set(findings) == {"clipped", "farthest", "fits", "compression", "memory", "time"}
+    assert set(findings) == {"clipped", "farthest", "fits", "compression", "linear_codes", "memory", "time"}
 
 
 def test_smooth_colour_images_raise_no_warning():
@@ -223,7 +224,7 @@ def test_values_that_are_not_finite_are_an_error_with_the_words_of_training(ae):
     images[70, 1, 1], images[220, 0, 0] = np.nan, np.inf
     finding = found(images)["not_finite"]
     assert (finding.level, finding.data) == ("error", {"rows": [70, 220]})
-    assert f"ae: {finding.text}\n" in ae("train", "--data", "images.npy").stderr
+    assert f"ae: {finding.text}\n" in ae("train", "--data", Path("images.npy").absolute()).stderr
 
 
 @pytest.mark.parametrize(
@@ -239,7 +240,9 @@ def test_values_that_are_not_finite_are_an_error_with_the_words_of_training(ae):
 )
 def test_what_training_refuses_is_an_error_in_the_same_words(images, sets, ae):
     (error,) = [f for f in found(images, *sets).values() if f.level == "error"]
-    result = ae("train", "--data", "images.npy", *(x for key in (*SETS, *sets) for x in ("--set", key)))
+    result = ae(
+        "train", "--data", Path("images.npy").absolute(), *(x for key in (*SETS, *sets) for x in ("--set", key))
+    )
     assert result.exit_code == 1
     assert f"ae: {error.text}\n" in result.stderr
 
@@ -248,7 +251,7 @@ def test_what_training_refuses_is_an_error_in_the_same_words(images, sets, ae):
     ("name", "images", "sets"),
     [
         ("code_not_smaller", noise(), ("model.latent_dim=120",)),
-        ("code_not_smaller_than_images", noise(50), ("model.latent_dim=60",)),
+        ("code_not_smaller_than_images", noise(50), ("model.latent_dim=60", "model.linear_path=none")),
         ("batch_larger_than_images", noise(), ("training.batch_size=500",)),
         ("few_images", noise(40), ()),
         ("range_guessed", (noise() / 78 - 1.3).astype(np.float32), ()),
@@ -301,7 +304,8 @@ def test_the_outputs_that_reach_the_images_are_those_that_training_accepts():
 def test_the_memory_is_what_the_loaders_hold():
     data = found(noise(), "model.hidden=[]")["memory"].data
     assert (data["streamed"], data["image_bytes"]) == (False, 300 * 120)
-    assert data["weights"] == 120 * 4 + 4 + 4 * 120 + 120
+    assert data["weights"] == 2 * (120 * 4 + 4 + 4 * 120 + 120)  # as many again in the linear path
+    assert found(noise(), *PLAIN)["memory"].data["weights"] == 120 * 4 + 4 + 4 * 120 + 120
     data = found(noise(20_000), "data.memory_budget=1")["memory"].data
     assert (data["streamed"], data["image_bytes"]) == (True, 2 * WINDOW_BYTES + 2000 * 120)
 

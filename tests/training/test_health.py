@@ -12,12 +12,13 @@ from aecli.runs.records import LayerHealth, health_from_csv, health_to_csv
 from aecli.training.engines.tensorflow.health import HealthProbe
 from aecli.training.progress import NullProgress
 from aecli.training.trainer import train
+from tests.conftest import PLAIN
 
 IMAGES = np.random.default_rng(0).random((50, 3, 4, 1), np.float32)
 
 
 def build(*overrides):
-    return load_config(None, ("model.latent_dim=8", *overrides)).config.model.build((3, 4, 1), 0)
+    return load_config(None, (*PLAIN, "model.latent_dim=8", *overrides)).config.model.build((3, 4, 1), 0)
 
 
 OBJECTIVE = load_config(None).config.model.objective("mse")
@@ -90,14 +91,14 @@ class Hearing(NullProgress):
 def test_a_training_that_learns_nothing_is_named_while_it_runs_and_at_its_end():
     dead = ["model.activation={name: threshold, threshold: 1000000, default_value: 0}", "training.batch_size=512"]
     hearing = Hearing()
-    train(load_config(None, (*dead, "training.epochs=5")).config, Path("dead"), progress=hearing)
+    train(load_config(None, (*PLAIN, *dead, "training.epochs=5")).config, Path("dead"), progress=hearing)
     assert hearing.collapses == [(n, "100% of the threshold units of encoder_0 are dead") for n in (3, 5)]
 
 
 def test_a_training_that_learns_is_not_called_collapsed():
     hearing = Hearing()
     well = ["model.activation=linear", "training.learning_rate=1e-2", "training.epochs=4"]
-    train(load_config(None, well).config, Path("well"), progress=hearing)
+    train(load_config(None, (*PLAIN, *well)).config, Path("well"), progress=hearing)
     assert hearing.collapses == []
 
 

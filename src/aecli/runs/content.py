@@ -112,7 +112,7 @@ def _best_linear_from(arrays: Mapping[str, Any], mean: Any, components: Any) -> 
     name, scale, directions = arrays["best_name"], arrays["best_scale"], arrays.get("best_directions", components)
     if name.dtype != np.uint8 or scale.dtype != np.float32 or directions.dtype != np.float32:
         raise ValueError("its best linear code has arrays of other types")
-    if name.ndim != 1 or directions.shape != (*scale.shape, mean.size):
+    if name.ndim != 1 or scale.ndim != 1 or directions.shape != (len(scale), mean.size):
         raise ValueError("its best linear code has another shape than its images")
     return LinearCode(name.tobytes().decode("utf-8"), mean, directions, scale)
 

@@ -18,7 +18,7 @@ from aecli.runs.onnx_check import read_graph
 from aecli.runs.onnx_operators import OPERATORS
 from aecli.training.export.onnx_graph import Graph
 from aecli.training.export.onnx_writer import LAYERS, write_onnx
-from tests.conftest import DIGITS, ROOT, python
+from tests.conftest import DIGITS, PLAIN, ROOT, python
 from tests.hostile import graph as hostile_graph
 from tests.training.export.spatial_models import EVERY_LAYER, spatial_model
 
@@ -73,7 +73,19 @@ def autoencoder(name: str, change: str = "default") -> Any:
     """A dense autoencoder of one activation, with weights and biases as after a training."""
     choice = ", ".join([f"name: {name}", *(f"{key}: {value}" for key, value in parameters(name, change).items())])
     sets = (f"model.activation={{{choice}}}", "model.hidden=[6]", "model.latent_dim=4", "model.dropout=0.1")
-    model = load_config(None, sets).config.model.build((8, 8, 1), 0).model
+    return with_weights(load_config(None, (*PLAIN, *sets)).config.model.build((8, 8, 1), 0).model)
+
+
+INVERTIBLE = [name for name, row in ACTIVATIONS.items() if row.inverse is not None]
+
+
+def with_linear_path(output: str) -> Any:
+    """A dense autoencoder of this output that corrects a linear code, with weights and biases as after a training."""
+    sets = (f"model.output_activation={output}", "model.hidden=[6]", "model.latent_dim=4")
+    return with_weights(load_config(None, sets).config.model.build((8, 8, 1), 0).model)
+
+
+def with_weights(model: Any) -> Any:
     rng = np.random.default_rng(0)
     model.set_weights([rng.normal(0, 0.4, weights.shape) for weights in model.get_weights()])
     return model
@@ -141,10 +153,24 @@ def test_opencv_reads_every_file(files, case):
 
 
 @pytest.fixture(scope="module")
-def every_file(files, tmp_path_factory) -> list[Written]:
+def with_path(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Written]:
+    folder = tmp_path_factory.mktemp("path")
+    return {name: written(with_linear_path(name), folder / f"{name}.onnx") for name in INVERTIBLE}
+
+
+@pytest.mark.parametrize("output", INVERTIBLE)
+def test_a_linear_path_is_read_and_computes_what_keras_does(with_path, output):
+    file = with_path[output]
+    onnx.checker.check_model(file.proto, full_check=True)
+    np.testing.assert_allclose(file.run(pixels()), keras_output(file.model, pixels()), rtol=1e-5, atol=2e-6)
+
+
+@pytest.fixture(scope="module")
+def every_file(files, with_path, tmp_path_factory) -> list[Written]:
     folder = tmp_path_factory.mktemp("conv")
     return [
         *files.values(),
+        *with_path.values(),
         *(written(spatial_model(*sets), folder / f"{i}.onnx") for i, sets in enumerate(EVERY_LAYER)),
     ]
 
@@ -192,17 +218,17 @@ def test_writing_needs_neither_keras_nor_an_engine():
 
 
 def branch() -> Any:
-    """Two dense layers on the same input, added, and used twice after."""
+    """Two dense layers on the same input, multiplied, and used twice after."""
     from aecli.models.backend import keras
 
     inputs = keras.Input((8,))
-    both = keras.layers.Add()([keras.layers.Dense(5)(inputs), keras.layers.Dense(5, activation="tanh")(inputs)])
+    both = keras.layers.Multiply()([keras.layers.Dense(5)(inputs), keras.layers.Dense(5, activation="tanh")(inputs)])
     hidden = keras.layers.Dense(5, use_bias=False)(both)
-    return keras.Model(inputs, keras.layers.Add()([both, hidden]))
+    return keras.Model(inputs, keras.layers.Multiply()([both, hidden]))
 
 
 def test_a_row_makes_a_layer_of_a_branch(tmp_path, monkeypatch):
-    monkeypatch.setitem(LAYERS, "Add", lambda graph, layer, *inputs: graph.add("Add", *inputs))
+    monkeypatch.setitem(LAYERS, "Multiply", lambda graph, layer, *inputs: graph.add("Mul", *inputs))
     x = np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32)
     file = written(branch(), tmp_path / "m.onnx")
     np.testing.assert_allclose(file.run(x), keras_output(file.model, x), **TOLERANCE)
@@ -220,9 +246,10 @@ def test_an_output_may_be_used_inside_too(tmp_path, monkeypatch):
     assert [list(node.input) for node in onnx.load(tmp_path / "m.onnx").graph.node] == [["images"], ["latents"]]
 
 
-def test_a_layer_without_a_row_is_named_with_the_cure(tmp_path, monkeypatch):
-    monkeypatch.delitem(LAYERS, "Add")
-    with pytest.raises(TrainingError, match=r"^layer 'add\w*': a Add cannot be written as ONNX: add a row to LAYERS"):
+def test_a_layer_without_a_row_is_named_with_the_cure(tmp_path):
+    with pytest.raises(
+        TrainingError, match=r"^layer 'multiply\w*': a Multiply cannot be written as ONNX: add a row to LAYERS"
+    ):
         written(branch(), tmp_path / "m.onnx")
 
 

@@ -27,14 +27,15 @@ class Start:
 
 
 def reachable(activation: Choice[Activation], margin: float) -> tuple[float, float]:
-    """Return between which values an output with a linear code begins: no further than 0 to 1, where there is a bound.
+    """Return between which values an output with a linear code begins: not below 0, nor above 1 where there is a bound.
 
-    Between them the activation's inverse is defined and its slope is not 0.
+    Between them the activation's inverse is defined and its slope is not 0. A linear output begins anywhere: what others
+    make of values below 0 has no inverse, and a steep slope there would make them worse.
     """
+    if activation.name == "linear":
+        return -np.inf, np.inf
     low, high = activation.row.output_range(activation.parameters)
-    return (-np.inf if low == -np.inf else max(0.0, low + margin)), (
-        np.inf if high == np.inf else min(1.0, high - margin)
-    )
+    return max(0.0, low + margin), np.inf if high == np.inf else min(1.0, high - margin)
 
 
 def output_bias(activation: Choice[Activation], mean: Images, margin: float = MARGINS[0]) -> Matrix | None:
