@@ -10,7 +10,7 @@ from aecli.models.activations import ACTIVATIONS
 from aecli.models.backend import keras
 from aecli.models.families import FAMILIES
 from aecli.models.layers import predict
-from aecli.models.resizing import Doubled
+from aecli.models.spatial.resizing import Doubled
 from aecli.runs.config_file import change_config, load_config
 
 UPSAMPLING = ("resize", "shuffle", "transposed")

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, Strict, model_validator
 
-from aecli.models.convolution import Convolution, Size, Upsampling, halved
 from aecli.models.family import Family, Product, Width
+from aecli.models.spatial.plan import Convolution, Size, Upsampling, halved
 
 if TYPE_CHECKING:
     from aecli.core.schema import Choice
     from aecli.models.activations import Activation
     from aecli.models.autoencoder import Autoencoder
+    from aecli.models.layers import NetworkSpec, Stack
+    from aecli.models.linear.path import LinearPath
     from aecli.models.linear.start import Start
 
 ImageShape = tuple[int, int, int]
@@ -140,8 +142,8 @@ class Conv(Family):
         return Convolution(inputs, channels, size, self.activation, step, normed=self.norm == "group")
 
     def smallest(self, image_shape: ImageShape) -> ImageShape:
-        """Return the shape of the smallest level, which a vector is made of and made into."""
-        return (*self.sizes(image_shape)[-1], self.channels[-1])
+        """Return the shape of the map that is the code, or of the smallest level, which a vector is made of."""
+        return (*self.sizes(image_shape)[-1], self.latent_channels or self.channels[-1])
 
     def parameter_count(self, image_shape: ImageShape) -> int:
         """Return how many weights the network has: kernels, biases, norms, learned slopes, and a linear path's."""
@@ -170,9 +172,47 @@ class Conv(Family):
 
     def build(self, image_shape: ImageShape, seed: int, start: Start | None = None) -> Autoencoder:
         """Build the untrained network; its weights depend on `seed` and `start` alone, its dropout on `seed`."""
-        from aecli.models.convolving import build
+        from aecli.models.layers import NetworkSpec, Stack, image_input, join, vector_input
+        from aecli.models.linear.path import linear_path
+        from aecli.models.spatial.layers import as_image, conv_stack
 
-        return build(self, image_shape, seed, start)
+        start = self.completed(start, image_shape)
+        network = NetworkSpec(self.initializer, self.dropout, self.l1, self.l2, seed)
+        images, codes = image_input(image_shape), vector_input(self.code_length(image_shape))
+        # The path stays as it is: it does not gain by being learned from the few images that convolutions are for.
+        path = linear_path(start, images, codes, self.output_activation, trainable=False)
+        latents = self._encoder(images, image_shape, network, path)
+        begun = self._decoder_start(codes, image_shape, network, path)
+        decoder = conv_stack(
+            begun.output, self.decoder_plan(image_shape), network, "decoder",
+            added=as_image(path.outputs, image_shape, "linear_images"), bias=self.first_bias(start, shared=True),
+        )  # fmt: skip
+        return join(images, latents, codes, Stack(decoder.output, (*begun.layers, *decoder.layers)))
+
+    def _encoder(self, images: Any, image_shape: ImageShape, network: NetworkSpec, path: LinearPath) -> Stack:
+        from aecli.models.layers import LayerSpec, Stack, mlp
+        from aecli.models.spatial.layers import as_image, conv_stack, flat
+
+        plan = self.encoder_plan(image_shape)
+        if self.latent_dim is None:
+            added = as_image(path.latents, self.smallest(image_shape), "linear_map")
+            return flat(conv_stack(images, plan, network, "encoder", added=added))
+        hidden = conv_stack(images, plan, network, "encoder")
+        code = LayerSpec(self.latent_dim, self.code_activation, added=path.latents)
+        stack = mlp(flat(hidden).output, [code], network, "code")
+        return Stack(stack.output, (*hidden.layers, *stack.layers))
+
+    def _decoder_start(self, codes: Any, image_shape: ImageShape, network: NetworkSpec, path: LinearPath) -> Stack:
+        """Return what the decoder's convolutions take: the linear code's image, the map, or what a vector becomes."""
+        from aecli.models.layers import LayerSpec, Stack, mlp
+        from aecli.models.spatial.layers import as_image, unflat
+
+        if path.pixels is not None:
+            return Stack(as_image(path.pixels, image_shape, "linear_reconstructions"), ())
+        smallest = self.smallest(image_shape)
+        if self.latent_dim is None:
+            return unflat(Stack(codes, ()), smallest)
+        return unflat(mlp(codes, [LayerSpec(prod(smallest), self.activation)], network, "decoder_start"), smallest)
 
 
 def _times(shape: ImageShape) -> str:

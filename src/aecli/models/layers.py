@@ -13,7 +13,7 @@ from aecli.models.autoencoder import Autoencoder, WatchedLayer
 from aecli.models.backend import keras
 from aecli.models.linear.code import Matrix
 from aecli.models.linear.path import InverseActivation
-from aecli.models.resizing import Doubled, Shuffled
+from aecli.models.spatial.resizing import Doubled, Shuffled
 
 __all__ = ["Doubled", "InverseActivation", "Shuffled"]  # known to Keras, which loads saved models by their names
 

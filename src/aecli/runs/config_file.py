@@ -186,9 +186,14 @@ def _starter_lines(section: type[BaseModel], keys: Iterable[str], margin: str) -
     """Yield what each of these keys means, and the key with its default."""
     defaults = section().model_dump(mode="json")
     for key in keys:
-        dumped = yaml.safe_dump(defaults[key], default_flow_style=True, sort_keys=False, width=1000)
         yield f"  # {section.model_fields[key].description}"
-        yield f"{margin}{key}: {dumped.removesuffix('...' + chr(10)).strip()}"
+        yield f"{margin}{key}: {in_a_line(defaults[key])}"
+
+
+def in_a_line(value: Any) -> str:
+    """Return a value as YAML in one line."""
+    dumped = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6)
+    return str(dumped).removesuffix("...\n").strip()
 
 
 def _is_own(section: type[BaseModel], key: str, first: type[BaseModel]) -> bool:

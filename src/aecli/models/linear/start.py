@@ -29,8 +29,8 @@ class Start:
 def reachable(activation: Choice[Activation], margin: float) -> tuple[float, float]:
     """Return between which values an output with a linear code begins: not below 0, nor above 1 where there is a bound.
 
-    Between them the activation's inverse is defined and its slope is not 0. A linear output begins anywhere: what others
-    make of values below 0 has no inverse, and a steep slope there would make them worse.
+    Between them the activation's inverse is defined and its slope is not 0. A linear output begins anywhere: what
+    others make of values below 0 has no inverse, and a steep slope there would make them worse.
     """
     if activation.name == "linear":
         return -np.inf, np.inf

@@ -4,13 +4,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import yaml
-
 from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.dataset import ImageDataset
 from aecli.models.families import FAMILIES
 from aecli.runs.config import Config
-from aecli.runs.config_file import change_config
+from aecli.runs.config_file import change_config, in_a_line
 from aecli.training.prepare import check_paths, open_data
 from aecli.training.suggest.suggest import MINUTES, Suggestion, suggest
 
@@ -79,8 +77,7 @@ def as_yaml(suggestion: Suggestion, head: Iterable[str]) -> str:
     sections: dict[str, list[str]] = {}
     for reason in suggestion.reasons:
         section, key = reason.key.split(".")
-        value = yaml.safe_dump(reason.value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
-        sections.setdefault(section, []).extend([f"  # {reason.why}", f"  {key}: {value}"])
+        sections.setdefault(section, []).extend([f"  # {reason.why}", f"  {key}: {in_a_line(reason.value)}"])
     for section, keys in sections.items():
         lines += [f"{section}:", *keys]
     return "\n".join(lines) + "\n"

@@ -13,7 +13,6 @@ import numpy as np
 from aecli.core.errors import ConfigError
 from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.format import Images
-from aecli.models.convolutional import Conv
 from aecli.models.families import FAMILIES
 from aecli.models.family import LARGEST_PATH, Family
 from aecli.models.linear.fit import LinearCodes
@@ -106,8 +105,9 @@ def _model_reasons(model: Family, shape: ImageShape, codes: LinearCodes) -> Iter
     }
     yield Reason("model.family", model.family, why.get(model.family, "as asked"))
     yield Reason("model.latent_dim", length, f"{best.name} leaves {left:.0%} of the variance with so many values")
-    if isinstance(model, Conv):
-        yield Reason("model.channels", list(model.channels), "more gain little beside a linear code, and take time")
+    if "channels" in type(model).model_fields:
+        channels = model.model_dump(mode="json")["channels"]
+        yield Reason("model.channels", channels, "more gain little beside a linear code, and take time")
     yield Reason("model.activation", "silu", "ahead of ReLU and PReLU beside a linear code where they were compared")
 
 

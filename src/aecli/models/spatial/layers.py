@@ -5,10 +5,10 @@ from typing import Any
 
 from aecli.models.autoencoder import WatchedLayer
 from aecli.models.backend import keras
-from aecli.models.convolution import Convolution, Size, groups_of
 from aecli.models.layers import NetworkSpec, Stack, activation_layer, initializer, regularizer
 from aecli.models.linear.code import Matrix
-from aecli.models.resizing import Doubled, Shuffled
+from aecli.models.spatial.plan import Convolution, Size, groups_of
+from aecli.models.spatial.resizing import Doubled, Shuffled
 
 
 def conv_stack(
