@@ -14,8 +14,8 @@ from aecli.models.spatial.resizing import Doubled
 from aecli.runs.config_file import change_config, load_config
 
 UPSAMPLING = ("resize", "shuffle", "transposed")
-SMALL = ("model.family=conv", "model.channels=[4, 8]", "model.latent_dim=5")
-MAP = (*SMALL[:2], "model.latent_channels=2")
+PLAIN = ("model.family=conv", "model.channels=[4, 8]", "model.linear_path=none")
+SMALL, MAP = (*PLAIN, "model.latent_dim=5"), (*PLAIN, "model.latent_channels=2")
 
 
 def conv(*sets):
@@ -144,7 +144,7 @@ def test_a_saved_model_loads_beside_our_layers(upsampling, tmp_path):
 
 
 def test_a_slope_is_learned_for_each_channel():
-    network = conv("model.activation=prelu", "model.dropout=0.2").build((9, 7, 1), 0)
+    network = conv("model.activation=prelu", "model.latent_activation=null", "model.dropout=0.2").build((9, 7, 1), 0)
     slopes = {layer.name: tuple(layer.slope.shape) for layer in network.layers if layer.slope is not None}
     assert (slopes["encoder_0"], slopes["decoder_0"]) == ((1, 1, 4), (1, 1, 4))
     assert slopes["code_0"] == (5,)
