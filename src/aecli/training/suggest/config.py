@@ -1,16 +1,16 @@
 """The config of a training that names no config: what suits its images, beside what the user has said of it."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.dataset import ImageDataset
 from aecli.models.families import FAMILIES
 from aecli.runs.config import Config
-from aecli.runs.config_file import change_config, in_a_line
+from aecli.runs.config_file import change_config, in_a_line, parse_override
 from aecli.training.prepare import check_paths, open_data
-from aecli.training.suggest.suggest import MINUTES, Suggestion, suggest
+from aecli.training.suggest.suggest import MINUTES, Reason, Suggestion, suggest
 
 _C = TypeVar("_C", bound=Config)
 
@@ -34,8 +34,15 @@ class SuggestedConfig(Generic[_C]):
 
 
 def keys_of(overrides: Sequence[str]) -> list[str]:
-    """Return the keys that `KEY=VALUE` overrides name."""
-    return [override.partition("=")[0] for override in overrides]
+    """Return the keys that `KEY=VALUE` overrides say, those inside of a whole section too."""
+    return [key for name, value in map(parse_override, overrides) for key in keys_in({".".join(name): value})]
+
+
+def keys_in(changes: Mapping[str, Any]) -> list[str]:
+    """Return the keys that changes of a config say, those inside of a whole section too."""
+    sections = {name: value for name, value in changes.items() if "." not in name and isinstance(value, Mapping)}
+    inside = [f"{name}.{key}" for name, section in sections.items() for key in section]
+    return [*(name for name in changes if name not in sections), *inside]
 
 
 def suggest_config(
@@ -56,7 +63,23 @@ def suggest_config(
         code_length = config.model.code_length(images.format.image_shape)
     suggestion = suggest(config, images, minutes, code_length, _family_said(config, said))
     changes = {reason.key: reason.value for reason in suggestion.reasons if not _is_said(reason.key, said)}
-    return SuggestedConfig(change_config(config, changes, "suggested"), suggestion, images)
+    chosen = change_config(config, changes, "suggested")
+    return SuggestedConfig(chosen, replace(suggestion, reasons=tuple(_beside(suggestion, chosen, said))), images)
+
+
+def _beside(suggestion: Suggestion, chosen: Config, said: Collection[str]) -> Iterator[Reason]:
+    """Yield the reasons, with what the user has said in the place of what was suggested for it."""
+    keys = dict.fromkeys(".".join(name.split(".")[:2]) for name in said if not name.startswith("data.train"))
+    asked = {key: Reason(key, _value(chosen, key), "as asked") for key in keys if "." in key}
+    for reason in suggestion.reasons:
+        said_of_it = asked.pop(reason.key, reason)
+        yield reason if reason.value == said_of_it.value else said_of_it
+    yield from asked.values()
+
+
+def _value(config: Config, key: str) -> Any:
+    section, name = key.split(".")
+    return config.model_dump(mode="json")[section][name]
 
 
 def _is_said(key: str, said: Collection[str]) -> bool:
