@@ -12,7 +12,7 @@ from aecli.models.families import FAMILIES
 from aecli.runs.config import Config
 from aecli.runs.config_file import change_config, in_a_line, parse_override
 from aecli.training.prepare import check_paths, open_data
-from aecli.training.suggest.suggest import MINUTES, Reason, Suggestion, suggest
+from aecli.training.suggest.suggest import MINUTES, ImageShape, Reason, Suggestion, channels_for, suggest
 
 _C = TypeVar("_C", bound=Config)
 
@@ -64,8 +64,9 @@ def suggest_config(
     values = prod(images.format.image_shape)
     if code_length is not None and code_length > values:
         raise ConfigError([f"--code {code_length}: an image has {values:,} values: give fewer"])
-    if _is_said("model.latent_dim", said) or _is_said("model.latent_channels", said):
-        code_length = config.model.code_length(images.format.image_shape)
+    if _is_said(f"model.{config.model.code_key}", said):
+        said = [*said, "model.latent_dim"]
+        code_length = _code_length(config, said, images.format.image_shape)
     suggestion = suggest(config, images, minutes, code_length, _family_said(config, said))
     changes = {reason.key: reason.value for reason in suggestion.reasons if not _is_said(reason.key, said)}
     chosen = change_config(config, changes, "suggested")
@@ -85,6 +86,14 @@ def _beside(suggestion: Suggestion, chosen: Config, said: Collection[str]) -> It
 def _value(config: Config, key: str) -> Any:
     section, name = key.split(".")
     return config.model_dump(mode="json")[section][name]
+
+
+def _code_length(config: Config, said: Collection[str], shape: ImageShape) -> int:
+    """Return how long the code is that the user has said; that of a map depends on the levels."""
+    model = config.model
+    if "channels" in type(model).model_fields and not _is_said("model.channels", said):
+        model = model.model_copy(update={"channels": channels_for(shape)})
+    return model.code_length(shape)
 
 
 def _is_said(key: str, said: Collection[str]) -> bool:

@@ -131,9 +131,13 @@ def _family(shape: ImageShape, count: int, minutes: float) -> str:
 
 
 def _model(family: str, length: int, shape: ImageShape) -> Family:
-    levels = max(1, int(np.log2(max(shape[:2]))) - 2)
-    keys: dict[str, Any] = {"channels": _CHANNELS[:levels]} if family == "conv" else {}
+    keys: dict[str, Any] = {"channels": channels_for(shape)} if family == "conv" else {}
     return FAMILIES[family].model_validate({"latent_dim": length, **keys})
+
+
+def channels_for(shape: ImageShape) -> tuple[int, ...]:
+    """Return the channels of the levels that suit images of this shape: few that halve it far enough."""
+    return _CHANNELS[: max(1, int(np.log2(max(shape[:2]))) - 2)]
 
 
 def _work(model: Family, shape: ImageShape, count: int) -> float:
