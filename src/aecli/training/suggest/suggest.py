@@ -79,7 +79,7 @@ def suggest(
     split = split_of(config, source, None)
     shape, count = source.format.image_shape, len(split.train)
     values = prod(shape)
-    most = min(values // 4, LARGEST_PATH // (2 * values))
+    most = min(values // 4, (LARGEST_PATH - values) // (2 * values + 1))
     lengths = [length for length in LENGTHS if length <= most] or [1]
     longest = max(*lengths, code_length or 1)
     codes = linear_codes(source, split, longest)
