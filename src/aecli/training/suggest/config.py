@@ -110,7 +110,7 @@ def _family_said(config: Config, said: Collection[str]) -> str | None:
 
 def as_yaml(suggestion: Suggestion, head: Iterable[str]) -> str:
     """Return the suggestion as a config file: a comment of these lines, and every key with its reason."""
-    lines = [f"# {line}".rstrip() for line in head]
+    lines = [f"# {_printable(line)}".rstrip() for line in head]
     sections: dict[str, list[str]] = {}
     for reason in suggestion.reasons:
         section, key = reason.key.split(".")
@@ -118,3 +118,8 @@ def as_yaml(suggestion: Suggestion, head: Iterable[str]) -> str:
     for section, keys in sections.items():
         lines += [f"{section}:", *keys]
     return "\n".join(lines) + "\n"
+
+
+def _printable(line: str) -> str:
+    """Return a line without what would end it, or is no part of YAML: the name of a file may have both."""
+    return "".join(character if character.isprintable() else "?" for character in line)
