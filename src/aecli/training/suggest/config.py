@@ -11,6 +11,7 @@ from aecli.data.dataset import ImageDataset
 from aecli.models.families import FAMILIES
 from aecli.runs.config import Config
 from aecli.runs.config_file import change_config, in_a_line, parse_override
+from aecli.training.check.findings import count_of
 from aecli.training.prepare import check_paths, open_data
 from aecli.training.suggest.suggest import MINUTES, ImageShape, Reason, Suggestion, channels_for, suggest
 
@@ -30,8 +31,8 @@ class SuggestedConfig(Generic[_C]):
         model, training = self.config.model, self.config.training
         length = model.code_length(self.images.format.image_shape)
         return (
-            f"no --config: chosen for these images: family {model.family}, {length:,} latents, batches of "
-            f"{training.batch_size}, {training.epochs} epochs (ae suggest says why)"
+            f"no --config: chosen for these images: family {model.family}, {count_of(length, 'latent')}, batches of "
+            f"{training.batch_size}, {count_of(training.epochs, 'epoch')} (ae suggest says why)"
         )
 
 
