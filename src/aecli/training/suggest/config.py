@@ -78,9 +78,7 @@ def _beside(suggestion: Suggestion, chosen: Config, said: Collection[str]) -> It
     """Yield the reasons, with what the user has said in the place of what was suggested for it."""
     keys = dict.fromkeys(".".join(name.split(".")[:2]) for name in said if not name.startswith("data.train"))
     asked = {key: Reason(key, _value(chosen, key), "as asked") for key in keys if "." in key}
-    for reason in suggestion.reasons:
-        said_of_it = asked.pop(reason.key, reason)
-        yield reason if reason.value == said_of_it.value else said_of_it
+    yield from [asked.pop(reason.key, reason) for reason in suggestion.reasons]
     yield from asked.values()
 
 
