@@ -79,7 +79,7 @@ def suggest(
     split = split_of(config, source, None)
     shape, count = source.format.image_shape, len(split.train)
     values = prod(shape)
-    most = min(values // 4, LARGEST_PATH // (2 * values))
+    most = min(values // 4, (LARGEST_PATH - values) // (2 * values + 1))
     lengths = [length for length in LENGTHS if length <= most] or [1]
     longest = max(*lengths, min(code_length or 1, values))
     codes = linear_codes(source, split, longest)
@@ -131,9 +131,13 @@ def _family(shape: ImageShape, count: int, minutes: float) -> str:
 
 
 def _model(family: str, length: int, shape: ImageShape) -> Family:
-    levels = max(1, int(np.log2(max(shape[:2]))) - 2)
-    keys: dict[str, Any] = {"channels": _CHANNELS[:levels]} if family == "conv" else {}
+    keys: dict[str, Any] = {"channels": channels_for(shape)} if family == "conv" else {}
     return FAMILIES[family].model_validate({"latent_dim": length, **keys})
+
+
+def channels_for(shape: ImageShape) -> tuple[int, ...]:
+    """Return the channels of the levels that suit images of this shape: few that halve it far enough."""
+    return _CHANNELS[: max(1, int(np.log2(max(shape[:2]))) - 2)]
 
 
 def _work(model: Family, shape: ImageShape, count: int) -> float:
