@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from aecli.cli.main import cli
 from aecli.runs.config_file import load_config
+from aecli.runs.records import EpochRecord
 from aecli.runs.run import Run
 from aecli.training.artifacts import FULL
 from aecli.training.trainer import train
@@ -62,6 +63,12 @@ def _empty_working_directory(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+def kept(run: Run) -> EpochRecord:
+    """Return the record of the epoch whose weights a run kept."""
+    [record] = [record for record in run.history if record.epoch == run.metrics["best_epoch"]]
+    return record
 
 
 Ae = Callable[..., Result]

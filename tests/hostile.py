@@ -675,6 +675,22 @@ def runs() -> Iterator[Case]:
     mean, wide = np.zeros((8, 8, 1), "f4"), np.zeros((3, 99), "f4")
     yield case("baselines of another size", "baselines.npz", save("baselines.npz", mean=mean, components=wide))
     yield case("components of one axis", "baselines.npz", save("baselines.npz", mean=mean, components=mean.ravel()))
+    whole = {"mean": mean, "components": np.zeros((3, 64), "f4")}
+    best = {"best_name": np.frombuffer(b"PCA", "u1"), "best_scale": np.ones(3, "f4")}
+    for about, arrays in {
+        "a name that is no UTF-8": {"best_name": np.array([255, 254], "u1")},
+        "a name of text": {"best_name": np.array(["PCA"])},
+        "a scale of float64": {"best_scale": np.ones(3)},
+        "a scale of another length": {"best_scale": np.ones(4, "f4")},
+        "a scale of one number": {"best_scale": np.ones((), "f4"), "best_directions": np.ones(64, "f4")},
+        "a scale of two axes": {"best_scale": np.ones((1, 3), "f4"), "best_directions": np.ones((1, 3, 64), "f4")},
+        "directions of another size": {"best_directions": np.ones((3, 99), "f4")},
+        "directions of integers": {"best_directions": np.ones((3, 64), "i4")},
+    }.items():
+        build = save("baselines.npz", **{**whole, **best, **arrays})
+        yield case(f"a best linear code with {about}", "baselines.npz", build)
+    build = save("baselines.npz", **whole, best_name=best["best_name"])
+    yield case("a best linear code without a scale", "baselines.npz", build)
     rows = np.arange(5)
     yield case("rows beyond the file", "split.npz", save("split.npz", train=rows + 10**9, validation=rows))
     yield case("negative rows", "split.npz", save("split.npz", train=-rows - 1, validation=rows))

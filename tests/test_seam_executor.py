@@ -82,7 +82,8 @@ def test_a_run_that_fails_is_tried_once_more_and_then_counted(too_large):
 def test_the_command_line_knows_the_runs_for_its_own(ae):
     result, _ = study_of(VARY, "study.seeds=1")
     sets = [part for key in (*TINY, VARY) for part in ("--set", key)]
-    again = ae("compare", "--output", "study", "--seeds", "1", *sets)
+    Path("defaults.yaml").write_text("{}")
+    again = ae("compare", "--config", "defaults.yaml", "--output", "study", "--seeds", "1", *sets)
     assert "2 of 2 runs are there already" in again.stderr
     assert result.summary.verdict in again.stdout
     assert result.study.report_file.is_file()

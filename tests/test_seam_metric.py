@@ -18,6 +18,7 @@ from aecli.studies.study import Study
 from aecli.training.artifacts import FULL
 from aecli.training.trainer import train
 from aecli.views.report.report import write_run_report
+from tests.conftest import PLAIN
 from tests.test_seam_executor import TINY, VARY, study_of
 
 
@@ -58,7 +59,7 @@ def measured(tmp_path_factory, _registered):
 def compared(tmp_path_factory, _registered):
     """A study that compares by it."""
     folder = tmp_path_factory.mktemp("compared") / "study"
-    return study_of(VARY, "study.seeds=2", "study.metric=mae_edge", folder=folder)[0]
+    return study_of(*PLAIN, VARY, "study.seeds=2", "study.metric=mae_edge", folder=folder)[0]
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_evaluate_prints_it(measured, ae, digits):
     done = ae("evaluate", "images.npy", "--run", str(measured.path), "--per-image", "values.csv")
     header, *rows, said = done.stdout.splitlines()
     assert "edge error" in header
-    assert len(rows) == 3
+    assert len(rows) == 4
     assert said.startswith("On these images")
 
     summary = json.loads(ae("evaluate", "images.npy", "--run", str(measured.path), "--json").stdout)
@@ -114,14 +115,14 @@ def test_a_study_is_decided_by_it(compared):
     assert compared.summary.best == min(means, key=means.get)
     assert {name: row.mean.estimate for name, row in by_row.items()} == pytest.approx(means)
     assert " mae_edge " in compared.summary.verdict
-    assert compared.summary.baselines[0].mean.estimate == pytest.approx(
-        np.mean([r.value("pca_mae_edge") for r in compared.results])
-    )
+    for baseline, row in zip(compared.summary.baselines, ("best_linear", "pca", "mean_image"), strict=True):
+        assert baseline.mean.estimate == pytest.approx(np.mean([r.value(f"{row}_mae_edge") for r in compared.results]))
 
 
 def test_results_csv_has_a_column_for_the_model_and_for_every_baseline(compared):
     rows = list(csv.DictReader(compared.study.results_file.read_text().splitlines()))
-    assert all(float(row[name]) > 0 for row in rows for name in ("mae_edge", "pca_mae_edge", "mean_image_mae_edge"))
+    names = ["mae_edge", *(f"{row}_mae_edge" for row in ("best_linear", "pca", "mean_image"))]
+    assert all(float(row[name]) > 0 for row in rows for name in names)
     assert read_results(compared.study.results_file) == list(compared.results)
 
 
@@ -140,8 +141,9 @@ def test_the_table_is_printed_in_every_format(study, ae):
 
 def sets_of_the_study():
     """Return the overrides that the study was made with, for the command line."""
-    keys = (*TINY, VARY, "study.seeds=2", "study.metric=mae_edge")
-    return [part for key in keys for part in ("--set", key)]
+    Path("defaults.yaml").write_text("{}")
+    keys = (*TINY, *PLAIN, VARY, "study.seeds=2", "study.metric=mae_edge")
+    return ["--config", "defaults.yaml", *(part for key in keys for part in ("--set", key))]
 
 
 def test_the_page_of_a_study_has_its_column(study, compared, ae):

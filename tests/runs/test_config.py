@@ -9,7 +9,7 @@ import yaml
 from aecli.core.errors import ConfigError
 from aecli.core.strict_yaml import parse
 from aecli.runs.config import Config
-from aecli.runs.config_file import json_schema, known_keys, load_config, starter_yaml, to_yaml
+from aecli.runs.config_file import json_schema, known_keys, load_config, load_recorded, starter_yaml, to_yaml
 from aecli.studies.config import StudyFile, parse_values
 from tests.conftest import ROOT
 
@@ -169,6 +169,31 @@ def test_words_that_yaml_1_1_takes_for_booleans_are_words():
 
 def test_aliases_become_the_canonical_name():
     assert load("model:\n  activation: swish\n").model.activation.name == "silu"
+
+
+LINEAR_CODE_CURES = {
+    "latent_activation: relu": "latent_activation relu cuts the code off: set model.latent_activation: linear",
+    "output_activation: gelu": "output_activation gelu has no inverse: set model.output_activation: sigmoid",
+}
+
+
+@pytest.mark.parametrize("key", LINEAR_CODE_CURES)
+def test_a_linear_path_that_cannot_be_is_refused_where_it_is_asked_for_and_else_left_out(key):
+    with pytest.raises(ConfigError) as caught:
+        load(f"model:\n  linear_path: pca\n  {key}\n")
+    [problem] = caught.value.problems
+    assert problem == f"a.yaml:1: model: linear_path pca: {LINEAR_CODE_CURES[key]}, or model.linear_path: none"
+    assert load(f"model:\n  {key}\n").model.path == "none"
+    assert load(f"model: {{linear_path: none, {key}}}").model.path == "none"
+
+
+def test_what_an_older_config_does_not_name_is_what_its_version_did():
+    Path("config.yaml").write_text("model: {hidden: [], latent_activation: null, activation: linear}")
+    model = load_recorded(Path("config.yaml")).config.model
+    assert (model.linear_path, model.output_bias, model.hidden) == ("none", "zero", ())
+    named = load_recorded(Path("config.yaml"), ("model.linear_path=dct", "model.output_bias=mean")).config.model
+    assert (named.linear_path, named.output_bias) == ("dct", "mean")
+    assert load_config(Path("config.yaml")).config.model.path == "auto"
 
 
 def test_the_code_is_linear_unless_it_is_to_be_as_the_hidden_layers():

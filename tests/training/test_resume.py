@@ -19,11 +19,11 @@ from aecli.data import loader as loader_module
 from aecli.runs.config_file import load_config
 from aecli.runs.run import Run
 from aecli.studies.executors.executor import Task, study_trainer, train_task
-from aecli.training.checkpoints import read_checkpoint
+from aecli.training.checkpoints import Cursor, read_checkpoint
 from aecli.training.progress import NullProgress
 from aecli.training.resume import can_go_on
 from aecli.training.trainer import Trainer, train
-from tests.conftest import DIGITS, python
+from tests.conftest import DIGITS, PLAIN, python
 from tests.hostile import shaped, zipped
 
 AE = [sys.executable, "-m", "aecli.cli.main"]
@@ -83,13 +83,13 @@ def windows(monkeypatch):
     "overrides",
     [
         ("model.dropout=0.3", "training.early_stopping={patience: 2}", "training.learning_rate=0.03", "training.epochs=9"),
-        ("training.schedule=cosine", "training.optimizer={name: sgd, momentum: 0.9}"),
+        (*PLAIN, "model.hidden=[12]", "training.schedule=cosine", "training.optimizer={name: sgd, momentum: 0.9}"),
         (
             "data.train=large.npy", "data.memory_budget=1", "training.epochs=2", "model.dropout=0.1",
             "data.augment={shift: 0.2, noise: 0.1}", "training.corruption={masking: 0.2}",
         ),
     ],
-    ids=["dropout, early stopping", "cosine", "streamed, augmented, corrupted"],
+    ids=["dropout, early stopping", "cosine, without a linear path", "streamed, augmented, corrupted"],
 )  # fmt: skip
 def test_a_training_stopped_again_and_again_ends_with_the_same_bits(windows, overrides):
     expected = result(run_training("whole", *overrides))
@@ -108,6 +108,19 @@ class StoppingInValidation(NullProgress):
         self.left -= done == 1
         if not self.left:
             raise KeyboardInterrupt
+
+
+def test_a_training_stops_before_its_first_step_too():
+    """While it is measured how the network begins, which decides whether any epoch is better."""
+    expected = result(run_training("whole"))
+    run = stopped("parts", after=1)
+    state = read_checkpoint(run.checkpoint_files[-1]).state
+    assert (state.cursor, state.best.weights) == (Cursor(), None)
+    run = stopped("parts", after=6, resume=True)
+    best = read_checkpoint(run.checkpoint_files[-1]).state.best
+    assert best.epoch == 0
+    assert best.start == best.val_loss > 0
+    assert result(run_training("parts", resume=True)) == expected
 
 
 def test_a_training_stops_in_the_middle_of_validation_too():

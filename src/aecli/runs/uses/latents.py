@@ -8,7 +8,7 @@ import numpy as np
 
 from aecli.core.errors import AeError
 from aecli.data.format import Images
-from aecli.runs.config_file import load_config
+from aecli.runs.config_file import load_recorded
 from aecli.runs.model import Latents, Model
 from aecli.runs.run import Run
 
@@ -52,7 +52,7 @@ def dead_latents_note(run: Run) -> str | None:
         dead = run.metrics.get("dead_latents")
         if not dead:
             return None
-        model = load_config(run.config_file).config.model
+        model = load_recorded(run.config_file).config.model
     except AeError:  # whoever reads the files for their own sake says what is wrong with them
         return None
     linear = model.code_activation.row.name == "linear"
