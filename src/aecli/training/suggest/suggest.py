@@ -81,7 +81,7 @@ def suggest(
     values = prod(shape)
     most = min(values // 4, (LARGEST_PATH - values) // (2 * values + 1))
     lengths = [length for length in LENGTHS if length <= most] or [1]
-    longest = max(*lengths, code_length or 1)
+    longest = max(*lengths, min(code_length or 1, values))
     codes = linear_codes(source, split, longest)
     length = code_length or _length(codes, lengths)
     model = _model(family or _family(shape, count, minutes), length, shape)
