@@ -294,8 +294,15 @@ def test_latents_beyond_the_directions_of_the_images_are_dead_until_they_are_lea
     assert np.abs(load_model(run).encode(run.image_format.to_contract(np.load("images.npy")))).max() < 10
     assert dead_latents_note(run) == (
         "4 of 5 latents do not vary over the validation images (1, 2, 3, 4): they carry nothing: "
-        "a shorter model.latent_dim loses nothing"
+        "a smaller model.latent_dim loses nothing"
     )
+
+
+def test_the_note_of_dead_latents_counts_those_of_a_map():
+    np.save("images.npy", np.full((30, *SHAPE), 7, np.uint8))
+    note = dead_latents_note(run_of(*MAP, "training.epochs=1"))
+    assert note.startswith("40 of 40 latents do not vary over the validation images (0, 1, ")
+    assert note.endswith("a smaller model.latent_channels loses nothing")
 
 
 class Notes(NullProgress):
