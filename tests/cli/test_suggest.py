@@ -109,7 +109,7 @@ def test_nothing_is_written_over(ae):
 def test_a_code_longer_than_an_image_is_one_line_with_the_cure(ae):
     refused = ae("suggest", "images.npy", "--code", "64", "--quiet")
     assert refused.exit_code == 1
-    assert refused.stderr == "ae: --code 64: an image has 63 values: give fewer\n"
+    assert refused.stderr == "ae: a code of 64 values: an image has 63: give fewer\n"
 
 
 def damaged():

@@ -148,7 +148,7 @@ def test_a_code_that_is_asked_for_is_taken():
     found = suggested(noise(40, 9, 7), code_length=11)
     assert found.config.model.latent_dim == 11
     assert suggested(noise(40, 9, 7), code_length=63).config.model.latent_dim == 63
-    with pytest.raises(ConfigError, match=r"^--code 64: an image has 63 values: give fewer$"):
+    with pytest.raises(ConfigError, match=r"^a code of 64 values: an image has 63: give fewer$"):
         suggested(noise(40, 9, 7), code_length=64)
 
 

@@ -17,8 +17,8 @@ _BESIDE = {
 _ALIKE = 0.01
 """A share of the mse by which a network must be better or worse for the sentence to call it so."""
 
-_ROUNDING = 1e-12
-"""A difference of the mse that is of float32, not of the networks."""
+_EXACT = 1e-12
+"""Below this an mse is rounding."""
 
 _BETTER, _ALIKE_WORDS, _WORSE = "better than", "no better than", "worse than"
 
@@ -55,7 +55,7 @@ def _verdicts(rows: Mapping[str, Means]) -> dict[str, str]:
 
 
 def _verdict(error: float, other: float) -> str:
-    if abs(error - other) <= max(_ALIKE * other, _ROUNDING):
+    if abs(error - other) <= max(_ALIKE * other, _EXACT):
         return _ALIKE_WORDS
     return _BETTER if error < other else _WORSE
 

@@ -64,7 +64,7 @@ def suggest_config(
     images, _ = open_data(config, on_progress)
     values = prod(images.format.image_shape)
     if code_length is not None and code_length > values:
-        raise ConfigError([f"--code {code_length}: an image has {values:,} values: give fewer"])
+        raise ConfigError([f"a code of {code_length:,} values: an image has {values:,}: give fewer"])
     if _is_said(f"model.{config.model.code_key}", said):
         said = [*said, "model.latent_dim"]
         code_length = _code_length(config, said, images.format.image_shape)
