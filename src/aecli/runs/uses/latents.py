@@ -52,7 +52,7 @@ def dead_latents_note(run: Run) -> str | None:
         dead = run.metrics.get("dead_latents")
         if not dead:
             return None
-        model = load_config(run.config_file).config.model
+        model = load_recorded(run.config_file).config.model
         length = model.code_length(run.image_format.image_shape)
     except AeError:  # whoever reads the files for their own sake says what is wrong with them
         return None

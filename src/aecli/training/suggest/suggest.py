@@ -3,7 +3,7 @@
 No network is trained for it, and the same images give the same config on every machine.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -57,15 +57,6 @@ class Suggestion:
 
     reasons: tuple[Reason, ...]
     codes: LinearCodes
-
-    @property
-    def sections(self) -> Mapping[str, dict[str, Any]]:
-        """The values by section and key, as a config has them."""
-        sections: dict[str, dict[str, Any]] = {}
-        for reason in self.reasons:
-            section, key = reason.key.split(".")
-            sections.setdefault(section, {})[key] = reason.value
-        return sections
 
 
 def suggest(
