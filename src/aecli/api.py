@@ -49,8 +49,8 @@ def train(
 ) -> Run:
     """Train an autoencoder on images; return its complete run, as `ae train` does.
 
-    `config` is a YAML file or the name of a packaged config, `set` maps config keys to values,
-    e.g. {"model.latent_dim": 16}. With `resume` a run that is there goes on, if it was stopped, or to more
+    `config` is a YAML file or the name of a packaged config, None what suits the images; `set` maps config keys to
+    values, e.g. {"model.latent_dim": 16}. With `resume` a run that is there goes on, if it was stopped, or to more
     epochs, with the same config otherwise. The run goes into `folder`, by default runs/ and the config's name. An
     array is kept beside it as .npy. Raises aecli.core.errors.AeError with the place and the cure.
     """
