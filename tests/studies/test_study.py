@@ -310,7 +310,9 @@ def test_tasks_trained_here_tell_what_those_of_a_worker_tell():
         ]  # fmt: skip
         tasks = [replace(each, folder=Path(f"{folder}/{i}").absolute()) for i, each in enumerate(tasks)]
         events = list(executor.run(tasks))
-        told.append([(e.kind, e.task.name, e.task.folder.name, e.record and e.record.loss, e.reason) for e in events])
+        told.append(
+            [(e.kind, e.task.name, e.task.folder.name, e.record and repr(e.record.loss), e.reason) for e in events]
+        )
     assert told[0] == told[1]
     assert {kind for kind, *_ in told[0]} == {"started", "epoch", "collapsed", "done", "retried", "failed"}
 
