@@ -5,6 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,6 +46,18 @@ def memory_size(root: Path = ROOT) -> int:
     except (AttributeError, ValueError, OSError):
         size = _UNKNOWN_MEMORY
     return min(size, memory_limit(root) or size)
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Return a context in which every matrix product of NumPy takes one thread.
+
+    Where several chunks are worked on side by side, more threads than cores would wait for one another, and beside
+    other programs they do so for many times what the products take.
+    """
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(1, "blas")
+    return limits
 
 
 _Item = TypeVar("_Item")

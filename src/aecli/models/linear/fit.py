@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from aecli.core.machine import one_blas_thread
 from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.format import Images
 from aecli.models.linear.bases import (
@@ -86,6 +87,11 @@ class LinearCodes:
 
 def fit_linear_codes(source: ImageDataset, train: Rows, validation: Rows, longest: int) -> LinearCodes:
     """Fit every linear code of up to `longest` values to the training images, chunk by chunk."""
+    with one_blas_thread():
+        return _fit_linear_codes(source, train, validation, longest)
+
+
+def _fit_linear_codes(source: ImageDataset, train: Rows, validation: Rows, longest: int) -> LinearCodes:
     # Nearly the mean of all: sums about it lose no precision to a large mean.
     near = source.sample(train).mean(axis=0, dtype=np.float64).astype(np.float32)
     seen, total = sums(source.map(lambda x: (len(x), (x - near).sum(axis=0, dtype=np.float64)), train))

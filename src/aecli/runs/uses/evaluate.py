@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.core.errors import escaped
+from aecli.core.machine import one_blas_thread
 from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.format import Images, Stored
 from aecli.runs.baselines import Baselines
@@ -115,14 +116,15 @@ def evaluate(
     measured_rows = {"model": metrics, **dict.fromkeys(others, baseline_metrics)}
     whole, groups = _Group(measured_rows), {name: _Group(measured_rows) for name in parts}
     vectors: dict[str, list[PerImage]] = {name: [] for name in keep}
-    for measured in source.map_stored(measure, rows):
-        if write is not None and measured.stored is not None:
-            write(measured.stored)
-        whole.add(measured, slice(None))
-        for i, group in enumerate(groups.values()):
-            group.add(measured, part_of[measured.numbers] == i)
-        for name, kept in vectors.items():
-            kept.append(measured.rows["model"][name])
+    with one_blas_thread():
+        for measured in source.map_stored(measure, rows):
+            if write is not None and measured.stored is not None:
+                write(measured.stored)
+            whole.add(measured, slice(None))
+            for i, group in enumerate(groups.values()):
+                group.add(measured, part_of[measured.numbers] == i)
+            for name, kept in vectors.items():
+                kept.append(measured.rows["model"][name])
     return Evaluation(
         whole.summary(),
         {name: np.concatenate(kept) for name, kept in vectors.items()},
