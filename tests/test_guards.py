@@ -48,6 +48,13 @@ def small() -> dict:
     return {key: yaml.safe_load(value) for key, value in pairs}
 
 
+def defaults() -> Path:
+    """Write a config of nothing but defaults: without one, the images would decide the other keys."""
+    file = Path("small.yaml")
+    file.write_text("model:\n", encoding="utf-8")
+    return file
+
+
 def images(name: str) -> np.ndarray:
     digits = np.load(DIGITS)
     return np.concatenate([np.roll(digits, shift, axis=1) for shift in range(12)]) if name == "streamed" else digits
@@ -66,7 +73,7 @@ def machine() -> dict:
 
 def train(name: str) -> dict:
     """Train one of TRAININGS; return what is pinned of it."""
-    run = aecli.train(images(name), set={**small(), **TRAININGS[name]}, folder=f"runs/{name}")
+    run = aecli.train(images(name), config=defaults(), set={**small(), **TRAININGS[name]}, folder=f"runs/{name}")
     part = run.metrics["splits"]["validation"]
     split = b"".join(rows.astype("<i8").tobytes() for rows in (run.split.train, run.split.validation, run.split.test))
     return {
@@ -82,9 +89,8 @@ def train(name: str) -> dict:
 
 def compare() -> list[dict]:
     """Compare two activations over two seeds; return the rows of results.csv but for times and reasons."""
-    aecli.compare(
-        np.load(DIGITS), activations=["relu", "tanh"], seeds=2, set={**small(), "training.epochs": 1}, folder="study"
-    )
+    keys = {**small(), "training.epochs": 1}
+    aecli.compare(np.load(DIGITS), activations=["relu", "tanh"], seeds=2, config=defaults(), set=keys, folder="study")
     with Path("study/results.csv").open(newline="") as file:
         return [{k: v for k, v in row.items() if k not in ("seconds", "reason")} for row in csv.DictReader(file)]
 

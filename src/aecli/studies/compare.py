@@ -18,7 +18,7 @@ from aecli.runs.run import FORMAT_VERSION, Run
 from aecli.studies.config import StudyFile
 from aecli.studies.executors.executor import ATTEMPTS, Event, Executor, Task
 from aecli.studies.executors.processes import ProcessExecutor
-from aecli.studies.plan import Variant, complete_study, plan, seeds
+from aecli.studies.plan import Variant, complete_study, plan, seeds, which_networks
 from aecli.studies.results import Result
 from aecli.studies.study import Study
 from aecli.studies.summary import Summary, summarise
@@ -93,7 +93,7 @@ def compare(
     executor = executor or ProcessExecutor(workers, max(1, cores() // workers))
     with study.locked(config):
         results = _train_missing(study, config, data, progress, executor, overwrite)
-        summary = summarise(results, config.study.metric)
+        summary = summarise(results, config.study.metric, which_networks(config))
         header = {"format_version": FORMAT_VERSION, "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **data}
         write_text(study.summary_file, json.dumps({**header, **summary.to_json()}, indent=2, allow_nan=False) + "\n")
     return StudyResult(study, results, summary)

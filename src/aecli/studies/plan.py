@@ -72,6 +72,14 @@ def plan(config: StudyFile) -> tuple[Variant, ...]:
     return tuple(variants)
 
 
+def which_networks(config: StudyFile) -> str:
+    """Return the sentence that says whether the study's networks begin at a linear code, "" where only some do."""
+    begin = {variant.config.model.path != "none" for variant in plan(complete_study(config))}
+    if begin == {True}:
+        return "All networks begin at the best linear code of the images, which they correct."
+    return "All are plain networks, which begin at random weights." if begin == {False} else ""
+
+
 def seeds(config: StudyFile) -> range:
     """Return the seeds of a config's study."""
     return range(config.training.seed, config.training.seed + config.study.seeds)

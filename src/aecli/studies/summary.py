@@ -80,8 +80,8 @@ _MEANS = (
 """What is averaged over the runs of a row beside the metrics."""
 
 
-def summarise(results: Sequence[Result], metric: str = "mse") -> Summary:
-    """Compare the variants of a study by a metric on the test images.
+def summarise(results: Sequence[Result], metric: str = "mse", networks: str = "") -> Summary:
+    """Compare the variants of a study by a metric on the test images; `networks` says what they are.
 
     Collapsed, failed and missing runs are counted in their row and left out of every mean.
     """
@@ -99,7 +99,7 @@ def summarise(results: Sequence[Result], metric: str = "mse") -> Summary:
             mean_rank=row.mean_rank,
             against_best=row.against_best,
             tied=row.name in comparison.tied,
-            means={name: _mean(chosen[row.name], name) for name in (*(m.name for m in table_metrics()), *_MEANS)},
+            means=_means(chosen[row.name], metric),
             reasons=tuple(dict.fromkeys(r.reason for r in chosen[row.name] if r.reason)),
         )
         for row in comparison.rows
@@ -108,7 +108,7 @@ def summarise(results: Sequence[Result], metric: str = "mse") -> Summary:
     curve = _curve(chosen, metric)
     knee = _knee(curve)
     at_knee = next((point for point in curve if point.latent_dim == knee), None)
-    verdict = _verdict(comparison, rows, baselines, metric, len(seeds), at_knee)
+    verdict = " ".join(filter(None, (_verdict(comparison, rows, baselines, metric, len(seeds), at_knee), networks)))
     return Summary(
         metric, seeds, comparison.best, comparison.tied, comparison.seeds_needed, verdict, rows, baselines, curve, knee
     )
@@ -157,6 +157,14 @@ def _baselines(results: Sequence[Result], metric: str) -> tuple[Baseline, ...]:
     return tuple(
         Baseline(name, mean_interval(np.array(list(values.values())))) for name, values in values_by_name.items()
     )
+
+
+def _means(runs: Sequence[Result], metric: str) -> dict[str, float | None]:
+    """Return the means of a row, and what it leaves of the best linear code's error: its metric as a share of that."""
+    means = {name: _mean(runs, name) for name in (*(row.name for row in table_metrics()), *_MEANS)}
+    ours, linear = means[metric], _mean(runs, f"best_linear_{metric}")
+    lower = METRICS[metric].better == "lower"
+    return {**means, "of_linear": ours / linear if lower and ours is not None and linear else None}
 
 
 def _curve(chosen: Mapping[str, Sequence[Result]], metric: str) -> tuple[CurvePoint, ...]:

@@ -15,15 +15,17 @@ _COUNTS = ("collapsed", "failed", "missing")
 def study_table(summary: Summary) -> TextTable:
     """Return the header and a row for every variant, best first, then the baselines."""
     header = ["variant", "verdict", "runs", summary.metric, "95 % interval", "worse by", "interval for all pairs"]
+    header += ["of linear code"]
     header += ["P(best wins)", "its interval", "p (Holm)", "rank", "gap", "settled", "seconds"]
     rows = [header]
     for row in summary.rows:
         against = row.against_best
         cells = [row.variant, _verdict(row), _runs(row), number(row.mean.estimate), interval(row.mean)]
+        differs = ["", ""] if against is None else [number(against.worse_by.estimate), interval(against.worse_by)]
+        cells += [*differs, share(row.means["of_linear"])]
         if against is None:
-            cells += [""] * 5
+            cells += [""] * 3
         else:
-            cells += [number(against.worse_by.estimate), interval(against.worse_by)]
             cells += [f"{against.best_wins.estimate:.2f}", interval(against.best_wins), f"{against.p_holm:.3f}"]
         rows.append(
             [*cells, number(row.mean_rank), *(number(row.means[name]) for name in ("gap", "settled", "seconds"))]
@@ -34,7 +36,7 @@ def study_table(summary: Summary) -> TextTable:
     return rows
 
 
-NARROW = 7
+NARROW = 8
 """Columns of a study's table that answer the question; those after them tell more."""
 
 
@@ -54,6 +56,11 @@ def number(value: float | None) -> str:
     if value is None or math.isnan(value):
         return "-"
     return f"{value:.3g}" if abs(value) < 1 else f"{value:.4g}"
+
+
+def share(value: float | None) -> str:
+    """Return a share in percent, "-" for none."""
+    return "-" if value is None else f"{value:.0%}"
 
 
 def interval(value: Interval) -> str:

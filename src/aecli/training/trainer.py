@@ -119,6 +119,11 @@ class Trainer:
         stages.enter("fitting linear codes")
         fitted = self._fit_split(prepared, images)
         begin = start_of(prepared, fitted.codes)
+        if begin.code is not None and len(begin.code.directions) < prepared.code_length:
+            progress.note(
+                f"model.linear_path: {begin.code.name} has {len(begin.code.directions):,} directions, as many as the "
+                f"images span, for {prepared.code_length:,} latents: the others begin at 0"
+            )
         log = TrainingLog(progress, config.training.epochs)
         session = TrainingSession(run, prepared, log, signals)
         devices = engine.devices(self._device)

@@ -17,11 +17,14 @@ _BESIDE = {
 _ALIKE = 0.01
 """A share of the mse by which a network must be better or worse for the sentence to call it so."""
 
+_EXACT = 1e-12
+"""Below this an mse is rounding."""
+
 _BETTER, _ALIKE_WORDS, _WORSE = "better than", "no better than", "worse than"
 
 _UNLIKE = "they may be unlike those of its training: train it on images like these"
 _NOTHING_LEARNED = "try a lower training.learning_rate or another model.activation; ae plot health shows the layers"
-_TRY = "try more training.epochs or model.latent_activation linear"
+_TRY = "try more training.epochs, or what ae suggest says of such images"
 
 
 def standing(
@@ -52,7 +55,7 @@ def _verdicts(rows: Mapping[str, Means]) -> dict[str, str]:
 
 
 def _verdict(error: float, other: float) -> str:
-    if abs(error - other) <= _ALIKE * other:
+    if abs(error - other) <= max(_ALIKE * other, _EXACT):
         return _ALIKE_WORDS
     return _BETTER if error < other else _WORSE
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Generic, TypeVar
 
+from aecli.core.errors import ConfigError
 from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.dataset import ImageDataset
 from aecli.models.families import FAMILIES
@@ -48,10 +50,13 @@ def suggest_config(
 ) -> SuggestedConfig[_C]:
     """Return the config with what suits its images in all keys but those that the user has said.
 
-    Raises AeError where the images cannot be opened.
+    Raises AeError where the images cannot be opened, or have no `code_length` values.
     """
     check_paths(config)
     images, _ = open_data(config, on_progress)
+    values = prod(images.format.image_shape)
+    if code_length is not None and code_length > values:
+        raise ConfigError([f"a code of {code_length:,} values: an image has {values:,}: give fewer"])
     if _is_said("model.latent_dim", said) or _is_said("model.latent_channels", said):
         code_length = config.model.code_length(images.format.image_shape)
     suggestion = suggest(config, images, minutes, code_length, _family_said(config, said))

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from aecli.core.errors import ConfigError
 from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.format import Images
 from aecli.models.families import FAMILIES
@@ -75,17 +74,14 @@ def suggest(
 ) -> Suggestion:  # fmt: skip
     """Return what suits these images in a training of about so many minutes; `config` says how they are split.
 
-    `code_length` and `family` are taken as they are where they are given. Raises ConfigError where the code is longer
-    than an image.
+    `code_length` and `family` are taken as they are where they are given.
     """
     split = split_of(config, source, None)
     shape, count = source.format.image_shape, len(split.train)
     values = prod(shape)
-    if code_length is not None and code_length > values:
-        raise ConfigError([f"--code {code_length}: an image has {values:,} values: give fewer"])
     most = min(values // 4, LARGEST_PATH // (2 * values))
     lengths = [length for length in LENGTHS if length <= most] or [1]
-    longest = max(*lengths, code_length or 1)
+    longest = max(*lengths, min(code_length or 1, values))
     codes = linear_codes(source, split, longest)
     length = code_length or _length(codes, lengths)
     model = _model(family or _family(shape, count, minutes), length, shape)

@@ -11,6 +11,7 @@ from aecli.runs.content import checked_images, read_text
 from aecli.runs.records import EpochRecord, LayerHealth
 from aecli.runs.run import Run
 from aecli.studies.config import StudyFile
+from aecli.studies.plan import which_networks
 from aecli.studies.results import Result, read_results
 from aecli.studies.study import Study
 from aecli.studies.summary import Summary, SummaryRow, summarise
@@ -94,7 +95,7 @@ def load_study(study: Study) -> StudyData:
     results = tuple(read_results(study.results_file))
     if not results:
         raise RunError(f"{study.results_file}: has no run: run ae compare again")
-    return StudyData(study, config, results, summarise(results, config.study.metric))
+    return StudyData(study, config, results, summarise(results, config.study.metric, which_networks(config)))
 
 
 def _read_all(runs: list[Run], name: str) -> list[Any]:

@@ -12,7 +12,7 @@ from aecli.runs.run import Run
 from aecli.studies.results import Result
 from aecli.studies.stats import FEWEST_SEEDS, Interval, least_p, mean_interval
 from aecli.studies.summary import SummaryRow
-from aecli.studies.tables import number
+from aecli.studies.tables import number, share
 from aecli.views.report.charts.study_charts import figures, style_of
 from aecli.views.report.page import Cell, Column, Facts, Page, PageSection, PageTable, counted, decimals_for, measured
 from aecli.views.report.pictures import Gallery, gallery_of
@@ -92,6 +92,7 @@ def _table(data: StudyData) -> PageTable:
         Column("runs", "complete runs of all that were planned"),
         Column(metric, f"mean over the seeds of the {metric} on the test images, with its 95 % bootstrap interval"),
         Column("worse by", "mean paired difference to the best, with an interval that holds for all pairs at once"),
+        Column("of linear code", f"{metric} as a share of that of the best linear code with so many values", more=True),
         Column("P(best wins)", "share of the seeds on which the best variant does better", more=True),
         Column("p (Holm)", "Wilcoxon's signed-rank test against the best, corrected for all pairs", more=True),
         Column("rank", "mean rank over the seeds, 1 the best", more=True),
@@ -155,10 +156,13 @@ def _row(data: StudyData, row: SummaryRow, others: list[str], digits: int) -> tu
         Cell(f"{complete}" if complete == planned else f"{complete} of {planned}", lost, float(complete)),
         measured(row.mean, digits),
     ]
+    beside = Cell(share(row.means["of_linear"]), key=row.means["of_linear"])
     if against is None:
-        cells += [Cell("", key=0.0 if complete else None)] * 3
+        blank = Cell("", key=0.0 if complete else None)
+        cells += [blank, beside, blank, blank]
     else:
-        cells += [measured(against.worse_by, digits), measured(against.best_wins, 2), counted(against.p_holm, 3)]
+        cells += [measured(against.worse_by, digits), beside]
+        cells += [measured(against.best_wins, 2), counted(against.p_holm, 3)]
     cells.append(counted(row.mean_rank, 1))
     results, mse = data.complete(row), _digits(data, "mse")
     shown = [(name, _digits(data, name)) for name in others]
