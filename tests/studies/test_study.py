@@ -30,6 +30,7 @@ from aecli.studies.summary import summarise
 from aecli.studies.tables import as_text, study_table
 from aecli.training.checkpoints import read_checkpoint
 from aecli.training.trainer import train
+from tests.conftest import PLAIN
 from tests.in_process import InProcessExecutor
 
 IN_PROCESS = InProcessExecutor()
@@ -287,7 +288,7 @@ def test_a_run_that_fails_in_the_place_of_a_former_one_has_not_its_numbers(copie
 
 
 def test_a_network_that_learned_nothing_is_counted_as_collapsed():
-    result, _ = compared("study.vary={training.learning_rate: [1e-9]}", "study.seeds=1")
+    result, _ = compared(*PLAIN, "study.vary={training.learning_rate: [1e-9]}", "study.seeds=1")
     (run,) = result.results
     assert (run.state, run.metrics["fvu"] > 0.95) == ("collapsed", True)
     assert run.reason
@@ -305,8 +306,8 @@ def test_tasks_trained_here_tell_what_those_of_a_worker_tell():
     told = []
     for executor, folder in ((InProcessExecutor(), "here"), (ProcessExecutor(1, 1), "worker")):
         tasks = [
-            task("well"), task("diverging", *diverging), task("idle", "training.learning_rate=1e-9"),
-            task("well", "training.seed=1"), task("idle", "training.seed=1", "training.learning_rate=1e-9"),
+            task("well"), task("diverging", *PLAIN, *diverging), task("idle", *PLAIN, "training.learning_rate=1e-9"),
+            task("well", "training.seed=1"), task("idle", *PLAIN, "training.seed=1", "training.learning_rate=1e-9"),
         ]  # fmt: skip
         tasks = [replace(each, folder=Path(f"{folder}/{i}").absolute()) for i, each in enumerate(tasks)]
         events = list(executor.run(tasks))
@@ -377,7 +378,9 @@ def test_a_study_that_is_told_to_stop_keeps_a_checkpoint_of_every_run_in_trainin
 
 
 def test_a_study_in_work_is_refused_to_another_process(copied, ae):
-    command = ["compare", "--output=study", "--activations=relu,linear", "--seeds=2", *(f"--set={key}" for key in TINY)]
+    Path("defaults.yaml").write_text("{}")
+    command = ["compare", "--config=defaults.yaml", "--output=study", "--activations=relu,linear", "--seeds=2"]
+    command += [f"--set={key}" for key in TINY]
     with copied.locked(config_of(VARY)):
         done = ae(*command)
     assert done.exit_code == 1
