@@ -3,8 +3,8 @@
     python scripts/figures.py [--quick | --photos]
 
 Needs MNIST and Fashion-MNIST in ../shared/data; about five minutes on two cores, --quick skips the
-two longest. Prints the Markdown table of docs/results.md. --photos instead trains on the photos there, draws
-the pictures of docs/your-own-images.md and prints their credits.
+two longest. Prints the Markdown table of docs/results.md. --photos instead trains on the photos there, as
+`ae train --data photos/` does, draws the pictures of docs/your-own-images.md and prints their credits.
 """
 
 import argparse
@@ -16,26 +16,27 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+import aecli
 from aecli.cli.stderr import native_stderr_silenced
 from aecli.data.dataset import open_images
 from aecli.data.files.options import DecodeOptions
-from aecli.runs.baselines import Baselines, fit_baselines
+from aecli.data.format import Images
+from aecli.models.linear.pca import fit_components
+from aecli.runs.baselines import Baselines
 from aecli.runs.config_file import load_config
+from aecli.runs.metrics import METRICS, psnr
+from aecli.runs.run import Run
 from aecli.runs.uses.evaluate import evaluate
 from aecli.training.trainer import train
 from aecli.views import plots
-from aecli.views.mosaic import INK
+from aecli.views.mosaic import COLUMNS, INK, Sheet, image_pixels
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
 PHOTOS, DOCS = DATA / "photos", ROOT / "docs"
 FITTED = 3
-PHOTO_KEYS = (
-    f"data.train={PHOTOS}", "model.hidden=[256]", "model.latent_dim=32", "model.activation=gelu",
-    "training.epochs=150", "training.learning_rate=5e-4", "training.early_stopping={patience: 30}",
-)  # fmt: skip
 PCA = {2: 0.055669, 4: 0.047903, 8: 0.037441, 16: 0.026860, 32: 0.016828, 64: 0.009047}
-TUTORIAL = ("training.epochs=10", "training.batch_size=32", "data.validation_split=0.001")
+TUTORIAL = ("training.epochs=10", "training.batch_size=32", "data.validation_split=0.001", "model.output_bias=zero")
 FASHION = "fashion_mnist"
 RECIPES = [
     ("`configs/relu.yaml` on MNIST, test mse", "relu", "mnist", (), "0.0038, one seed", 1),
@@ -54,10 +55,15 @@ RECIPES = [
 def pca_row() -> list[str]:
     """Return the test mse of PCA on MNIST beside the known values."""
     trained_on, measured_on = (open_images(DATA / f"mnist_{part}.npy") for part in ("train", "test"))
-    fitted = fit_baselines(trained_on.map, 64)
+    shape = trained_on.format.image_shape
+    mean, components = fit_components(
+        lambda function: trained_on.map(lambda images: function(images.reshape(len(images), -1))),
+        (len(trained_on), int(np.prod(shape))),
+        max(PCA),
+    )
     found = []
     for count in PCA:
-        leading = Baselines(fitted.mean, fitted.components[:count])
+        leading = Baselines(mean.reshape(shape).astype(np.float32), components.T[:count].astype(np.float32))
         summary = evaluate(leading.reconstruct_pca, measured_on, leading, with_baselines=False).summary
         found.append(f"{summary['model']['mse']:.6f}")
     known = " ".join(f"{value:.6f}" for value in PCA.values())
@@ -94,24 +100,51 @@ def draw_fits(names: list[str]) -> None:
     plots.save(figure, DOCS / "photos_fit.png")
 
 
+def draw_linear(run: Run, context: plots.PlotContext) -> None:
+    """Draw photos over what PCA, the best linear code and the network make of them, with the mean PSNR of each."""
+    images, restored = context.show(context.choose())
+    baselines, means = run.baselines, run.metrics["splits"]["validation"]
+    rows: dict[str, Images] = {
+        "original": images,
+        f"PCA\n{decibels(means['pca'])}": baselines.reconstruct_pca(images),
+        f"best linear\ncode\n{decibels(means['best_linear'])}": baselines.reconstructions["best_linear"](images),
+        f"network\n{decibels(means['model'])}": restored,
+    }
+    sheet = Sheet(len(images), context.source.format.image_shape, rows=len(rows))
+    for row, drawn in enumerate(rows.values()):
+        for column, image in enumerate(drawn):
+            sheet.show(column, row, image_pixels(image))
+    for column, value in enumerate(psnr(images, restored)):
+        sheet.write(column, "", f"{value:.1f} dB")
+    sheet.name_rows(0, list(rows))
+    count = means["images"]
+    caption = f"On the left the mean PSNR over the {count} validation photos, under each photo the network's."
+    sheet.figure.text(0.01, 0.02, caption, fontsize=8, color=INK)
+    plots.save(sheet.figure, DOCS / "photos_linear.png")
+
+
+def decibels(means: dict[str, float]) -> str:
+    return f"{METRICS['psnr'].text(means['psnr'])} dB"
+
+
 def photo_figures() -> None:
     """Draw the pictures of docs/your-own-images.md, and print the credits of the photos in them."""
     with tempfile.TemporaryDirectory() as folder:
         with native_stderr_silenced():
-            run = train(load_config(None, PHOTO_KEYS).config, Path(folder) / "photos", name="photos")
-        subject = plots.open_context(run, None)
-        positions = subject.choose(count=8)
-        plots.save(plots.reconstructions(subject, positions), DOCS / "photos_reconstructed.png")
-        shown = [str(subject.source.name(int(row))) for row in subject.row_numbers(positions)]
+            run = aecli.train(PHOTOS, folder=Path(folder) / "default")
+        context = plots.open_context(run, None)
+        positions = context.choose(count=COLUMNS)
+        plots.save(plots.reconstructions(context, positions), DOCS / "photos_reconstructed.png")
+        draw_linear(run, context)
+        shown = [str(context.source.name(int(row))) for row in context.row_numbers(positions)]
         measured = run.metrics["splits"]["validation"]
-    fitted = shown[:FITTED]
-    draw_fits(fitted)
+    draw_fits(shown[:FITTED])
     by_file = dict(
         line.split(": CC BY 2.0, by ", 1)
         for line in (DATA / "photos_ATTRIBUTION.txt").read_text().splitlines()
         if ": CC BY 2.0, by " in line
     )
-    print({name: round(measured[name]["mse"], 5) for name in ("model", "pca", "mean_image")})
+    print({name: round(measured[name]["mse"], 6) for name in ("model", "best_linear", "pca", "mean_image")})
     for name in shown:
         photographer, _, url = by_file[name].partition(" - https://")
         print(f"[{photographer}](https://{url.split(' (')[0]}),")

@@ -2,10 +2,11 @@
 
     python scripts/studies.py [--only NAME] [--keep FOLDER]
 
-Two data sets, two networks, eleven activations, eleven paired seeds, matched initialisation, 20 epochs on 20,000
-images, tested on the data sets' own 10,000 test images; and one study of how much the initial weights matter. They
-go into --keep (default: ./studies, where a second call continues them); what is not weights is copied to
-docs/studies/, reports too, of which git keeps the one of mnist-784-256-64. Needs the arrays in ../shared/data.
+Two data sets, two plain networks whose output begins at 0.5, eleven activations, eleven paired seeds, matched
+initialisation, 20 epochs on 20,000 images, tested on the data sets' own 10,000 test images; and one study of how much
+the initial weights matter. They go into --keep (default: ./studies, where a second call continues them); what is not
+weights is copied to docs/studies/, reports too, of which git keeps the one of mnist-784-256-64. Needs the arrays in
+../shared/data.
 """
 
 import argparse
@@ -21,7 +22,13 @@ SHARED = ROOT.parent / "shared" / "data"
 DOCS = ROOT / "docs" / "studies"
 IMAGES = 20_000
 ACTIVATIONS = "relu,leaky_relu,prelu,sigmoid,tanh,elu,gelu,linear,selu,silu,mish"
-COMMON = ["training.epochs=20", "model.latent_dim=64", "model.initializer=matched"]
+COMMON = [
+    "training.epochs=20", "model.latent_dim=64", "model.initializer=matched",
+    # What the defaults were when these studies were published, and no suggestion for the images.
+    "model.family=dense", "model.linear_path=none", "model.output_bias=zero", "model.latent_activation=null",
+    "training.batch_size=32", "training.learning_rate=1e-3", "training.schedule=constant",
+    "training.early_stopping=null",
+]  # fmt: skip
 SMALL, DEEP = "model.hidden=[]", "model.hidden=[256]"
 INITIALIZERS = "--vary=model.initializer=matched,glorot_uniform,he_normal,lecun_normal,orthogonal,random_normal"
 STUDIES = {

@@ -27,7 +27,7 @@ from aecli.studies.compare import compare as compare_config
 from aecli.studies.config import StudyFile
 from aecli.studies.study import STUDIES
 from aecli.training.artifacts import FULL
-from aecli.training.suggest.config import suggest_config
+from aecli.training.suggest.config import keys_in, suggest_config
 from aecli.training.trainer import train as train_config
 from aecli.views.plots import draw_plots
 from aecli.views.report.report import write_study_report
@@ -49,8 +49,8 @@ def train(
 ) -> Run:
     """Train an autoencoder on images; return its complete run, as `ae train` does.
 
-    `config` is a YAML file or the name of a packaged config, `set` maps config keys to values,
-    e.g. {"model.latent_dim": 16}. With `resume` a run that is there goes on, if it was stopped, or to more
+    `config` is a YAML file or the name of a packaged config, None what suits the images; `set` maps config keys to
+    values, e.g. {"model.latent_dim": 16}. With `resume` a run that is there goes on, if it was stopped, or to more
     epochs, with the same config otherwise. The run goes into `folder`, by default runs/ and the config's name. An
     array is kept beside it as .npy. Raises aecli.core.errors.AeError with the place and the cure.
     """
@@ -117,7 +117,7 @@ def _load(config: str | Path | None, keys: Mapping[str, Any]) -> NamedConfig[Stu
 def _for_images(named: NamedConfig[StudyFile], said: Mapping[str, Any], file: Path) -> NamedConfig[StudyFile]:
     """Return the config for the images in a file: where no file holds it, with what suits them in the other keys."""
     named = named.with_training_images(file)
-    return named if named.origin else replace(named, config=suggest_config(named.config, said).config)
+    return named if named.origin else replace(named, config=suggest_config(named.config, keys_in(said)).config)
 
 
 @contextmanager

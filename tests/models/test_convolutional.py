@@ -1,15 +1,21 @@
 """The convolutional family: any size comes back as it was, its layers start well, and what cannot be is refused."""
 
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aecli.core.errors import ConfigError
+from aecli.data.dataset import open_images
 from aecli.models.activations import ACTIVATIONS
 from aecli.models.backend import keras
 from aecli.models.families import FAMILIES
 from aecli.models.layers import predict
+from aecli.models.linear.fit import fit_linear_codes
+from aecli.models.linear.start import MARGINS, Start, reachable
 from aecli.models.spatial.resizing import Doubled
 from aecli.runs.config_file import change_config, load_config
 
@@ -171,6 +177,101 @@ def test_the_last_layer_is_float32_in_mixed_precision():
     assert network.model.output.dtype == "float32"
     expected = predict(conv("model.norm=group").build((9, 7, 1), 0).model, images((9, 7, 1)))
     np.testing.assert_allclose(predict(network.model, images((9, 7, 1))), expected, atol=0.05)
+
+
+# -- a linear path --------------------------------------------------------------------------------
+
+CODES = [{"latent_dim": 5}, {"latent_channels": 1}]
+OUTPUTS = ("linear", "sigmoid", "tanh", "relu")
+
+
+def with_path(shape, **keys):
+    """Return a family, its linear code of small sets of images, and the network that begins there."""
+    family = FAMILIES["conv"].model_validate({"channels": [4, 8], "linear_path": "auto", **keys})
+    np.save("images.npy", images(shape, 24))
+    rows = np.arange(24)
+    length = family.code_length(shape)
+    codes = fit_linear_codes(open_images(Path("images.npy")), rows[:18], rows[18:], length)
+    code = codes.best(length).code(length)
+    return family, code, family.build(shape, 0, Start(codes.mean, code, MARGINS[1]))
+
+
+def begins_at_its_code(shape, **keys):
+    """Require that an untrained network reconstructs what its linear code does, and that its size is known."""
+    family, code, network = with_path(shape, **keys)
+    x = images(shape, 24)
+    expected = np.clip(code.reconstruct(x), *reachable(family.output_activation, MARGINS[1]))
+    np.testing.assert_allclose(predict(network.model, x), expected, atol=2e-5)
+    assert network.model.count_params() == family.parameter_count(shape)
+
+
+@pytest.mark.parametrize("code", CODES, ids=str)
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("shape", [(1, 7, 1), (28, 23, 1), (35, 35, 3), (9, 7, 4)], ids=str)
+def test_an_untrained_network_gives_what_its_linear_code_does(shape, output, code):
+    upsampling = UPSAMPLING[OUTPUTS.index(output) % 3]
+    begins_at_its_code(shape, upsampling=upsampling, output_activation=output, convs=1, activation="silu", **code)
+
+
+@given(
+    shape=st.tuples(st.integers(1, 20), st.integers(5, 20), st.integers(1, 4)),
+    channels=st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    convs=st.integers(1, 2),
+    code=st.sampled_from(CODES),
+    upsampling=st.sampled_from(UPSAMPLING),
+    norm=st.sampled_from(["none", "group"]),
+    activation=st.sampled_from(["relu", "prelu", "selu", "silu", "gelu", "tanh", "threshold"]),
+    output=st.sampled_from(OUTPUTS),
+    kind=st.sampled_from(["auto", "pca", "dct"]),
+)
+@settings(max_examples=20, deadline=None)
+def test_any_network_begins_at_its_linear_code(
+    shape, channels, convs, code, upsampling, norm, activation, output, kind
+):
+    begins_at_its_code(
+        shape, channels=channels, convs=convs, upsampling=upsampling, norm=norm, activation=activation,
+        output_activation=output, linear_path=kind, **code,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("code", CODES, ids=str)
+@pytest.mark.parametrize("upsampling", UPSAMPLING)
+def test_the_products_are_those_of_the_layers_beside_a_path(upsampling, code):
+    shape = (8, 12, 3)
+    family, _, network = with_path(shape, upsampling=upsampling, norm="group", **code)
+    found = Counter((product.rows, product.inputs * product.units) for product in family.products(shape))
+    expected = Counter()
+    for layer in (*network.encoder.layers, *network.decoder.layers):
+        if hasattr(layer, "kernel"):
+            seen = 4 if isinstance(layer, keras.layers.Conv2DTranspose) else 1
+            expected[int(np.prod(layer.output.shape[1:-1])), int(np.prod(layer.kernel.shape)) // seen] += 1
+    assert found == expected
+
+
+def test_what_a_network_learns_is_all_but_its_path():
+    family, _, network = with_path((9, 7, 1), latent_dim=5)
+    fixed = [weight.path for weight in network.model.non_trainable_variables]
+    assert sorted({path.split("/")[-2] for path in fixed}) == ["linear_decoder", "linear_encoder"]
+    assert sum(np.prod(weight.shape) for weight in network.model.non_trainable_variables) == (
+        family.path_weights((9, 7, 1))
+    )
+    assert {watched.name for watched in network.layers} & {"linear_decoder", "linear_encoder"} == set()
+
+
+def test_details_of_the_linear_image_reach_the_output():
+    """A gradient comes to each weight that corrects, once the last convolutions are not 0."""
+    import tensorflow as tf
+
+    for upsampling in UPSAMPLING:
+        _, _, network = with_path((9, 7, 1), latent_dim=5, upsampling=upsampling, activation="elu", norm="group")
+        for layer in (*network.encoder.layers, *network.decoder.layers):
+            if hasattr(layer, "kernel") and not np.asarray(layer.kernel).any():
+                layer.kernel.assign(np.random.default_rng(0).normal(0, 0.1, layer.kernel.shape))
+        x = images((9, 7, 1))
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(network.model(x) - x))
+        gradients = tape.gradient(loss, [weight.value for weight in network.model.trainable_variables])
+        assert all(float(tf.reduce_max(tf.abs(gradient))) > 0 for gradient in gradients)
 
 
 # -- config ---------------------------------------------------------------------------------------

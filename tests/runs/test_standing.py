@@ -42,7 +42,7 @@ def test_exact_copies_are_in_the_mse_alone():
 def test_a_network_that_loses_gets_something_to_try():
     to_pca = standing({"model": row(0.02), "pca": row(0.01), "mean_image": row(0.07)}, "the validation images")
     assert to_pca.startswith("On the validation images the network reconstructs worse than PCA")
-    assert to_pca.endswith("try more training.epochs or model.latent_activation linear.")
+    assert to_pca.endswith("try more training.epochs, or what ae suggest says of such images.")
     assert "training.learning_rate" in standing({"model": row(0.08), "pca": row(0.01), "mean_image": row(0.07)})
 
 
@@ -62,3 +62,8 @@ def test_one_more_baseline_is_one_more_name(monkeypatch):
     monkeypatch.setattr(module, "_BESIDE", {"best": "the best of all", **module._BESIDE})
     said = standing({"model": row(0.01), "best": row(0.01), "pca": row(0.02), "mean_image": row(0.07)})
     assert "no better than the best of all (mse 0.01 against 0.01), better than PCA" in said
+
+
+def test_rounding_is_no_defeat():
+    sentence = standing({"model": row(4e-14), "pca": row(7e-16), "mean_image": row(0.07)}, "these images")
+    assert "no better than PCA" in sentence

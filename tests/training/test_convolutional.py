@@ -8,11 +8,17 @@ import pytest
 
 from aecli.core.errors import AeError, ConfigError
 from aecli.models.backend import keras
-from aecli.runs.config_file import load_config
+from aecli.models.layers import predict
+from aecli.runs.config_file import change_config, load_config
 from aecli.runs.model import load_model
+from aecli.runs.onnx_check import read_graph
+from aecli.runs.uses.latents import dead_latents_note
+from aecli.training import prepare as prepare_module
 from aecli.training.artifacts import FULL
 from aecli.training.check.checking import check
+from aecli.training.prepare import open_data, prepare
 from aecli.training.progress import NullProgress
+from aecli.training.start import fit_split, start_of
 from aecli.training.trainer import train
 from aecli.training.verify import verify
 from aecli.views.filters import filters, first_weights, last_weights
@@ -194,3 +200,143 @@ def test_what_it_costs_is_known_before():
     assert found["memory"].data["weights"] == load_config(None, MAP).config.model.parameter_count((*SHAPE, 1))
     assert found["time"].data["seconds_per_epoch"] > 0
     assert found["compression"].text.startswith("model.latent_channels 2 (a code of 40): 63 values become 40")
+
+
+# -- a linear path --------------------------------------------------------------------------------
+
+
+ROUNDING = 1e-12
+"""What is left of images that a code gives back whole: the maps have more values than these images directions."""
+
+
+def begun_at(sets):
+    """Return the linear code that a training begins at, and how long its codes are."""
+    config = load_config(None, sets).config
+    prepared = prepare(config, *open_data(config), NullProgress())
+    return start_of(prepared, fit_split(prepared).codes).code, prepared.code_length
+
+
+def path_weights(run):
+    """Return the kernel and the bias of both layers of a trained path."""
+    model = keras.models.load_model(run.model_file)
+    return [
+        weights
+        for half in ("encoder", "decoder")
+        for weights in model.get_layer(half).get_layer(f"linear_{half}").get_weights()
+    ]
+
+
+def errors(run):
+    return {name: row["mse"] for name, row in run.metrics["splits"]["validation"].items() if isinstance(row, dict)}
+
+
+PATHS = {
+    "vector": VECTOR,
+    "map, shuffle": (*MAP, "model.upsampling=shuffle", "model.norm=group", "model.activation=silu"),
+    "two levels, transposed, tanh": (
+        *VECTOR, "model.channels=[4, 6]", "model.convs=2", "model.upsampling=transposed",
+        "model.output_activation=tanh", "model.activation=prelu",
+    ),
+    "relu output, cosines": (*VECTOR, "model.output_activation=relu", "model.linear_path=dct"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sets", PATHS.values(), ids=PATHS)
+def test_a_path_stays_and_the_run_is_no_worse_than_it(sets):
+    run, (code, length) = run_of(*sets), begun_at(sets)
+    for trained, fitted in zip(path_weights(run), (*code.encoder(length), *code.decoder(length)), strict=True):
+        np.testing.assert_array_equal(trained, fitted)
+    found = errors(run)
+    if "model.linear_path=dct" not in sets:
+        assert found["model"] <= min(found.get("best_linear", 1), found["pca"]) * (1 + 1e-5) + ROUNDING
+
+    model, images = load_model(run), run.image_format.to_contract(np.load("images.npy"))
+    whole = keras.models.load_model(run.model_file)
+    latents = model.encode(images)
+    np.testing.assert_allclose(latents, predict(whole.get_layer("encoder"), images), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(model.decode(latents), predict(whole.get_layer("decoder"), latents), atol=1e-5)
+    for file in (run.encoder_file, run.decoder_file):
+        assert read_graph(file).largest >= 9 * 7
+
+
+@pytest.mark.parametrize("name", ["map, shuffle", "two levels, transposed, tanh"])
+def test_it_resumes_to_the_bit_and_is_verified_with_a_path(name):
+    whole = run_of(*PATHS[name], folder="whole")
+    run_of(*PATHS[name], "training.epochs=1", folder="begun")
+    gone_on = run_of(*PATHS[name], folder="begun", resume=True)
+    assert gone_on.metrics["weights_sha256"] == whole.metrics["weights_sha256"]
+    assert verify(gone_on, load_config(gone_on.config_file).config, NullProgress()).difference is None
+
+
+@pytest.mark.parametrize("rate", ["1e-6", "1", "1e6"])
+@pytest.mark.parametrize("sets", [VECTOR, MAP], ids=["vector", "map"])
+def test_no_learning_rate_makes_a_run_worse_than_its_linear_code(sets, rate):
+    run = run_of(*sets, f"training.learning_rate={rate}")
+    found = errors(run)
+    assert found["model"] <= min(found.get("best_linear", 1), found["pca"]) * (1 + 1e-5) + ROUNDING
+
+
+def test_the_path_of_a_dense_network_is_learned():
+    sets = ("data.train=images.npy", "model.latent_dim=5", "training.epochs=2", "training.batch_size=16")
+    run, (code, length) = run_of(*sets, folder="runs/dense"), begun_at(sets)
+    fitted = (*code.encoder(length), *code.decoder(length))
+    assert all(not np.array_equal(a, b) for a, b in zip(path_weights(run), fitted, strict=True))
+    found = errors(run)
+    assert found["model"] <= min(found.get("best_linear", 1), found["pca"]) * (1 + 1e-5) + ROUNDING
+
+
+def test_latents_beyond_the_directions_of_the_images_are_dead_until_they_are_learned():
+    shades = np.random.default_rng(0).integers(0, 256, (90, 1, 1)).astype(np.uint8)
+    np.save("images.npy", np.tile(shades, (1, *SHAPE)))  # one direction: from black to white
+    sets = (*VECTOR, "model.linear_path=pca")
+    run = run_of(*sets, "training.learning_rate=1e6")  # so that the first weights are kept
+    assert run.metrics["dead_latents"] == [1, 2, 3, 4]
+    assert np.abs(load_model(run).encode(run.image_format.to_contract(np.load("images.npy")))).max() < 10
+    assert dead_latents_note(run) == (
+        "4 of 5 latents do not vary over the validation images (1, 2, 3, 4): they carry nothing: "
+        "a smaller model.latent_dim loses nothing"
+    )
+
+
+def test_the_note_of_dead_latents_counts_those_of_a_map():
+    np.save("images.npy", np.full((30, *SHAPE), 7, np.uint8))
+    note = dead_latents_note(run_of(*MAP, "training.epochs=1"))
+    assert note.startswith("40 of 40 latents do not vary over the validation images (0, 1, ")
+    assert note.endswith("a smaller model.latent_channels loses nothing")
+
+
+class Notes(NullProgress):
+    def __init__(self):
+        self.lines = []
+
+    def note(self, text):
+        self.lines.append(text)
+
+
+@pytest.mark.parametrize("sets", [VECTOR, MAP, ("data.train=images.npy", "model.latent_dim=5")], ids=["vector", "map", "dense"])  # fmt: skip
+def test_a_path_that_is_too_large_is_left_out_unless_it_is_asked_for(sets, monkeypatch):
+    config = load_config(None, sets).config
+    weights = config.model.path_weights((*SHAPE, 1))
+    length = config.model.code_length((*SHAPE, 1))
+    assert weights == length * 63 * 2 + length + 63
+    for largest, kind, left in ((weights, "auto", True), (weights - 1, "auto", False), (1, "pca", True)):
+        monkeypatch.setattr(prepare_module, "LARGEST_PATH", largest)
+        asked, notes = change_config(config, {"model.linear_path": kind}, "here"), Notes()
+        model = prepare(asked, *open_data(asked), notes).model
+        assert (model.path != "none") == left
+        about = [line for line in notes.lines if line.startswith("model.linear_path: none, since a linear code of ")]
+        assert len(about) == (not left)
+        plain = change_config(asked, {"model.linear_path": "none"}, "here").model
+        assert model.model_copy(update={"linear_path": "none"}) == plain
+
+
+def test_a_run_without_the_path_that_was_too_large_is_complete(monkeypatch):
+    monkeypatch.setattr(prepare_module, "LARGEST_PATH", 1)
+    notes = Notes()
+    run = run_of(*VECTOR, progress=notes)
+    assert sum(line.startswith("model.linear_path: none") for line in notes.lines) == 1
+    assert load_config(run.config_file).config.model.linear_path == "auto"
+    names = [layer.name for layer in keras.models.load_model(run.model_file).get_layer("encoder").layers]
+    assert "encoder_0" in names
+    assert "linear_encoder" not in names
+    assert verify(run, load_config(run.config_file).config, NullProgress()).difference is None

@@ -79,7 +79,7 @@ def load_config(
     places = {key: f"{path}:{line}: {dotted_key(key)}" for key, line in document.lines.items()}
     for override in overrides:
         try:
-            key, value = _parse_override(override)
+            key, value = parse_override(override)
             _put(schema, data, key, value)
             places |= {(*key, *inner): f"--set {override}" for inner in _paths(value)}
         except ConfigError as error:
@@ -216,7 +216,8 @@ def _or_null(section: Mapping[str, Any]) -> dict[str, Any]:
     return {"anyOf": [own, {"type": "null"}], **said}
 
 
-def _parse_override(override: str) -> tuple[tuple[str, ...], Any]:
+def parse_override(override: str) -> tuple[tuple[str, ...], Any]:
+    """Return the parts of the key and the value of `KEY=VALUE`; ConfigError where it is none."""
     name, equals, text = override.partition("=")
     if not equals or not name:
         raise ConfigError([f"--set {override}: expected KEY=VALUE, e.g. --set training.epochs=20"])

@@ -116,6 +116,19 @@ def test_constant_images_have_no_error_and_scales_that_divide():
         assert np.isfinite(bias).all()
 
 
+@pytest.mark.parametrize("longest", [2, 12])
+def test_directions_that_are_rounding_have_no_codes_to_speak_of(longest):
+    shades = np.random.default_rng(0).random((40, 1, 1, 1), np.float32)
+    images = np.tile(shades, (1, 7, 6, 1))  # one direction: from black to white
+    for candidate in codes_of(images, longest).candidates:
+        kernel, bias = candidate.code(longest).encoder(longest)
+        latents = images.reshape(40, -1) @ kernel + bias
+        alive = latents.std(axis=0) > 1e-3
+        assert candidate.kind == "patches" or alive.sum() == 1
+        np.testing.assert_allclose(latents[:, alive].std(axis=0), 1, rtol=0.3)
+        assert np.abs(latents[:, ~alive]).max(initial=0) < 1e-5
+
+
 @pytest.mark.parametrize("grid", [2, 4, 8])
 @each_shape
 def test_tiles_cover_every_pixel_once(shape, grid):

@@ -40,10 +40,10 @@ def command(
 ) -> None:  # fmt: skip
     """Compare variants of a config on IMAGES: same images, splits and seeds for all.
 
-    Without --activations and --vary it compares eight activations. Prints the table and the verdict, and
-    writes a study with every run. The same command continues a study that was stopped; more seeds or
-    variants only add what is missing. Ctrl-C, SIGTERM and SIGHUP stop it, with a checkpoint of every run
-    in training.
+    Without --activations and --vary it compares eight activations, without --config in the network of ae
+    train, which begins at a linear code. Prints the table and the verdict, and writes a study with every
+    run. The same command continues a study that was stopped; more seeds or variants only add what is
+    missing. Ctrl-C, SIGTERM and SIGHUP stop it, with a checkpoint of every run in training.
 
     \b
       ae compare images.npy

@@ -55,9 +55,9 @@ def command(
 ) -> None:
     """Train an autoencoder on your images and write a run.
 
-    Without --config and --data it trains the defaults on the handwritten digits that come with the
-    package. The run's folder holds the model (Keras and ONNX), the metrics beside the mean image and
-    PCA, the history and the plots.
+    Without --config it trains what suits the images, as ae suggest writes it, without --data on the
+    handwritten digits that come with the package. The run's folder holds the model (Keras and ONNX), the
+    metrics beside the best linear code, PCA and the mean image, the history and the plots.
 
     Images are pictures (a folder, .zip, .tar, a .txt or .csv list, a quoted pattern), .npy, .npz, .h5, .mat or
     IDX, an array in such a file as FILE:KEY, or mnist, fashion_mnist, cifar10 where Keras has put them.

@@ -35,6 +35,9 @@ _COPIED = 5_000
 
 _SMALLEST_TILE = 2
 
+_ROUNDING = 1e-12
+"""The share of the largest variance up to which that along a direction is rounding, and its code is left small."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -63,7 +66,8 @@ class Candidate:
     def code(self, code_length: int) -> LinearCode:
         """Return the code of the first directions, of as many as there are."""
         variances = self.variances[:code_length]
-        scale = np.sqrt(np.where(variances > 0, variances, 1.0)).astype(np.float32)
+        varies = variances > _ROUNDING * variances.max(initial=0)
+        scale = np.sqrt(np.where(varies, variances, 1.0)).astype(np.float32)
         return LinearCode(self.name, self.mean, self.basis.directions(self.order[:code_length]), scale)
 
 

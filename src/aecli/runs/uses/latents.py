@@ -53,11 +53,12 @@ def dead_latents_note(run: Run) -> str | None:
         if not dead:
             return None
         model = load_recorded(run.config_file).config.model
+        length = model.code_length(run.image_format.image_shape)
     except AeError:  # whoever reads the files for their own sake says what is wrong with them
         return None
     linear = model.code_activation.row.name == "linear"
-    cure = "a shorter model.latent_dim loses nothing" if linear else "try model.latent_activation linear"
-    return f"{_counted(dead, model.latent_dim)}: {cure}"
+    cure = f"a smaller model.{model.code_key} loses nothing" if linear else "try model.latent_activation linear"
+    return f"{_counted(dead, length)}: {cure}"
 
 
 def _counted(dead: Sequence[int], latent_dim: int) -> str:

@@ -1,18 +1,19 @@
 """The config of a training that names no config: what suits its images, beside what the user has said of it."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import prod
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from aecli.core.errors import ConfigError
 from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.dataset import ImageDataset
 from aecli.models.families import FAMILIES
 from aecli.runs.config import Config
-from aecli.runs.config_file import change_config, in_a_line
+from aecli.runs.config_file import change_config, in_a_line, parse_override
+from aecli.training.check.findings import count_of
 from aecli.training.prepare import check_paths, open_data
-from aecli.training.suggest.suggest import MINUTES, Suggestion, suggest
+from aecli.training.suggest.suggest import MINUTES, ImageShape, Reason, Suggestion, channels_for, suggest
 
 _C = TypeVar("_C", bound=Config)
 
@@ -30,14 +31,21 @@ class SuggestedConfig(Generic[_C]):
         model, training = self.config.model, self.config.training
         length = model.code_length(self.images.format.image_shape)
         return (
-            f"no --config: chosen for these images: family {model.family}, {length:,} latents, batches of "
-            f"{training.batch_size}, {training.epochs} epochs (ae suggest says why)"
+            f"no --config: chosen for these images: family {model.family}, {count_of(length, 'latent')}, batches of "
+            f"{training.batch_size}, {count_of(training.epochs, 'epoch')} (ae suggest says why)"
         )
 
 
 def keys_of(overrides: Sequence[str]) -> list[str]:
-    """Return the keys that `KEY=VALUE` overrides name."""
-    return [override.partition("=")[0] for override in overrides]
+    """Return the keys that `KEY=VALUE` overrides say, those inside of a whole section too."""
+    return [key for name, value in map(parse_override, overrides) for key in keys_in({".".join(name): value})]
+
+
+def keys_in(changes: Mapping[str, Any]) -> list[str]:
+    """Return the keys that changes of a config say, those inside of a whole section too."""
+    sections = {name: value for name, value in changes.items() if "." not in name and isinstance(value, Mapping)}
+    inside = [f"{name}.{key}" for name, section in sections.items() for key in section]
+    return [*(name for name in changes if name not in sections), *inside]
 
 
 def suggest_config(
@@ -50,18 +58,41 @@ def suggest_config(
 ) -> SuggestedConfig[_C]:
     """Return the config with what suits its images in all keys but those that the user has said.
 
-    Raises AeError where the images cannot be opened, or have no `code_length` values.
+    Raises AeError where the images cannot be opened, or have fewer values than `code_length`.
     """
     check_paths(config)
     images, _ = open_data(config, on_progress)
     values = prod(images.format.image_shape)
     if code_length is not None and code_length > values:
         raise ConfigError([f"a code of {code_length:,} values: an image has {values:,}: give fewer"])
-    if _is_said("model.latent_dim", said) or _is_said("model.latent_channels", said):
-        code_length = config.model.code_length(images.format.image_shape)
+    if _is_said(f"model.{config.model.code_key}", said):
+        said = [*said, "model.latent_dim"]
+        code_length = _code_length(config, said, images.format.image_shape)
     suggestion = suggest(config, images, minutes, code_length, _family_said(config, said))
     changes = {reason.key: reason.value for reason in suggestion.reasons if not _is_said(reason.key, said)}
-    return SuggestedConfig(change_config(config, changes, "suggested"), suggestion, images)
+    chosen = change_config(config, changes, "suggested")
+    return SuggestedConfig(chosen, replace(suggestion, reasons=tuple(_beside(suggestion, chosen, said))), images)
+
+
+def _beside(suggestion: Suggestion, chosen: Config, said: Collection[str]) -> Iterator[Reason]:
+    """Yield the reasons, with what the user has said in the place of what was suggested for it."""
+    keys = dict.fromkeys(".".join(name.split(".")[:2]) for name in said if not name.startswith("data.train"))
+    asked = {key: Reason(key, _value(chosen, key), "as asked") for key in keys if "." in key}
+    yield from [asked.pop(reason.key, reason) for reason in suggestion.reasons]
+    yield from asked.values()
+
+
+def _value(config: Config, key: str) -> Any:
+    section, name = key.split(".")
+    return config.model_dump(mode="json")[section][name]
+
+
+def _code_length(config: Config, said: Collection[str], shape: ImageShape) -> int:
+    """Return how long the code is that the user has said; that of a map depends on the levels."""
+    model = config.model
+    if "channels" in type(model).model_fields and not _is_said("model.channels", said):
+        model = model.model_copy(update={"channels": channels_for(shape)})
+    return model.code_length(shape)
 
 
 def _is_said(key: str, said: Collection[str]) -> bool:
@@ -78,7 +109,7 @@ def _family_said(config: Config, said: Collection[str]) -> str | None:
 
 def as_yaml(suggestion: Suggestion, head: Iterable[str]) -> str:
     """Return the suggestion as a config file: a comment of these lines, and every key with its reason."""
-    lines = [f"# {line}".rstrip() for line in head]
+    lines = [f"# {_printable(line)}".rstrip() for line in head]
     sections: dict[str, list[str]] = {}
     for reason in suggestion.reasons:
         section, key = reason.key.split(".")
@@ -86,3 +117,8 @@ def as_yaml(suggestion: Suggestion, head: Iterable[str]) -> str:
     for section, keys in sections.items():
         lines += [f"{section}:", *keys]
     return "\n".join(lines) + "\n"
+
+
+def _printable(line: str) -> str:
+    """Return a line without what would end it, or is no part of YAML: the name of a file may have both."""
+    return "".join(character if character.isprintable() else "?" for character in line)

@@ -3,7 +3,7 @@
 No network is trained for it, and the same images give the same config on every machine.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -58,15 +58,6 @@ class Suggestion:
     reasons: tuple[Reason, ...]
     codes: LinearCodes
 
-    @property
-    def sections(self) -> Mapping[str, dict[str, Any]]:
-        """The values by section and key, as a config has them."""
-        sections: dict[str, dict[str, Any]] = {}
-        for reason in self.reasons:
-            section, key = reason.key.split(".")
-            sections.setdefault(section, {})[key] = reason.value
-        return sections
-
 
 def suggest(
     config: Config, source: ImageDataset, minutes: float = MINUTES, code_length: int | None = None,
@@ -79,7 +70,7 @@ def suggest(
     split = split_of(config, source, None)
     shape, count = source.format.image_shape, len(split.train)
     values = prod(shape)
-    most = min(values // 4, LARGEST_PATH // (2 * values))
+    most = min(values // 4, (LARGEST_PATH - values) // (2 * values + 1))
     lengths = [length for length in LENGTHS if length <= most] or [1]
     longest = max(*lengths, min(code_length or 1, values))
     codes = linear_codes(source, split, longest)
@@ -131,9 +122,13 @@ def _family(shape: ImageShape, count: int, minutes: float) -> str:
 
 
 def _model(family: str, length: int, shape: ImageShape) -> Family:
-    levels = max(1, int(np.log2(max(shape[:2]))) - 2)
-    keys: dict[str, Any] = {"channels": _CHANNELS[:levels]} if family == "conv" else {}
+    keys: dict[str, Any] = {"channels": channels_for(shape)} if family == "conv" else {}
     return FAMILIES[family].model_validate({"latent_dim": length, **keys})
+
+
+def channels_for(shape: ImageShape) -> tuple[int, ...]:
+    """Return the channels of the levels that suit images of this shape: few that halve it far enough."""
+    return _CHANNELS[: max(1, int(np.log2(max(shape[:2]))) - 2)]
 
 
 def _work(model: Family, shape: ImageShape, count: int) -> float:
