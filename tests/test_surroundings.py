@@ -51,7 +51,8 @@ def keras_home(content: object) -> dict[str, str]:
 
 def test_a_training_takes_no_setting_of_keras_or_matplotlib_from_the_user(trained):
     surroundings = {**keras_home(KERAS_FILES["halves"]), "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
-    done = ae_in(surroundings, "train", *SETTINGS, "--run", "here")
+    Path("defaults.yaml").write_text("{}")
+    done = ae_in(surroundings, "train", "--config", "defaults.yaml", *SETTINGS, "--run", "here")
     assert done.returncode == 0, done.stderr
     assert "could not be drawn" not in done.stderr
     for before, after in zip(trained.history, Run(Path("here")).history, strict=False):

@@ -63,9 +63,8 @@ def test_every_part_measures_as_in_training_and_all_of_them_as_without(trained):
 def test_evaluate_gives_the_parts_of_the_training_file(ae, run):
     done = ae("evaluate", DIGITS, "--per-image", "values.csv")
     assert "the run was trained on 1,617 of these 1,797 images: judge it by its validation images" in done.stderr
-    assert [line.split("  ")[0] for line in done.stdout.splitlines()[1:]] == ["train, 1,617"] * 3 + [
-        "validation, 180"
-    ] * 3
+    lines = [line.split("  ")[0] for line in done.stdout.splitlines()[1:]]
+    assert lines == ["train, 1,617"] * 4 + ["validation, 180"] * 4
     rows = list(csv.DictReader(Path("values.csv").read_text().splitlines()))
     held_out = [int(row["image"]) for row in rows if row["split"] == "validation"]
     assert held_out == run.split.validation.tolist()
