@@ -444,17 +444,16 @@ def test_what_a_killed_process_left_goes_with_the_next_write_but_not_what_is_bei
 def test_a_model_that_needs_too_much_memory_is_one_line(ae, run):
     from onnx import helper, numpy_helper
 
-    # Small weights, whose product would be a million values an image.
+    # Small weights, whose product would be 64 million values an image.
     node = helper.make_node
-    shapes = {"u": (64, 1), "w": (1, 10**6), "v": (10**6, 8)}
-    weights = [numpy_helper.from_array(np.ones(shape, "f4"), name) for name, shape in shapes.items()]
+    wide, narrow = (numpy_helper.from_array(np.ones(s, "f4"), n) for n, s in (("w", (1, 10**6)), ("v", (10**6, 8))))
     nodes = [
-        node("Flatten", ["images"], ["x"]),
-        node("MatMul", ["x", "u"], ["y"]),
-        node("MatMul", ["y", "w"], ["z"]),
-        node("MatMul", ["z", "v"], ["latents"]),
+        node("Reshape", ["images", "s"], ["x"]),
+        node("MatMul", ["x", "w"], ["y"]),
+        node("MatMul", ["y", "v"], ["latents"]),
     ]
-    run.encoder_file.write_bytes(graph(*nodes, tensors=weights))
+    rows = numpy_helper.from_array(np.array([-1, 1]), "s")
+    run.encoder_file.write_bytes(graph(*nodes, tensors=[wide, narrow, rows]))
     np.save("a.npy", np.concatenate([IMAGES] * 200))
     done = limited(["encode", "a.npy"], 4 * 2**30)
     assert done.returncode == 1, done.stderr[-500:]
