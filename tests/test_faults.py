@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.core.errors import WriteError
+from aecli.core.errors import RunError, WriteError
 from aecli.runs.config_file import load_config
+from aecli.runs.model import load_model
 from aecli.runs.run import Run
 from aecli.training.progress import NullProgress
 from aecli.training.trainer import train
@@ -441,7 +442,7 @@ def test_what_a_killed_process_left_goes_with_the_next_write_but_not_what_is_bei
     assert [path.name for path in Path().glob(".*")] == [".a-mine.npy"]
 
 
-def test_a_model_that_needs_too_much_memory_is_one_line(ae, run):
+def test_a_model_that_would_need_too_much_memory_is_refused_in_one_line(ae, run):
     from onnx import helper, numpy_helper
 
     # Small weights, whose product would be 64 million values an image.
@@ -457,4 +458,11 @@ def test_a_model_that_needs_too_much_memory_is_one_line(ae, run):
     np.save("a.npy", np.concatenate([IMAGES] * 200))
     done = limited(["encode", "a.npy"], 4 * 2**30)
     assert done.returncode == 1, done.stderr[-500:]
-    assert done.stderr.splitlines()[-1].startswith("ae: runs/small: cannot be computed")
+    assert done.stderr.splitlines()[-1].startswith("ae: runs/small/encoder.onnx: is damaged (it reshapes across")
+
+
+def test_a_model_that_cannot_be_computed_is_one_line(run):
+    with pytest.raises(
+        RunError, match=r"runs/small: cannot be computed \(.*\): free some memory, or train the run again$"
+    ):
+        load_model(run).encode(np.zeros((2, 3, 3, 1), np.float32))
