@@ -259,6 +259,7 @@ def test_a_path_stays_and_the_run_is_no_worse_than_it(sets):
         assert read_graph(file).largest >= 9 * 7
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["map, shuffle", "two levels, transposed, tanh"])
 def test_it_resumes_to_the_bit_and_is_verified_with_a_path(name):
     whole = run_of(*PATHS[name], folder="whole")
