@@ -47,7 +47,7 @@ def test_pictures_are_decoded_imported_and_cleared():
 @pytest.mark.long
 def test_a_run_is_trained_continued_and_used():
     save_pictures(12)
-    keys = [part for key in SMALL for part in ("--set", key)]
+    keys = [part for key in (*SMALL, "training.schedule=constant") for part in ("--set", key)]
     windows("train", "--data", "p", *keys, "--run", "runs/r")
     windows("train", "--data", "p", *keys, "--run", "runs/r", "--overwrite")
     windows("train", "--resume", "--run", "runs/r", "--set", "training.epochs=4")

@@ -258,7 +258,7 @@ def test_a_run_that_fails_does_not_stop_the_others_and_its_second_failure_is_fin
     [
         # TensorFlow waits ten seconds for the memory at each of four attempts.
         pytest.param(
-            "model.hidden: [[], [1, 1000000, 1000000]]", ["collapsed", "failed"], "do not fit in memory",
+            "model.hidden: [[], [1, 1000000, 1000000]]", ["complete", "failed"], "do not fit in memory",
             marks=pytest.mark.long,
         ),
         ("training.learning_rate: [0.001, 0.01]", ["failed", "failed"], "need at least 3"),
