@@ -13,6 +13,7 @@ from aecli.core.progress import ProgressCallback
 from aecli.core.signals import Signals
 from aecli.data.dataset import ImageDataset
 from aecli.data.split import Split
+from aecli.models.linear.start import Start
 from aecli.runs.config import Config
 from aecli.runs.provenance import data_fields, describe_environment, run_fingerprint, with_absolute_paths
 from aecli.runs.records import EpochRecord
@@ -116,14 +117,7 @@ class Trainer:
                 progress.note(f"{run.path}: is complete already: give more training.epochs to extend it")
                 return run
         images, prepared, engine = self._prepare(config, stages)
-        stages.enter("fitting linear codes")
-        fitted = self._fit_split(prepared, images)
-        begin = start_of(prepared, fitted.codes)
-        if begin.code is not None and len(begin.code.directions) < prepared.code_length:
-            progress.note(
-                f"model.linear_path: {begin.code.name} has {len(begin.code.directions):,} directions, as many as the "
-                f"images span, for {prepared.code_length:,} latents: the others begin at 0"
-            )
+        fitted, begin = self._begin(prepared, images, stages)
         log = TrainingLog(progress, config.training.epochs)
         session = TrainingSession(run, prepared, log, signals)
         devices = engine.devices(self._device)
@@ -169,8 +163,7 @@ class Trainer:
         images, prepared, engine = self._prepare(config, stages)
         check_images(run, images.fields)
         log = TrainingLog(progress, config.training.epochs)
-        stages.enter("fitting linear codes")
-        begin = start_of(prepared, self._fit_split(prepared, images).codes)
+        _, begin = self._begin(prepared, images, stages)
         with engine.devices(self._device):
             stages.enter("building")
             step = compile_model(prepared, begin, engine, progress.note).step
@@ -192,6 +185,18 @@ class Trainer:
         stages.enter(f"loading {self._engine.title}")
         loading.join()
         return images, prepared, self._engine.load()
+
+    def _begin(self, prepared: Prepared, images: "_Images", stages: Stages) -> tuple[SplitBaselines, Start]:
+        """Fit the linear codes of the split; return them, and where the network begins."""
+        stages.enter("fitting linear codes")
+        fitted = self._fit_split(prepared, images)
+        begin, length = start_of(prepared, fitted.codes), prepared.code_length
+        if begin.code is not None and len(begin.code.directions) < length:
+            stages.progress.note(
+                f"model.linear_path: {begin.code.name} has {len(begin.code.directions):,} directions, as many as the "
+                f"images span, for {length:,} latents: the others begin at 0"
+            )
+        return fitted, begin
 
     def _fit_split(self, prepared: Prepared, images: "_Images") -> SplitBaselines:
         config = prepared.config

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain
 from math import prod
 from typing import Any, Literal
@@ -27,7 +26,7 @@ from aecli.models.linear.pca import Matrix64, sums
 
 Kind = Literal["pca", "patches", "dct"]
 
-_FITTED_ON = 10_000
+FITTED_ON = 10_000
 """Training images that all but PCA of whole images are fitted on, at most."""
 
 _COPIED = 5_000
@@ -83,7 +82,7 @@ class LinearCodes:
         among = [c for c in self.candidates if kind in (None, c.kind)]
         return min(among, key=lambda candidate: candidate.error(code_length))
 
-    @cached_property
+    @property
     def pca(self) -> Candidate:
         """PCA of whole images."""
         return self.candidates[0]
@@ -104,13 +103,18 @@ def _fit_linear_codes(source: ImageDataset, train: Rows, validation: Rows, longe
     def over(rows: Rows) -> ImagePass:
         return lambda function: source.map(lambda images: function(images - mean), rows)
 
-    few = train[:: -(-len(train) // _FITTED_ON)]
+    few = some(train, FITTED_ON)
     counts = len(train), len(few)
     fitted = _fit_bases(over(train), over(few), counts, source.format.image_shape, longest)
     return LinearCodes(
         mean,
         tuple(_measured(kind, basis, mean, over(few), over(validation), longest) for kind, basis in fitted),
     )
+
+
+def some(rows: Rows, most: int) -> Rows:
+    """Return at most so many of these rows, evenly spaced."""
+    return rows[:: -(-len(rows) // most)]
 
 
 def _fit_bases(

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log10
 
-from aecli.data.dataset import ImageDataset, Rows
+from aecli.data.dataset import ImageDataset
 from aecli.data.split import Split
-from aecli.models.linear.fit import LinearCodes, fit_linear_codes
+from aecli.models.linear.fit import FITTED_ON, LinearCodes, fit_linear_codes, some
 
 LENGTHS = (4, 8, 16, 32, 64, 128, 256, 512)
 """Code lengths to choose from."""
 
-FITTED_ON, MEASURED_ON = 10_000, 2_000
-"""Training and validation images that it takes to know how long a code must be, at most."""
+_MEASURED_ON = 2_000
+"""Validation images that it takes to know how long a code must be, at most."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,8 @@ class SpectrumRow:
 
 def linear_codes(source: ImageDataset, split: Split, longest: int) -> LinearCodes:
     """Fit the linear codes of up to so many values to some of the training images, and measure them on some others."""
-    train, validation = some(split.train, FITTED_ON), some(split.validation, MEASURED_ON)
+    train, validation = some(split.train, FITTED_ON), some(split.validation, _MEASURED_ON)
     return fit_linear_codes(source, train, validation, longest)
-
-
-def some(rows: Rows, most: int) -> Rows:
-    """Return at most so many of these rows, evenly spaced."""
-    return rows[:: -(-len(rows) // most)]
 
 
 def spectrum(codes: LinearCodes, longest: int) -> tuple[SpectrumRow, ...]:
