@@ -43,7 +43,7 @@ def command(
       ae suggest photos/ --output photos.yaml
       ae suggest photos/ --time 10 --code 256
     """
-    from aecli.cli.terminal import reading
+    from aecli.cli.terminal import note, reading
     from aecli.core.files import refuse_output, write_text
     from aecli.runs.config_file import load_config
     from aecli.studies.config import StudyFile
@@ -54,6 +54,7 @@ def command(
     base, said = load_config(None, overrides, StudyFile).with_training_images(images).config, keys_of(overrides)
     with reading(quiet) as on_progress:
         suggested = suggest_config(base, said, minutes=minutes, code_length=code_length, on_progress=on_progress)
+    note(str(suggested.images), quiet)
     text = as_yaml(suggested.suggestion, _head(suggested, images, output))
     if output is None:
         click.echo(text.rstrip())
