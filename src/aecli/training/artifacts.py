@@ -102,12 +102,12 @@ def save_onnx_models(trained: TrainedRun) -> None:
         "latent_dim": trained.prepared.code_length,
     }
     autoencoder, run = trained.autoencoder, trained.run
-    for half, file, ends in (
-        (autoencoder.encoder, run.encoder_file, ("images", "latents")),
-        (autoencoder.decoder, run.decoder_file, ("latents", "images")),
+    for half, file, given, made in (
+        (autoencoder.encoder, run.encoder_file, "images", autoencoder.code_names),
+        (autoencoder.decoder, run.decoder_file, "latents", ("images",)),
     ):
         with written_whole(file) as temporary:
-            write_onnx(half, temporary, *ends, metadata)
+            write_onnx(half, temporary, given, made, metadata)
     sample = source.sample(trained.prepared.split.validation)
     check_export(predict(autoencoder.model, sample), trained.model.reconstruct(sample))
 

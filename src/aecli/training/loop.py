@@ -8,6 +8,7 @@ from typing import Literal
 
 from aecli.core.errors import TrainingError
 from aecli.data.loader import Loader
+from aecli.models.objective import Objective
 from aecli.runs.config import EarlyStopping, TrainingConfig
 from aecli.runs.records import EpochRecord
 from aecli.training.checkpoints import Best, Cursor, TrainingState
@@ -42,21 +43,21 @@ def fit(
     train: Loader,
     validation: Loader,
     training: TrainingConfig,
+    objective: Objective,
     on_epoch: Callable[[EpochRecord, NetworkHealth], None],
     on_step: Callable[[StepEvent], None] = lambda _: None,
     start: TrainingState | None = None,
     until: int | None = None,
-    columns: Sequence[str] = (),
     from_linear_code: bool = False,
 ) -> FitResult:
     """Train the step's autoencoder in place, from its initial weights or from the state `start`.
 
-    It ends after the config's epochs, after epoch `until`, or when early stopping says so. `on_epoch` receives after
-    each epoch its record and the network's health, `on_step` several times a second how far it is; what either
-    raises ends the training. Losses are means over the images plus the penalties, `columns` the names of their parts
-    (`Objective.columns`). With early stopping, or where the network begins at a linear code, the weights end as those
-    of the best epoch, epoch 0 among them. Raises TrainingError when the loss becomes NaN or infinite, or when `start`
-    is of another network.
+    It ends after the config's epochs, after epoch `until`, or when early stopping says so, which does not count in the
+    objective's warm-up. `on_epoch` receives after each epoch its record and the network's health, `on_step` several
+    times a second how far it is; what either raises ends the training. Losses are means over the images plus the
+    penalties, and records have the columns of the `objective`. With early stopping, or where the network begins at a
+    linear code, the weights end as those of the best epoch, epoch 0 among them. Raises TrainingError when the loss
+    becomes NaN or infinite, or when `start` is of another network.
     """
     cursor, best = (start.cursor, start.best) if start else (Cursor(), Best())
     keeps_best = from_linear_code or training.early_stopping is not None
@@ -98,12 +99,13 @@ def fit(
         ended = time.perf_counter()
         record = EpochRecord(
             cursor.epoch, losses[0], val_losses[0], step.learning_rate, ended - began,
-            _terms(columns, losses[1:], val_losses[1:]),
+            _terms(objective, losses[1:], val_losses[1:]),
         )  # fmt: skip
         on_epoch(record, step.probe(cursor.epoch, sample))
         _require_finite(record)
         if keeps_best:
             best = _better(best, record.epoch, val_losses, training.early_stopping, step)
+            best = best if record.epoch > objective.warmup else replace(best, waited=0)
         else:
             best = Best(record.epoch)
         cursor, began = Cursor(cursor.epoch + 1), time.perf_counter()
@@ -126,9 +128,11 @@ def _means(sums: Cursor, loader: Loader) -> list[float]:
     return [total / len(loader) for total in sums.totals]
 
 
-def _terms(columns: Sequence[str], parts: Sequence[float], val_parts: Sequence[float]) -> dict[str, float]:
-    pairs = zip(columns, parts, val_parts, strict=True)
-    return {name: value for term, part, val_part in pairs for name, value in ((term, part), (f"val_{term}", val_part))}
+def _terms(objective: Objective, parts: Sequence[float], val_parts: Sequence[float]) -> dict[str, float]:
+    pairs = zip(objective.parts, parts, val_parts, strict=False)
+    terms = {name: value for term, part, val_part in pairs for name, value in ((term, part), (f"val_{term}", val_part))}
+    names = (measure.name for measure in objective.measures)
+    return terms | dict(zip(names, val_parts[len(objective.parts) :], strict=True))
 
 
 def _require_finite(record: EpochRecord) -> None:

@@ -10,6 +10,7 @@ from typing import Literal
 from aecli.core.errors import TrainingError
 from aecli.models.autoencoder import Autoencoder
 from aecli.models.linear.start import Start
+from aecli.models.losses.likelihood import LIKELIHOODS
 from aecli.runs.onnx_check import read_graph
 from aecli.training.engines.engine import CompiledStep, Engine
 from aecli.training.export.onnx_writer import write_onnx
@@ -56,9 +57,12 @@ def build_autoencoder(
     config = prepared.config
     try:
         with computing_in(precision):
-            return prepared.model.build(prepared.train.format.image_shape, config.training.seed, start)
+            network = prepared.model.build(prepared.train.format.image_shape, config.training.seed, start)
     except engine.out_of_memory as error:
         raise TrainingError("model: its weights do not fit in memory: set a smaller model") from error
+    if network.scale is not None:
+        network.scale.assign(LIKELIHOODS[config.training.loss].scale(start.error))
+    return network
 
 
 def _require_usable(network: Autoencoder) -> None:
@@ -66,7 +70,8 @@ def _require_usable(network: Autoencoder) -> None:
     if not network.convolutional:  # no other's values are that many
         return
     with tempfile.TemporaryDirectory() as folder:
-        for half, given, made in ((network.encoder, "images", "latents"), (network.decoder, "latents", "images")):
+        halves = (network.encoder, "images", network.code_names), (network.decoder, "latents", ("images",))
+        for half, given, made in halves:
             path = Path(folder) / "half.onnx"
             write_onnx(half, path, given, made, {})
             try:

@@ -228,10 +228,10 @@ def _fit(
         on_step(event)
 
     stages.enter("training")
-    columns = prepared.model.objective(config.training.loss).columns
+    objective = prepared.model.objective(config.training.loss)
     try:
         result = fit(
-            step, *loaders, config.training, log.add, advance, start, until, columns, prepared.model.path != "none"
+            step, *loaders, config.training, objective, log.add, advance, start, until, prepared.model.path != "none"
         )
     except engine.out_of_memory as error:
         raise TrainingError(

@@ -65,7 +65,7 @@ class Written:
 
 
 def written(model: Any, path: Path) -> Written:
-    write_onnx(model, path, "images", "reconstructions", {"config": "x"})
+    write_onnx(model, path, "images", ["reconstructions"], {"config": "x"})
     return Written(model, path)
 
 

@@ -10,7 +10,7 @@ compiled program is then the loss and its gradient alone.
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from aecli.data.augmentation import Augmentation
 from aecli.data.format import Stored
 from aecli.data.loader import ALIGNMENT, Loader, Window, kept_as_stored
 from aecli.models.autoencoder import Autoencoder
+from aecli.models.losses.likelihood import LEAST, RATE
 from aecli.models.objective import Objective
 from aecli.runs.config import TrainingConfig
 from aecli.training.checkpoints import Cursor, VariableValues
@@ -30,6 +31,13 @@ from aecli.training.engines.tensorflow.transforms import Transforms
 
 _SECONDS_PER_CALL = 0.25
 """How long the compiled loop runs before Python can show progress and handle Ctrl-C."""
+
+
+class _Epoch(NamedTuple):
+    """What the steps of an epoch share: the key of its draws, uint32 (2,), and the warmth of its objective."""
+
+    key: Any
+    warmth: Any
 
 
 class _Pace:
@@ -123,11 +131,11 @@ class TensorFlowStep:
 
     def compile(self, train: Loader, validation: Loader) -> None:
         """Compile both passes: calls of no steps."""
-        nothing, key, totals = tf.constant(0), _key(0, VALIDATION), self._totals(Cursor())
+        nothing, epoch, totals = tf.constant(0), self._epoch(0, VALIDATION), self._totals(Cursor())
         images, visits = self._tensors(train, train.warmup_window())
-        self._train_steps(images, visits, key, nothing, nothing, nothing, totals)
+        self._train_steps(images, visits, epoch, nothing, nothing, nothing, totals)
         images, visits = self._tensors(validation, validation.warmup_window())
-        self._validate_steps(images, visits, key, nothing, nothing, nothing, totals)
+        self._validate_steps(images, visits, epoch, nothing, nothing, nothing, totals)
 
     def _totals(self, cursor: Cursor) -> Any:
         """Return the sums so far, float32: of the loss, and of its parts where it has several."""
@@ -136,19 +144,30 @@ class TensorFlowStep:
 
     def train(self, loader: Loader, seed: int, start: Cursor) -> Iterator[Cursor]:
         """Train on the images of an epoch in its order, from the cursor on; yield where it stands after every call."""
-        windows, key = loader.shuffled(seed, start.epoch, start.window), _key(seed, start.epoch)
-        return self._visit(self._train_steps, self._training_pace, loader, windows, key, start)
+        windows, epoch = loader.shuffled(seed, start.epoch, start.window), self._epoch(seed, start.epoch)
+        return self._visit(self._train_steps, self._training_pace, loader, windows, epoch, start)
 
     def validate(self, loader: Loader, seed: int) -> Iterator[Cursor]:
         """Sum up the losses over the images, penalties included; yield the sums so far in a cursor after every call.
 
-        The images are corrupted alike in every epoch.
+        The images are corrupted, and codes drawn, alike in every epoch.
         """
-        key = _key(seed, VALIDATION)
-        return self._visit(self._validate_steps, self._validation_pace, loader, loader.sequential(), key, Cursor())
+        epoch = self._epoch(seed, VALIDATION)
+        return self._visit(self._validate_steps, self._validation_pace, loader, loader.sequential(), epoch, Cursor())
+
+    def _epoch(self, seed: int, epoch: int) -> _Epoch:
+        """Return what the steps of an epoch share, or those of a validation, whose terms all have their full weight."""
+        warmth = 1.0 if epoch == VALIDATION else self._objective.warmth(epoch)
+        return _Epoch(tf.constant(draw_key(seed, epoch), tf.uint32), tf.constant(warmth))
 
     def _visit(
-        self, run: Callable[..., Any], pace: _Pace, loader: Loader, windows: Iterator[Window], key: Any, start: Cursor
+        self,
+        run: Callable[..., Any],
+        pace: _Pace,
+        loader: Loader,
+        windows: Iterator[Window],
+        epoch: _Epoch,
+        start: Cursor,
     ) -> Iterator[Cursor]:
         step, totals = start.step, self._totals(start)
         for number, window in enumerate(windows, start.window):
@@ -158,7 +177,7 @@ class TensorFlowStep:
                 stop = min(step + pace.steps, steps)
                 started = time.perf_counter()
                 span = map(tf.constant, (step, stop, len(window.order)))
-                totals = run(images, visits, key, *span, totals)
+                totals = run(images, visits, epoch, *span, totals)
                 sums = tuple(map(float, totals))  # waits for the call
                 pace.adapt(stop - step, time.perf_counter() - started)
                 step, place = stop, (number, stop) if stop < steps else (number + 1, 0)
@@ -200,38 +219,59 @@ class TensorFlowStep:
     def _steps_of(self, run: Callable[..., Any]) -> Callable[..., Any]:
         """Return a loop over some steps, which adds their losses to the totals."""
 
-        def steps(images: Any, visits: Any, key: Any, first: Any, last: Any, count: Any, totals: Any) -> Any:
+        def steps(images: Any, visits: Any, epoch: _Epoch, first: Any, last: Any, count: Any, totals: Any) -> Any:
             step = first
             while step < last:  # not over tf.range: XLA would compile again for other ends
-                totals += self._on_replicas(run, images, visits, key, step, count)
+                totals += self._on_replicas(run, images, visits, epoch, step, count)
                 step += 1
             return totals
 
         return steps
 
-    def _on_replicas(self, run: Callable[..., Any], images: Any, visits: Any, key: Any, step: Any, count: Any) -> Any:
+    def _on_replicas(
+        self, run: Callable[..., Any], images: Any, visits: Any, epoch: _Epoch, step: Any, count: Any
+    ) -> Any:
         """Return the sums of the step's losses over its images, those of all devices together."""
         in_step = tf.cast(tf.minimum(count - step * self.batch_size, self.batch_size), tf.float32)
-        losses = self._strategy.run(run, args=(images, visits, key, step, count, in_step))
+        losses = self._strategy.run(run, args=(images, visits, epoch, step, count, in_step))
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None) * in_step
 
-    def _train_step(self, images: Any, visits: Any, key: Any, step: Any, count: Any, in_step: Any) -> Any:
+    def _train_step(self, images: Any, visits: Any, epoch: _Epoch, step: Any, count: Any, in_step: Any) -> Any:
         images, rows, weights = self._batch(images, visits, step, count)
-        losses, gradients = self._gradients(*self._transforms.training(images, rows, key), weights, in_step)
+        seen, images = self._transforms.training(images, rows, epoch.key)
+        noise = self._noise(rows, epoch)
+        losses, distance, gradients = self._gradients(seen, images, noise, epoch.warmth, weights, in_step)
         self._optimizer.apply(gradients, self._variables)
+        if distance is not None:
+            self._follow(distance)
         return losses
 
-    def _validate_step(self, images: Any, visits: Any, key: Any, step: Any, count: Any, in_step: Any) -> Any:
+    def _validate_step(self, images: Any, visits: Any, epoch: _Epoch, step: Any, count: Any, in_step: Any) -> Any:
         images, rows, weights = self._batch(images, visits, step, count)
-        return self._mean_losses(
-            self._transforms.validation(images, rows, key), images, weights, in_step, training=False
-        )
+        seen, noise = self._transforms.validation(images, rows, epoch.key), self._noise(rows, epoch)
+        return self._mean_losses(seen, images, noise, epoch.warmth, weights, in_step, training=False)[0]
 
-    def _gradients_body(self, seen: Any, images: Any, weights: Any, in_step: Any) -> tuple[Any, Any]:
+    def _gradients_body(
+        self, seen: Any, images: Any, noise: Any, warmth: Any, weights: Any, in_step: Any
+    ) -> tuple[Any, Any, Any]:
         with tf.GradientTape() as tape:
-            losses = self._mean_losses(seen, images, weights, in_step, training=True)
+            losses, distance = self._mean_losses(seen, images, noise, warmth, weights, in_step, training=True)
             loss = losses[0]
-        return losses, tape.gradient(loss, [variable.value for variable in self._variables])
+        return losses, distance, tape.gradient(loss, [variable.value for variable in self._variables])
+
+    def _noise(self, rows: Any, epoch: _Epoch) -> Any:
+        """Return what the codes of a step are drawn with, (N, latent_dim), None where they are not drawn."""
+        if self.autoencoder.scale is None:
+            return None
+        length = self.autoencoder.decoder.inputs[0].shape[-1]
+        return self._transforms.code_noise(rows, epoch.key, length)
+
+    def _follow(self, distance: Any) -> None:
+        """Move the scale of the likelihood towards the mean distance of a step, of which this device has its share."""
+        if self._replicas > 1:
+            distance = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, distance)
+        scale = self.autoencoder.scale
+        scale.assign(tf.maximum((1 - RATE) * scale.value + RATE * distance, LEAST))
 
     def _batch(self, images: Any, visits: Any, step: Any, count: Any) -> tuple[Any, Any, Any]:
         """Return this device's share of the step's images, their rows in the file, and weights, 0 for fillers."""
@@ -244,19 +284,28 @@ class TensorFlowStep:
         weights = tf.cast(start + tf.range(self._share) < end, tf.float32)
         return tf.reshape(batch, (self._share, *self._format.image_shape)), tf.bitcast(rows, tf.uint32), weights
 
-    def _mean_losses(self, seen: Any, images: Any, weights: Any, in_step: Any, training: bool) -> Any:
+    def _mean_losses(
+        self, seen: Any, images: Any, noise: Any, warmth: Any, weights: Any, in_step: Any, training: bool
+    ) -> tuple[Any, Any]:
         """Return this device's share of the mean losses over the step's `in_step` images, given what is seen of them.
 
-        The first is what is minimised; where it has several parts, they follow and add up to it.
+        The first is what is minimised; what the history shows of its parts follows, where it has several. The other is
+        the mean distance that the scale of a likelihood follows, None where there is none.
         """
-        outputs = self.autoencoder.outputs(seen, training)
-        terms = self._objective.per_image(images, outputs)
+        objective, outputs = self._objective, self.autoencoder.outputs(seen, training, noise)
+        terms = objective.per_image(images, outputs, warmth)
         penalties = self.autoencoder.penalties / self._replicas
         loss = tf.reduce_sum(sum(terms[1:], terms[0]) * weights) / in_step + penalties
-        if not self._objective.columns:
-            return tf.stack([loss])
-        parts = [tf.reduce_sum(term * weights) / in_step for term in terms]
-        return tf.stack([loss, *parts, *([penalties] if self._objective.penalised else [])])
+        if not objective.columns:
+            return tf.stack([loss]), None
+        parts, measures = (
+            [tf.reduce_sum(numbers * weights) / in_step for numbers in group]
+            for group in objective.shown(images, outputs, terms)
+        )
+        losses = tf.stack([loss, *parts, *([penalties] if objective.penalised else []), *measures])
+        if objective.distance is None or not training:
+            return losses, None
+        return losses, tf.reduce_sum(objective.distance(images, outputs) * weights) / in_step
 
 
 def _tensor_of(array: Stored) -> Any:
@@ -264,10 +313,6 @@ def _tensor_of(array: Stored) -> Any:
     if array.ctypes.data % ALIGNMENT or tf.config.get_visible_devices("GPU"):
         return tf.constant(array)
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
-
-
-def _key(seed: int, epoch: int) -> Any:
-    return tf.constant(draw_key(seed, epoch), tf.uint32)
 
 
 def _has_random_layers(model: Any) -> bool:
