@@ -122,9 +122,8 @@ class Family(Section):
     def _code_is_not_cut_off(self) -> Self:
         kinds = [name for name, kind in self.code or () if kind is not None]
         if kinds and self.code_activation.name != "linear":
-            raise ValueError(
-                f"code {kinds[0]}: latent_activation {self.code_activation} cuts it: set model.latent_activation: linear"
-            )
+            cut = f"latent_activation {self.code_activation} cuts it off"
+            raise ValueError(f"code {kinds[0]}: {cut}: set model.latent_activation: linear")
         return self
 
     def code_products(self, image_shape: tuple[int, int, int]) -> tuple[Product, ...]:
