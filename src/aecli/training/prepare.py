@@ -13,6 +13,7 @@ from aecli.data.files.open import open_source, opens_at_once
 from aecli.data.loader import WINDOW_BYTES, Loader
 from aecli.data.split import Split, split_indices
 from aecli.models.family import LARGEST_PATH, Family
+from aecli.models.losses.likelihood import LIKELIHOODS
 from aecli.runs.config import Config
 from aecli.training.check.findings import before_training, constant_images
 from aecli.training.progress import Progress
@@ -125,9 +126,28 @@ def split_of(config: Config, train: ImageDataset, test: ImageDataset | None) -> 
 
 def check_shape(config: Config, source: ImageDataset) -> None:
     """Raise ConfigError where no such network can be built for images of this shape."""
-    problem = config.model.problem(source.format.image_shape)
+    problem = config.model.problem(source.format.image_shape) or code_problem(config)
     if problem is not None:
         raise ConfigError([problem])
+
+
+def code_problem(config: Config) -> str | None:
+    """Return why a variational code cannot be trained as the config says, "key: what is wrong: what to do"."""
+    gaussian, loss, epochs = config.model.variational, config.training.loss, config.training.epochs
+    if gaussian is None:
+        return None
+    if loss not in LIKELIHOODS:
+        known = ", ".join(LIKELIHOODS)
+        return (
+            f"training.loss: {loss} is the logarithm of no distribution, which a Gaussian code needs: "
+            f"set training.loss to one of {known}"
+        )
+    if gaussian.warmup >= epochs:
+        return (
+            f"model.code.gaussian.warmup: {gaussian.warmup} of {epochs} training.epochs leave none at the full weight: "
+            f"set a shorter warmup, or more epochs"
+        )
+    return None
 
 
 def check_output_range(config: Config, source: ImageDataset) -> None:
