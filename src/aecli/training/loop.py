@@ -90,7 +90,8 @@ def fit(
 
     if from_linear_code and best.weights is None:
         begun = validate()
-        best = Best(0, begun[0], 0, _reconstruction(begun), step.autoencoder.model.get_weights())
+        error = _reconstruction(begun) if objective.guarded else math.inf
+        best = Best(0, begun[0], 0, error, step.autoencoder.model.get_weights())
     while _goes_on(training, until, cursor, best):
         for position in step.train(train, training.seed, cursor):
             cursor = position
