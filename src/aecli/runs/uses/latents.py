@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
@@ -46,6 +47,14 @@ class LatentSpread:
         low, high = (values[0].astype(np.float64) for values in self._extremes)
         spread = high - low
         return [int(i) for i in np.flatnonzero(spread <= _DEAD_WITHIN * spread.max())]
+
+
+def bits_line(run: Run) -> str | None:
+    """Return how long the code of a quantised run is; None for other codes."""
+    bits, shape = run.metrics.get("bits_per_image"), run.image_format.image_shape
+    if bits is None:
+        return None
+    return f"The code of an image is {bits:,.10g} bits long, {bits / prod(shape):.3g} for each of its values."
 
 
 def dead_latents_note(run: Run) -> str | None:
