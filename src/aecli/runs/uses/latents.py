@@ -54,7 +54,7 @@ def bits_line(run: Run) -> str | None:
     bits, shape = run.metrics.get("bits_per_image"), run.image_format.image_shape
     if bits is None:
         return None
-    return f"The code of an image is {bits:,.10g} bits long, {bits / prod(shape):.3g} for each of its values."
+    return f"The code of an image is {bits:,.6g} bits long, {bits / prod(shape):.3g} for each of its values."
 
 
 def dead_latents_note(run: Run) -> str | None:

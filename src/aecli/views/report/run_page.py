@@ -73,7 +73,7 @@ def _subtitle(run: Run) -> str:
     images = f"{Path(str(fields['file'])).name}: {fields['images']:,} images of {height} × {width} × {channels}"
     epochs = f"{metrics['epochs']} epochs, best {metrics['best_epoch']}"
     bits = metrics.get("bits_per_image")
-    images += f" · codes of {bits:,.10g} bits" if bits else ""
+    images += f" · codes of {bits:,.6g} bits" if bits else ""
     parts = [images, epochs, f"{metrics['seconds']:.1f} s", str(metrics.get("finished", ""))[:16].replace("T", " ")]
     return " · ".join(part for part in parts if part)
 
