@@ -218,3 +218,18 @@ def test_an_empty_code_is_one_of_plain_numbers():
     model, network = built("model.code={}")
     assert model.variational is None
     assert network.scale is None
+
+
+@pytest.mark.parametrize("keys", NETWORKS, ids=" ".join)
+def test_log_variances_and_what_is_drawn_are_float32_under_mixed_precision(keys):
+    from aecli.models.layers import computing_in
+
+    model = load_config(None, (*keys, GAUSSIAN)).config.model
+    with computing_in("mixed"):
+        network = model.build((8, 6, 2), 0)
+    images = numbers(3, 8, 6, 2)
+    noise = numbers(3, model.code_length((8, 6, 2)))
+    outputs = network.outputs(images, training=True, noise=noise)
+    assert outputs["log_variances"].dtype == outputs["reconstructions"].dtype == np.float32
+    terms = model.objective("mse").per_image(keras.ops.convert_to_tensor(images), outputs)
+    assert all(term.dtype == np.float32 for term in terms)
