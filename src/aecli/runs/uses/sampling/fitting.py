@@ -1,0 +1,137 @@
+"""The sampler of a run: that which it keeps, or one fitted to the codes of its training images, and measured."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+import numpy as np
+
+from aecli.core.errors import AeError
+from aecli.core.machine import one_blas_thread
+from aecli.core.progress import ProgressCallback, no_progress
+from aecli.data.dataset import ImageDataset, Rows
+from aecli.data.format import Images
+from aecli.models.linear.fit import some
+from aecli.models.linear.pca import Matrix
+from aecli.runs.baselines import Baselines
+from aecli.runs.model import Latents, Model
+from aecli.runs.run import Run
+from aecli.runs.uses.inputs import reopen_images
+from aecli.runs.uses.sampling.measures import ImageSource, Measures, held_out_images, measure_reach
+from aecli.runs.uses.sampling.mixture import choose_mixture, fit_mixture
+from aecli.runs.uses.sampling.sampler import (
+    MixtureSampler,
+    PriorSampler,
+    Sampler,
+    draw_images,
+    fit_axes,
+    has_prior,
+)  # fmt: skip
+
+Components = int | Literal["auto"] | None
+"""How many Gaussians: so many, as many as held-out codes ask for, or whatever suits the run."""
+
+MOST_TRAINING = 10_000
+"""Training images that a sampler is fitted to and copies are searched among, spread evenly over all."""
+
+_MOST_VALUES = 2 * 10**8
+"""Values of their pixels, or of their codes, all together."""
+
+_SEED = 0
+"""Of all draws that fit and measure: what a run keeps of its sampler does not depend on which samples are asked for."""
+
+
+@dataclass(frozen=True)
+class RunSampler:
+    """A sampler, whether the number of its components was chosen for it, how many codes it was fitted to, and what it
+    reaches. `kept` says that it is the one in the run's folder.
+    """
+
+    sampler: Sampler
+    chosen: bool
+    codes: int
+    measures: Measures
+    kept: bool = False
+
+    def serves(self, components: Components) -> bool:
+        """Whether it is what was asked for."""
+        if components is None:
+            return True
+        if not isinstance(self.sampler, MixtureSampler):
+            return False
+        return self.chosen if components == "auto" else len(self.sampler.mixture) == components
+
+
+def fit_sampler(
+    run: Run, model: Model, components: Components = None, on_progress: ProgressCallback = no_progress
+) -> RunSampler:
+    """Fit a sampler to the codes of a run's training images, and measure it; RunError with the cure without them."""
+    cure = "put them back: new images are drawn like the codes of training images"
+    source = reopen_images(run, run.environment["data"], cure)
+    rows = some(run.split.train, _most_training(model))
+    on_progress("encoding training images", 0, 1)
+    codes = np.concatenate([*source.map(model.encode, rows)])
+    if isinstance(components, int) and components > len(codes):
+        raise AeError(f"--components {components}: more than the {len(codes):,} training codes: give fewer, or auto")
+    on_progress("fitting Gaussians", 0, 1)
+    prior = components is None and has_prior(run)
+    sampler: Sampler = PriorSampler(model.latent_dim) if prior else fit_to_codes(codes, components)
+    return RunSampler(
+        sampler,
+        not isinstance(components, int),
+        len(codes),
+        _measure(run, model, sampler, codes, (source, rows), components, on_progress),
+    )
+
+
+def fit_to_codes(codes: Latents, components: Components) -> MixtureSampler:
+    """Fit so many Gaussians to codes (n, k), or as many as some of them, held out, ask for."""
+    with one_blas_thread():
+        axes = fit_axes(codes)
+        points = axes.place(codes)
+    number = components if isinstance(components, int) else None
+    return MixtureSampler(axes, choose_mixture(points, _SEED) if number is None else fit_mixture(points, number, _SEED))
+
+
+def _most_training(model: Model) -> int:
+    return max(2, min(MOST_TRAINING, _MOST_VALUES // max(prod(model.image_shape), model.latent_dim)))
+
+
+def _measure(
+    run: Run,
+    model: Model,
+    sampler: Sampler,
+    codes: Latents,
+    training: tuple[ImageDataset, Rows],
+    components: Components,
+    on_progress: ProgressCallback,
+) -> Measures:
+    """Measure the sampler beside a mixture on codes of PCA and one Gaussian on the codes."""
+    baselines = run.baselines
+    encode, decode = _linear_code(baselines)
+    with one_blas_thread():
+        pca_codes = np.concatenate([*training[0].map(encode, training[1])])
+    pca = fit_to_codes(pca_codes, components)
+    on_progress("measuring samples", 0, 1)
+
+    def drawn(of: Sampler, by: Callable[[Latents], Images]) -> ImageSource:
+        return lambda count: draw_images(of, by, model.image_shape, count, _SEED)
+
+    sources = {
+        "sampler": drawn(sampler, model.decode),
+        "pca": drawn(pca, decode),
+        "gaussian": drawn(fit_to_codes(codes, 1), model.decode),
+    }
+    held_out = held_out_images(run, training[0])
+    rows = measure_reach(training, held_out, baselines.mean, sources)
+    return Measures(held_out.part, held_out.count, len(codes), len(baselines.components), len(pca.mixture), rows)
+
+
+def _linear_code(baselines: Baselines) -> tuple[Callable[[Images], Matrix], Callable[[Matrix], Images]]:
+    """Return what brings images (n, H, W, C) to their codes (n, k) of PCA, and back."""
+    mean, components = baselines.mean, baselines.components
+    return (
+        lambda images: (images - mean).reshape(len(images), -1) @ components.T,
+        lambda codes: np.asarray((codes @ components).reshape(-1, *mean.shape) + mean, np.float32),
+    )
