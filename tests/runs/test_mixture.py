@@ -15,9 +15,7 @@ def clusters() -> np.ndarray:
     """3,000 points of three Gaussians that hardly touch."""
     random = np.random.default_rng(0)
     counts = [round(3000 * share) for share in SHARES]
-    parts = [
-        random.multivariate_normal(*of, count) for *of, count in zip(CENTRES, COVARIANCES, counts, strict=True)
-    ]
+    parts = [random.multivariate_normal(*of, count) for *of, count in zip(CENTRES, COVARIANCES, counts, strict=True)]
     return random.permutation(np.concatenate(parts))
 
 
@@ -97,7 +95,9 @@ def test_one_step_is_that_of_scikit_learn(clusters):
     with pytest.warns(learned_warning()):
         start.fit(clusters)
     begun = Mixture(np.full(3, 1 / 3), CENTRES, np.linalg.cholesky(COVARIANCES))
-    joint = np.stack([Mixture(np.ones(1), CENTRES[k : k + 1], begun.factors[k : k + 1]).log_densities(clusters) for k in range(3)], 1)
+    joint = np.stack(
+        [Mixture(np.ones(1), CENTRES[k : k + 1], begun.factors[k : k + 1]).log_densities(clusters) for k in range(3)], 1
+    )
     shares = np.exp(joint - joint.max(axis=1, keepdims=True))
     mixture = update_mixture(clusters, shares / shares.sum(axis=1, keepdims=True), floor=1e-4)
     np.testing.assert_allclose(mixture.means, start.means_, atol=1e-9)

@@ -76,7 +76,7 @@ def command(
         options = {"positions": context.choose(index, worst, best, count)} if given else {}
         figure = plot.draw(context, **options)
     else:
-        figure = plot.draw(run)
+        figure = plot.draw(run, **({} if count is None else {"count": count}))
     # A picture of chosen images stands beside the run's own, not in its place.
     chosen_name = f"_{given[0].strip('-')}" if given else ""
     file_name = f"_of_{source_name(images)}" if images is not None else ""

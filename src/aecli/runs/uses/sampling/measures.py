@@ -22,7 +22,7 @@ ROWS = ("held_out", "sampler", "pca", "gaussian")
 MOST_IMAGES, FEWEST_IMAGES = 1500, 50
 """Held-out images that are measured against, and as many samples; of fewer nothing is measured."""
 
-_AXES = 64
+AXES = 64
 """Principal components of pixels in which images are compared."""
 
 _NEAR = 0.01
@@ -110,7 +110,7 @@ def _fit_space(source: ImageDataset, rows: Rows, mean: Images) -> _PixelSpace:
     def over(function: Callable[[Matrix], object]) -> Iterator[object]:
         return source.map(lambda images: function((images - mean).reshape(len(images), -1)), rows)
 
-    components = fit_components(over, (len(rows), prod(mean.shape)), _AXES)[1]
+    components = fit_components(over, (len(rows), prod(mean.shape)), AXES)[1]
     return _PixelSpace(mean, components.astype(np.float32))
 
 

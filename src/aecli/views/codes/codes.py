@@ -1,0 +1,27 @@
+"""The codes of the images that are drawn from."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from aecli.core.machine import one_blas_thread
+from aecli.models.linear.fit import some
+from aecli.runs.model import Latents
+from aecli.views.plots import PlotContext
+
+_MOST = 10_000
+
+
+def thinned(context: PlotContext, most: int = _MOST) -> PlotContext:
+    """Return the same with at most so many of its images, evenly spaced."""
+    if len(context) <= most:
+        return context
+    positions = some(np.arange(len(context)), most)
+    errors = None if context.known_errors is None else context.known_errors[positions]
+    return replace(context, rows=context.row_numbers(positions.tolist()), known_errors=errors)
+
+
+def codes_of(context: PlotContext) -> Latents:
+    """Return the codes (N, k) of all images that are drawn from."""
+    with one_blas_thread():
+        return np.concatenate([*context.source.map(context.model.encode, context.rows)])
