@@ -79,9 +79,8 @@ def command(
         for images in draw_images(fitted.sampler, model.decode, image_format.image_shape, count, seed):
             writer.write(image_format.from_contract(images))
             shown = np.concatenate([shown, images[: MOST_DRAWN - len(shown)]])
-    caption = (
-        f"run {plots.plain(run.name)}: {len(shown)} of {count:,} samples of its {fitted.sampler.title}, seed {seed}"
-    )
+    some = f"{len(shown)} of " if len(shown) < count else ""
+    caption = f"run {plots.plain(run.name)}: {some}{count:,} samples of its {fitted.sampler.title}, seed {seed}"
     note_if(plots.save(sheet_of_samples(shown, caption), picture), quiet)
 
     if as_json:
@@ -105,7 +104,7 @@ def _titles(fitted: "RunSampler") -> dict[str, str]:
 def _print_table(fitted: "RunSampler", quiet: bool) -> None:
     from aecli.cli.terminal import note, print_table
     from aecli.runs.uses.sampling.coverage import NEIGHBOURS
-    from aecli.runs.uses.sampling.measures import AXES, FEWEST_IMAGES
+    from aecli.runs.uses.sampling.measures import FEWEST_IMAGES
 
     measures = fitted.measures
     if not measures.rows:
@@ -122,7 +121,7 @@ def _print_table(fitted: "RunSampler", quiet: bool) -> None:
     ]
     print_table([f"{measures.images:,} {measures.part} images", "coverage", "recall", "copies"], rows)
     note(
-        f"coverage, recall: by {NEIGHBOURS} neighbours in PCA-{AXES} of pixels; copies: nearer to one of "
+        f"coverage, recall: by {NEIGHBOURS} neighbours in PCA-{measures.axes} of pixels; copies: nearer to one of "
         f"{measures.training:,} training images than 99 % of the {measures.part} images are",
         quiet,
     )

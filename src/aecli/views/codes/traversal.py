@@ -65,7 +65,7 @@ def _moved(context: PlotContext, mean: Latents, values: Latents) -> NDArray[np.f
 
 
 def _names(run: Run, codes: Latents, chosen: list[int]) -> list[str]:
-    """Return what stands beside each row: the latent, and its KL divergence where the run knows it, else its variance."""
+    """Return what stands beside each row: the latent, and its KL divergence where that is known, or its variance."""
     kl = run.metrics.get("latent_kl")
     if isinstance(kl, list) and len(kl) == codes.shape[1]:
         return [f"latent {i}\nKL {kl[i]:.3g} nats" for i in chosen]

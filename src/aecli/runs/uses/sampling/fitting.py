@@ -1,7 +1,7 @@
 """The sampler of a run: that which it keeps, or one fitted to the codes of its training images, and measured."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
@@ -18,7 +18,14 @@ from aecli.runs.baselines import Baselines
 from aecli.runs.model import Latents, Model
 from aecli.runs.run import Run
 from aecli.runs.uses.inputs import reopen_images
-from aecli.runs.uses.sampling.measures import ImageSource, Measures, held_out_images, measure_reach
+from aecli.runs.uses.sampling.measures import (
+    FEWEST_IMAGES,
+    ImageSource,
+    Measures,
+    axes_of,
+    held_out_images,
+    measure_reach,
+)  # fmt: skip
 from aecli.runs.uses.sampling.mixture import choose_mixture, fit_mixture
 from aecli.runs.uses.sampling.sampler import (
     MixtureSampler,
@@ -64,16 +71,23 @@ class RunSampler:
 
 
 def fit_sampler(
-    run: Run, model: Model, components: Components = None, on_progress: ProgressCallback = no_progress
+    run: Run,
+    model: Model,
+    components: Components = None,
+    on_progress: ProgressCallback = no_progress,
+    otherwise: str = "train the run again",
 ) -> RunSampler:
-    """Fit a sampler to the codes of a run's training images, and measure it; RunError with the cure without them."""
-    cure = "put them back: new images are drawn like the codes of training images"
+    """Fit a sampler to the codes of a run's training images, and measure it.
+
+    Raises RunError where they are gone or changed: to put them back is the cure, or `otherwise`.
+    """
+    cure = f"put it back for its codes, or {otherwise}"
     source = reopen_images(run, run.environment["data"], cure)
     rows = some(run.split.train, _most_training(model))
     on_progress("encoding training images", 0, 1)
     codes = np.concatenate([*source.map(model.encode, rows)])
     if isinstance(components, int) and components > len(codes):
-        raise AeError(f"--components {components}: more than the {len(codes):,} training codes: give fewer, or auto")
+        raise AeError(f"--components {components}: more than there are training codes, {len(codes):,}: give fewer")
     on_progress("fitting Gaussians", 0, 1)
     prior = components is None and has_prior(run)
     sampler: Sampler = PriorSampler(model.latent_dim) if prior else fit_to_codes(codes, components)
@@ -108,7 +122,12 @@ def _measure(
     on_progress: ProgressCallback,
 ) -> Measures:
     """Measure the sampler beside a mixture on codes of PCA and one Gaussian on the codes."""
-    baselines = run.baselines
+    baselines, held_out = run.baselines, held_out_images(run, training[0])
+    measures = Measures(
+        held_out.part, held_out.count, len(codes), axes_of(len(codes), model.image_shape), len(baselines.components)
+    )
+    if held_out.count < FEWEST_IMAGES:
+        return measures
     encode, decode = _linear_code(baselines)
     with one_blas_thread():
         pca_codes = np.concatenate([*training[0].map(encode, training[1])])
@@ -123,9 +142,8 @@ def _measure(
         "pca": drawn(pca, decode),
         "gaussian": drawn(fit_to_codes(codes, 1), model.decode),
     }
-    held_out = held_out_images(run, training[0])
     rows = measure_reach(training, held_out, baselines.mean, sources)
-    return Measures(held_out.part, held_out.count, len(codes), len(baselines.components), len(pca.mixture), rows)
+    return replace(measures, pca_mixture=len(pca.mixture), rows=rows)
 
 
 def _linear_code(baselines: Baselines) -> tuple[Callable[[Images], Matrix], Callable[[Matrix], Images]]:

@@ -20,6 +20,7 @@ from aecli.runs.uses.sampling.sampler import MOST_AXES, CodeAxes, MixtureSampler
 _ALWAYS = ("weights_sha256", "kind", "chosen", "codes", "measured_on", "measures")
 _MIXTURE = ("mean", "directions", "spread", "noise", "weights", "means", "factors")
 _PARTS = ("validation", "test")
+_COUNTS = ("images", "training", "axes", "pca_components", "pca_mixture")
 _LARGEST = 1e18
 """Beyond this a number would not come through a network of float32."""
 
@@ -33,7 +34,12 @@ def sampler_of(
     are gone or changed, or the file is damaged.
     """
     kept = read_sampler(run, model)
-    return kept if kept is not None and kept.serves(components) else fit_sampler(run, model, components, on_progress)
+    if kept is None:
+        return fit_sampler(run, model, components, on_progress)
+    if kept.serves(components):
+        return kept
+    otherwise = f"leave out --components for the {kept.sampler.title} that the run keeps"
+    return fit_sampler(run, model, components, on_progress, otherwise)
 
 
 def keep_sampler(run: Run, fitted: RunSampler) -> str | None:
@@ -81,7 +87,7 @@ def _weights_sha256(run: Run) -> str:
 def _arrays_of(fitted: RunSampler) -> dict[str, Any]:
     sampler, measures = fitted.sampler, fitted.measures
     reached = [[row.coverage, row.recall, row.copies] for name in ROWS if (row := measures.rows.get(name))]
-    counts = (measures.images, measures.training, measures.pca_components, measures.pca_mixture)
+    counts = [getattr(measures, name) for name in _COUNTS]
     arrays = {
         "kind": _letters("mixture" if isinstance(sampler, MixtureSampler) else "prior"),
         "chosen": np.array(fitted.chosen),
@@ -124,13 +130,13 @@ def _mixture_from(arrays: Mapping[str, Any], latent_dim: int) -> MixtureSampler:
 
 def _measures_from(arrays: Mapping[str, Any]) -> Measures:
     numbers, reached = arrays["measured_on"], arrays["measures"]
-    _require(numbers.dtype == np.int64 and numbers.shape == (5,) and bool((numbers >= 0).all()), "its counts are none")
+    _require(numbers.dtype == np.int64 and numbers.shape == (6,) and bool((numbers >= 0).all()), "its counts are none")
     _require(numbers[0] < len(_PARTS), "its held-out images are of no part")
     _require(reached.dtype == np.float64 and reached.shape in ((0, 3), (len(ROWS), 3)), "its measures are none")
     _require(bool(((reached >= 0) & (reached <= 1)).all()), "its measures are no shares")
     rows = {name: Reach(*map(float, row)) for name, row in zip(ROWS, reached, strict=False)}
-    part, images, training, pca_components, pca_mixture = map(int, numbers)
-    return Measures(_PARTS[part], images, training, pca_components, pca_mixture, rows)
+    counts = dict(zip(_COUNTS, map(int, numbers[1:]), strict=True))
+    return Measures(_PARTS[numbers[0]], **counts, rows=rows)
 
 
 def _require(sound: bool, problem: str) -> None:

@@ -22,8 +22,8 @@ ROWS = ("held_out", "sampler", "pca", "gaussian")
 MOST_IMAGES, FEWEST_IMAGES = 1500, 50
 """Held-out images that are measured against, and as many samples; of fewer nothing is measured."""
 
-AXES = 64
-"""Principal components of pixels in which images are compared."""
+_AXES = 64
+"""Principal components of pixels in which images are compared, at most."""
 
 _NEAR = 0.01
 """The share of held-out images that are nearer to a training image than where copies begin."""
@@ -45,15 +45,17 @@ class Reach:
 class Measures:
     """What every row of ROWS reaches of `images` held-out images of a `part`; no rows where there are too few.
 
-    Copies are searched among `training` images. `pca_components` is how long the codes of PCA are, `pca_mixture` how
+    They are compared by `axes` principal components of their pixels, and copies are searched among `training` images.
+    `pca_components` is how long the codes of PCA are, `pca_mixture` how
     many components the mixture on them has.
     """
 
     part: str
     images: int
     training: int
+    axes: int
     pca_components: int
-    pca_mixture: int
+    pca_mixture: int = 0
     rows: Mapping[str, Reach] = field(default_factory=dict)
 
 
@@ -110,20 +112,23 @@ def _fit_space(source: ImageDataset, rows: Rows, mean: Images) -> _PixelSpace:
     def over(function: Callable[[Matrix], object]) -> Iterator[object]:
         return source.map(lambda images: function((images - mean).reshape(len(images), -1)), rows)
 
-    components = fit_components(over, (len(rows), prod(mean.shape)), AXES)[1]
+    components = fit_components(over, (len(rows), prod(mean.shape)), _AXES)[1]
     return _PixelSpace(mean, components.astype(np.float32))
+
+
+def axes_of(training: int, image_shape: tuple[int, ...]) -> int:
+    """Return how many principal components so many training images of this shape have, of those that are used."""
+    return min(_AXES, prod(image_shape), training - 1)
 
 
 def measure_reach(
     training: tuple[ImageDataset, Rows], held_out: HeldOut, mean: Images, sources: Mapping[str, ImageSource]
 ) -> dict[str, Reach]:
-    """Return what images of every source reach of the held-out images; {} where there are fewer than FEWEST_IMAGES.
+    """Return what images of every source reach of the held-out images, of which there are FEWEST_IMAGES or more.
 
     `sources` has the rows of ROWS but the first, which is that of other held-out images. `mean` (H, W, C) is that of
     the training images.
     """
-    if held_out.count < FEWEST_IMAGES:
-        return {}
     with one_blas_thread():
         space = _fit_space(*training, mean)
         near, real, others = (
