@@ -1,5 +1,7 @@
 """What single latents do: one is changed at a time, and the others stay at their mean."""
 
+from math import prod
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,7 +56,8 @@ def _moved(context: PlotContext, mean: Latents, values: Latents) -> NDArray[np.f
     The ends are one step inside of the outermost.
     """
     moved = np.zeros(len(mean))
-    for part in chunk_slices(len(mean), (max(context.model.image_shape[0] ** 2, len(mean)),)):
+    # Of long codes as many at a time as an image, or a code, leaves room for.
+    for part in chunk_slices(len(mean), (max(prod(context.model.image_shape), len(mean)),)):
         latents = np.arange(part.start, part.stop)
         ends = np.repeat(mean[None, None], 2, axis=0).repeat(len(latents), axis=1)
         for end, value in zip(ends, (values[1], values[-2]), strict=True):
