@@ -54,7 +54,8 @@ def command(
     plot = PLOTS[kind]
     if given and given[0].removeprefix("--") not in plot.options:
         kinds = [name for name, other in PLOTS.items() if given[0].removeprefix("--") in other.options]
-        raise click.UsageError(f"{given[0]} belongs to {' or '.join(kinds)}")
+        listed = " or ".join([", ".join(kinds[:-1]), kinds[-1]] if len(kinds) > 1 else kinds)
+        raise click.UsageError(f"{given[0]} belongs to {listed}")
 
     from aecli.cli.terminal import note, note_if, reading
     from aecli.core.errors import RunError

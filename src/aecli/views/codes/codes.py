@@ -7,13 +7,13 @@ import numpy as np
 from aecli.core.machine import one_blas_thread
 from aecli.models.linear.fit import some
 from aecli.runs.model import Latents
+from aecli.runs.uses.sampling.fitting import MOST_CODES, MOST_TRAINING
 from aecli.views.plots import PlotContext
 
-_MOST = 10_000
 
-
-def thinned(context: PlotContext, most: int = _MOST) -> PlotContext:
-    """Return the same with at most so many of its images, evenly spaced."""
+def thinned(context: PlotContext, most: int = MOST_TRAINING) -> PlotContext:
+    """Return the same with at most so many of its images, evenly spaced; of long codes fewer."""
+    most = max(2, min(most, MOST_CODES // context.model.latent_dim))
     if len(context) <= most:
         return context
     positions = some(np.arange(len(context)), most)

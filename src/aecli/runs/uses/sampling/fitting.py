@@ -42,8 +42,8 @@ Components = int | Literal["auto"] | None
 MOST_TRAINING = 10_000
 """Training images that a sampler is fitted to and copies are searched among, spread evenly over all."""
 
-_MOST_VALUES = 2 * 10**8
-"""Values of their pixels, or of their codes, all together."""
+_MOST_PIXELS, MOST_CODES = 2 * 10**8, 5 * 10**7
+"""Values of all their pixels, which are read several times, and of all their codes, which are held."""
 
 _SEED = 0
 """Of all draws that fit and measure: what a run keeps of its sampler does not depend on which samples are asked for."""
@@ -109,7 +109,7 @@ def fit_to_codes(codes: Latents, components: Components) -> MixtureSampler:
 
 
 def _most_training(model: Model) -> int:
-    return max(2, min(MOST_TRAINING, _MOST_VALUES // max(prod(model.image_shape), model.latent_dim)))
+    return max(2, min(MOST_TRAINING, _MOST_PIXELS // prod(model.image_shape), MOST_CODES // model.latent_dim))
 
 
 def _measure(
