@@ -34,6 +34,7 @@ class Components(click.ParamType):  # type: ignore[type-arg]  # generic in newer
 @click.option(
     "--components",
     type=Components(),
+    metavar="N|auto",
     help="Gaussians of the mixture; auto: as many as codes held out ask for.  [default: those the run keeps, or auto]",
 )
 @output_option("<run>_samples.npy here")
