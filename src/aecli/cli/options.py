@@ -10,7 +10,7 @@
 | --json | the result as JSON | check, train, verify, reconstruct, sample, evaluate, config show, runs, cache |
 | --device | what trains | train, verify |
 | --threads | how many threads compute | check, import, train, verify, reconstruct, encode, decode, sample, evaluate |
-| --quiet | nothing on stderr but errors | check, import, train, verify, reconstruct, encode, decode, sample, evaluate, plot |
+| --quiet | only errors on stderr | check, import, train, verify, reconstruct, encode, decode, sample, evaluate, plot |
 """
 
 import os

@@ -21,7 +21,7 @@ _ALWAYS = ("weights_sha256", "kind", "chosen", "codes", "measured_on", "measures
 _MIXTURE = ("mean", "directions", "spread", "noise", "weights", "means", "factors")
 _PARTS = ("validation", "test")
 _COUNTS = ("images", "training", "axes", "pca_components", "pca_mixture")
-_LARGEST = 1e18
+_LARGEST = 1e12
 """Beyond this a number would not come through a network of float32."""
 
 
