@@ -83,18 +83,29 @@ def test_beyond_the_axes_of_a_mixture_latents_are_noise_of_their_own_spread():
     random = np.random.default_rng(2)
     codes = (random.normal(size=(600, 3)) @ random.normal(size=(3, 30)) * 5).astype(np.float32)
     codes += random.normal(size=codes.shape).astype(np.float32) * np.linspace(0.5, 2, 30, dtype=np.float32)
-    axes = fit_axes(codes, most=3)
+    axes, points = fit_axes(codes, most=3)
     assert axes.directions.shape == (30, 3)
-    back = axes.codes(axes.place(codes), np.zeros((1, 30)))
+    back = axes.codes(points, np.zeros((1, 30)))
     np.testing.assert_allclose((codes - back).std(axis=0), axes.noise, rtol=1e-3)
-    drawn = MixtureSampler(axes, fit_mixture(axes.place(codes), 1)).draw(20_000, seed=0)
+    drawn = MixtureSampler(axes, fit_mixture(points, 1)).draw(20_000, seed=0)
     np.testing.assert_allclose(drawn.var(axis=0), codes.var(axis=0), rtol=0.05)
+
+
+def test_axes_are_those_of_the_latents_that_matter():
+    codes = np.random.default_rng(3).normal(size=(500, 6)).astype(np.float32) * [1, 1, 1, 9, 9, 9]
+    for weights, important in ((np.ones(6), {3, 4, 5}), (np.array([90.0, 90, 90, 1, 1, 1]), {0, 1, 2})):
+        axes, points = fit_axes(codes.astype(np.float32), most=3, weights=weights)
+        assert set(np.argsort(-abs(axes.directions * axes.spread).max(axis=1))[:3]) == important
+        drawn = MixtureSampler(axes, fit_mixture(points, 1)).draw(20_000, seed=0)
+        np.testing.assert_allclose(drawn.std(axis=0), codes.std(axis=0), rtol=0.05)
+        np.testing.assert_allclose(
+            axes.codes(points, np.zeros((1, 6)))[:, [*important]], codes[:, [*important]], atol=0.5
+        )
 
 
 def test_points_of_codes_have_unit_variance_and_no_correlation():
     codes = some_codes()
-    axes = fit_axes(codes)
-    points = axes.place(codes)
+    axes, points = fit_axes(codes)
     assert points.shape == (400, 3)  # of five latents one is dead and one alike
     np.testing.assert_allclose(np.cov(points.T, bias=True), np.eye(3), atol=1e-4)
     np.testing.assert_allclose(axes.codes(points, np.zeros((1, 5))), codes, atol=1e-4)

@@ -13,7 +13,6 @@ from aecli.runs.config_file import load_config
 from aecli.runs.run import Run
 from aecli.training.trainer import train
 from aecli.views import plots
-from aecli.views.codes import traversal as traversals
 from aecli.views.codes.codes import codes_of, thinned
 from aecli.views.codes.interpolation import interpolation
 from aecli.views.codes.latents import labels_of, latents
@@ -214,14 +213,6 @@ def test_beside_a_latent_stands_its_variance_or_its_divergence(context, run):
     run.metrics_file.write_text(json.dumps(metrics))
     with_kl = texts(traversal(replace(context, run=Run(run.path))))
     assert {f"latent {i}\nKL {0.5 * i:.3g} nats" for i in range(8)} <= set(with_kl)
-
-
-def test_latents_that_are_decoded_in_pieces_move_as_those_at_once(context, monkeypatch):
-    codes = codes_of(context)
-    mean, values = codes.mean(axis=0), np.quantile(codes, traversals._QUANTILES, axis=0).astype(np.float32)
-    moved = traversals._moved(context, mean, values)
-    monkeypatch.setattr("aecli.data.dataset._CHUNK_BYTES", 3 * 4 * 64)
-    np.testing.assert_allclose(traversals._moved(context, mean, values), moved, rtol=1e-4)
 
 
 def test_where_no_latent_varies_there_is_nothing_to_draw(context):

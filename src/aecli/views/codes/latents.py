@@ -29,9 +29,9 @@ def latents(context: PlotContext) -> Figure:
     """Draw the codes along their first two principal axes, by label where there are labels, else by error."""
     context = thinned(context)
     codes = codes_of(context)
-    axes = fit_axes(codes, most=2)
+    axes, placed = fit_axes(codes, most=2)
     points = np.zeros((len(codes), 2))
-    points[:, : len(axes.spread)] = axes.place(codes) * axes.spread
+    points[:, : len(axes.spread)] = placed * axes.spread
     figure = Figure(figsize=(7, 6), layout="constrained")
     axis = figure.add_subplot()
     labels = labels_of(context)

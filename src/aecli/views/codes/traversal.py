@@ -1,14 +1,11 @@
 """What single latents do: one is changed at a time, and the others stay at their mean."""
 
-from math import prod
-
 import numpy as np
-from numpy.typing import NDArray
 
 from aecli.core.errors import NotInRunError
-from aecli.data.dataset import chunk_slices
 from aecli.runs.model import Latents
 from aecli.runs.run import Run
+from aecli.runs.uses.latents import image_movement
 from aecli.views.canvas import Figure, default_settings
 from aecli.views.codes.codes import codes_of, thinned
 from aecli.views.mosaic import COLUMNS, Sheet, image_pixels
@@ -25,7 +22,7 @@ def traversal(context: PlotContext) -> Figure:
     codes = codes_of(context)
     mean = codes.mean(axis=0, dtype=np.float64).astype(np.float32)
     values = np.quantile(codes, _QUANTILES, axis=0).astype(np.float32)
-    moved = _moved(context, mean, values)
+    moved = image_movement(context.model, mean, values[1], values[-2])
     chosen = [int(i) for i in np.argsort(-moved, kind="stable")[:_SHOWN] if moved[i] > 0]
     if not chosen:
         raise NotInRunError(
@@ -48,23 +45,6 @@ def traversal(context: PlotContext) -> Figure:
         f"Over each column the share of the codes below its value; the other latents at their mean.",
     )
     return sheet.figure
-
-
-def _moved(context: PlotContext, mean: Latents, values: Latents) -> NDArray[np.float64]:
-    """Return the mean squared difference (k,) that each latent makes from one end of its `values` (n, k) to the other.
-
-    The ends are one step inside of the outermost.
-    """
-    moved = np.zeros(len(mean))
-    # Of long codes as many at a time as an image, or a code, leaves room for.
-    for part in chunk_slices(len(mean), (max(prod(context.model.image_shape), len(mean)),)):
-        latents = np.arange(part.start, part.stop)
-        ends = np.repeat(mean[None, None], 2, axis=0).repeat(len(latents), axis=1)
-        for end, value in zip(ends, (values[1], values[-2]), strict=True):
-            end[np.arange(len(latents)), latents] = value[latents]
-        low, high = (context.model.decode(end) for end in ends)
-        moved[latents] = ((high - low) ** 2).mean(axis=(1, 2, 3), dtype=np.float64)
-    return moved
 
 
 def _names(run: Run, codes: Latents, chosen: list[int]) -> list[str]:

@@ -18,6 +18,7 @@ from aecli.runs.baselines import Baselines
 from aecli.runs.model import Latents, Model
 from aecli.runs.run import Run
 from aecli.runs.uses.inputs import reopen_images
+from aecli.runs.uses.latents import image_movement
 from aecli.runs.uses.sampling.measures import (
     FEWEST_IMAGES,
     ImageSource,
@@ -26,8 +27,9 @@ from aecli.runs.uses.sampling.measures import (
     held_out_images,
     measure_reach,
 )  # fmt: skip
-from aecli.runs.uses.sampling.mixture import choose_mixture, fit_mixture
+from aecli.runs.uses.sampling.mixture import Values, choose_mixture, fit_mixture
 from aecli.runs.uses.sampling.sampler import (
+    MOST_AXES,
     MixtureSampler,
     PriorSampler,
     Sampler,
@@ -44,6 +46,9 @@ MOST_TRAINING = 10_000
 
 _MOST_PIXELS, MOST_CODES = 2 * 10**8, 5 * 10**7
 """Values of all their pixels, which are read several times, and of all their codes, which are held."""
+
+_LEAST_WEIGHT = 1e-3
+"""The share of the largest weight that every latent has."""
 
 _SEED = 0
 """Of all draws that fit and measure: what a run keeps of its sampler does not depend on which samples are asked for."""
@@ -90,22 +95,31 @@ def fit_sampler(
         raise AeError(f"--components {components}: more than there are training codes, {len(codes):,}: give fewer")
     on_progress("fitting Gaussians", 0, 1)
     prior = components is None and has_prior(run)
-    sampler: Sampler = PriorSampler(model.latent_dim) if prior else fit_to_codes(codes, components)
+    weights = _weights(model, codes) if model.latent_dim > MOST_AXES else None
+    sampler: Sampler = PriorSampler(model.latent_dim) if prior else fit_to_codes(codes, components, weights)
     return RunSampler(
         sampler,
         not isinstance(components, int),
         len(codes),
-        _measure(run, model, sampler, codes, (source, rows), components, on_progress),
+        _measure(run, model, sampler, codes, (source, rows), components, weights, on_progress),
     )
 
 
-def fit_to_codes(codes: Latents, components: Components) -> MixtureSampler:
-    """Fit so many Gaussians to codes (n, k), or as many as some of them, held out, ask for."""
+def fit_to_codes(codes: Latents, components: Components, weights: Values | None = None) -> MixtureSampler:
+    """Fit so many Gaussians to codes (n, k), or as many as some of them, held out, ask for; see `fit_axes`."""
     with one_blas_thread():
-        axes = fit_axes(codes)
-        points = axes.place(codes)
+        axes, points = fit_axes(codes, weights=weights)
     number = components if isinstance(components, int) else None
     return MixtureSampler(axes, choose_mixture(points, _SEED) if number is None else fit_mixture(points, number, _SEED))
+
+
+def _weights(model: Model, codes: Latents) -> Values:
+    """Return how far a step in each latent (k,) moves the image: of long codes the axes that do so most are kept."""
+    low, high = np.quantile(codes, (0.05, 0.95), axis=0).astype(np.float32)
+    with one_blas_thread():
+        moved = np.sqrt(image_movement(model, codes.mean(axis=0, dtype=np.float64), low, high))
+    weights = np.divide(moved, high - low, out=np.zeros_like(moved), where=high > low)
+    return np.maximum(weights, _LEAST_WEIGHT * float(weights.max())) if weights.any() else np.ones_like(weights)
 
 
 def _most_training(model: Model) -> int:
@@ -119,6 +133,7 @@ def _measure(
     codes: Latents,
     training: tuple[ImageDataset, Rows],
     components: Components,
+    weights: Values | None,
     on_progress: ProgressCallback,
 ) -> Measures:
     """Measure the sampler beside a mixture on codes of PCA and one Gaussian on the codes."""
@@ -140,7 +155,7 @@ def _measure(
     sources = {
         "sampler": drawn(sampler, model.decode),
         "pca": drawn(pca, decode),
-        "gaussian": drawn(fit_to_codes(codes, 1), model.decode),
+        "gaussian": drawn(fit_to_codes(codes, 1, weights), model.decode),
     }
     rows = measure_reach(training, held_out, baselines.mean, sources)
     return replace(measures, pca_mixture=len(pca.mixture), rows=rows)

@@ -7,7 +7,7 @@ from math import log, pi
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.core.machine import one_blas_thread
+from aecli.core.machine import one_blas_thread, ordered_map
 from aecli.core.rng import Draws, derive
 
 Values = NDArray[np.float64]
@@ -23,7 +23,7 @@ _FEWEST = 20
 """Of fewer points none are held out: they get one Gaussian."""
 _LEAST_POINTS = 5
 """Points that a component tried has for each of its axes, on average."""
-_ROUNDS, _TOLERANCE = 200, 1e-3
+_ROUNDS, _TOLERANCE = 200, 5e-3
 _TINY = 10 * np.finfo(np.float64).eps
 
 
@@ -67,16 +67,17 @@ def choose_mixture(points: Values, seed: int = 0, tried: Sequence[int] = NUMBERS
     fitted, held_out = points[~aside], points[aside]
     if len(points) < _FEWEST or not len(held_out):
         return fit_mixture(points, 1, seed)
-    best, highest = 1, -np.inf
+    best, highest = fit_mixture(fitted, 1, seed), -np.inf
     for number in tried:
         if number > 1 and number * _LEAST_POINTS * (points.shape[1] + 1) > len(fitted):
             break
+        mixture = fit_mixture(fitted, number, seed)
         with one_blas_thread():
-            likelihood = float(fit_mixture(fitted, number, seed).log_densities(held_out).mean())
+            likelihood = float(mixture.log_densities(held_out).mean())
         if likelihood <= highest:
             break
-        best, highest = number, likelihood
-    return fit_mixture(points, best, seed)
+        best, highest = mixture, likelihood
+    return climb(points, best)
 
 
 def fit_mixture(points: Values, number: int, seed: int = 0, floor: float = FLOOR) -> Mixture:
@@ -84,8 +85,13 @@ def fit_mixture(points: Values, number: int, seed: int = 0, floor: float = FLOOR
     with one_blas_thread():
         centres = _spread_points(points, number, named_draws(seed, f"mixture of {number}", 1).uniform(0, number)[0])
         nearest = np.argmin(_squared_distances(points, centres), axis=1)
-        mixture = update_mixture(points, np.eye(number)[nearest], floor)
-        before = -np.inf
+        return climb(points, update_mixture(points, np.eye(number)[nearest], floor), floor)
+
+
+def climb(points: Values, mixture: Mixture, floor: float = FLOOR) -> Mixture:
+    """Return what EM makes of a mixture until the mean log-likelihood of points (n, d) hardly grows."""
+    before = -np.inf
+    with one_blas_thread():
         for _ in range(_ROUNDS):
             joint = _log_joint(mixture, points)
             total = _log_sum(joint)
@@ -94,29 +100,32 @@ def fit_mixture(points: Values, number: int, seed: int = 0, floor: float = FLOOR
                 break
             before = now
             mixture = update_mixture(points, np.exp(joint - total[:, None]), floor)
-        return mixture
+    return mixture
 
 
 def update_mixture(points: Values, responsibilities: Values, floor: float = FLOOR) -> Mixture:
     """Return the most likely mixture where points (n, d) belong to components by such shares (n, K): EM's M step."""
     counts = responsibilities.sum(axis=0) + _TINY
     means = responsibilities.T @ points / counts[:, None]
-    factors = np.empty((len(counts), points.shape[1], points.shape[1]))
-    for k, mean in enumerate(means):
-        apart = points - mean
+
+    def factor(k: int) -> Values:
+        apart = points - means[k]
         covariance = (responsibilities[:, k, None] * apart).T @ apart / counts[k]
-        factors[k] = np.linalg.cholesky(covariance + floor * np.eye(len(mean)))
-    return Mixture(counts / counts.sum(), means, factors)
+        return np.asarray(np.linalg.cholesky(covariance + floor * np.eye(points.shape[1])))
+
+    return Mixture(counts / counts.sum(), means, np.stack([*ordered_map(factor, range(len(counts)))]))
 
 
 def _log_joint(mixture: Mixture, points: Values) -> Values:
     """Return the logarithms (n, K) of a component's share times its density."""
-    joint = np.empty((len(points), len(mixture)))
-    for k, (weight, mean, factor) in enumerate(zip(mixture.weights, mixture.means, mixture.factors, strict=True)):
+
+    def column(k: int) -> Values:
+        mean, factor = mixture.means[k], mixture.factors[k]
         standard = (points - mean) @ np.linalg.inv(factor).T
         scale = float(np.log(np.diag(factor)).sum()) + 0.5 * len(mean) * log(2 * pi)
-        joint[:, k] = log(weight) - scale - 0.5 * np.einsum("ij,ij->i", standard, standard)
-    return joint
+        return np.asarray(log(mixture.weights[k]) - scale - 0.5 * np.einsum("ij,ij->i", standard, standard))
+
+    return np.stack([*ordered_map(column, range(len(mixture)))], axis=1)
 
 
 def _log_sum(joint: Values) -> Values:

@@ -35,8 +35,8 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True)
 class CodeAxes:
-    """The principal axes of codes of k latents: their mean (k,), d orthonormal directions (k, d), the spread (d,) along
-    each, and the spread (k,) of each latent beside them, 0 where no more than MOST_AXES vary.
+    """The axes of codes of k latents: their mean (k,), d directions (k, d), the spread (d,) along each, and the spread
+    (k,) of each latent beside them, 0 where no more than MOST_AXES vary.
     """
 
     mean: Values
@@ -44,26 +44,29 @@ class CodeAxes:
     spread: Values
     noise: Values
 
-    def place(self, codes: Latents) -> Values:
-        """Return codes (n, k) as points (n, d) of unit variance along every axis."""
-        return np.asarray((codes - self.mean) @ self.directions / self.spread)
-
     def codes(self, points: Values, noise: Values) -> Latents:
         """Return the codes (n, k) of points (n, d), with noise (n, k) of unit variance."""
         return np.asarray(self.mean + (points * self.spread) @ self.directions.T + noise * self.noise, np.float32)
 
 
-def fit_axes(codes: Latents, most: int = MOST_AXES) -> CodeAxes:
-    """Return the principal axes of codes (n, k): at most so many, and none along which the codes do not vary."""
+def fit_axes(codes: Latents, most: int = MOST_AXES, weights: Values | None = None) -> tuple[CodeAxes, Values]:
+    """Return the principal axes of codes (n, k), and the codes as points (n, d), of unit variance along every axis.
+
+    There are at most so many axes, and none along which the codes do not vary. `weights` (k,) say how much a step in
+    each latent matters; by default all matter alike.
+    """
+    weights = np.ones(codes.shape[1]) if weights is None else weights
     mean = codes.mean(axis=0, dtype=np.float64)
-    centred = (codes - mean).astype(np.float32)
+    centred = ((codes - mean) * weights).astype(np.float32)
     directions = fit_components(lambda function: [function(centred)], centred.shape, most)[1]
     along = centred @ directions
     spread = along.std(axis=0)
     least = _ROUNDING * max(float(spread.max(initial=0)), float(np.finfo(np.float32).tiny))
-    directions, spread = directions[:, spread > least], spread[spread > least]
-    beside = (centred - along[:, : len(spread)] @ directions.T).std(axis=0)
-    return CodeAxes(mean, directions, spread, np.where(beside > least, beside, 0.0))
+    varies = spread > least
+    directions, along, spread = directions[:, varies], along[:, varies], spread[varies]
+    beside = (centred - along @ directions.T).std(axis=0)
+    noise = np.where(beside > least, beside, 0.0) / weights
+    return CodeAxes(mean, directions / weights[:, None], spread, noise), along / spread
 
 
 @dataclass(frozen=True)
