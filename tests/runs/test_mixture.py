@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from aecli.core import machine
 from aecli.runs.uses.sampling.mixture import Mixture, choose_mixture, fit_mixture, named_draws, update_mixture
 
 CENTRES = np.array([[0.0, 0.0], [12.0, 0.0], [0.0, -9.0]])
@@ -119,6 +120,16 @@ def test_what_is_drawn_has_the_shares_means_and_covariances(clusters):
     np.testing.assert_allclose(again.weights[matched(again)], mixture.weights[matched(mixture)], atol=0.01)
     np.testing.assert_allclose(again.means[matched(again)], mixture.means[matched(mixture)], atol=0.05)
     np.testing.assert_allclose(covariances(again)[matched(again)], covariances(mixture)[matched(mixture)], atol=0.06)
+
+
+def test_one_thread_and_several_give_the_same_bits(clusters, monkeypatch):
+    several = [choose_mixture(clusters) for _ in range(2)]
+    monkeypatch.setattr(machine, "_MOST_THREADS", 1)
+    one = choose_mixture(clusters)
+    for mixture in several:
+        assert all(
+            np.array_equal(getattr(mixture, name), getattr(one, name)) for name in ("weights", "means", "factors")
+        )
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_another_start(clusters):
