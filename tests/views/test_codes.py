@@ -13,7 +13,7 @@ from aecli.runs.config_file import load_config
 from aecli.runs.run import Run
 from aecli.training.trainer import train
 from aecli.views import plots
-from aecli.views.codes.codes import codes_of, thinned
+from aecli.views.codes.codes import codes_of, small, thinned
 from aecli.views.codes.interpolation import interpolation
 from aecli.views.codes.latents import labels_of, latents
 from aecli.views.codes.neighbours import neighbours
@@ -273,3 +273,12 @@ def test_colour_images_of_a_convolutional_run_are_drawn(ae):
     train(load_config(None, keys).config, Path("runs/colour"))
     for kind in OF_CODES:
         assert ae("plot", kind, "--images", "colour.npy").exit_code == 0, kind
+
+
+@pytest.mark.parametrize(
+    ("shape", "drawn"), [((2, 256, 511, 1), (256, 511)), ((2, 600, 90, 3), (300, 45)), ((1, 1, 1, 2), (1, 1))]
+)
+def test_of_large_images_some_pixels_are_drawn(shape, drawn):
+    images = np.random.default_rng(0).random(shape, np.float32)
+    assert small(images).shape[1:3] == drawn
+    assert np.isin(small(images), images).all()

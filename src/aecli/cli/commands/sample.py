@@ -61,6 +61,7 @@ def command(
     from aecli.runs.uses.sampling.kept import keep_sampler, sampler_of
     from aecli.runs.uses.sampling.sampler import draw_images
     from aecli.views import plots
+    from aecli.views.codes.codes import small
     from aecli.views.codes.samples import MOST_DRAWN, sheet_of_samples
 
     run = find_run(run_folder)
@@ -75,14 +76,14 @@ def command(
     note_if(keep_sampler(run, fitted), quiet)
     if fitted.kept:
         note(f"{run.sampler_file}: the {fitted.sampler.title} that the run keeps", quiet)
-    shown: Any = np.empty((0, *image_format.image_shape), np.float32)
+    shown: list[Any] = []
     with NpyWriter(output, (count, *image_format.sample_shape), image_format.dtype) as writer:
         for images in draw_images(fitted.sampler, model.decode, image_format.image_shape, count, seed):
             writer.write(image_format.from_contract(images))
-            shown = np.concatenate([shown, images[: MOST_DRAWN - len(shown)]])
+            shown += [*small(images[: MOST_DRAWN - len(shown)])]
     some = f"{len(shown)} of " if len(shown) < count else ""
     caption = f"run {plots.plain(run.name)}: {some}{count:,} samples of its {fitted.sampler.title}, seed {seed}"
-    note_if(plots.save(sheet_of_samples(shown, caption), picture), quiet)
+    note_if(plots.save(sheet_of_samples(np.stack(shown), caption), picture), quiet)
 
     if as_json:
         files = {"run": str(run.path), "output": str(output), "picture": str(picture)}

@@ -7,6 +7,7 @@ import numpy as np
 
 from aecli.core.errors import NotInRunError
 from aecli.views.canvas import Figure, default_settings
+from aecli.views.codes.codes import small
 from aecli.views.mosaic import COLUMNS, Sheet, image_pixels
 from aecli.views.plots import PlotContext, image_label, write_caption
 
@@ -28,7 +29,8 @@ def interpolation(context: PlotContext, positions: Sequence[int] | None = None) 
     for band, (start, end) in enumerate(ways):
         decoded = context.model.decode((1 - steps[:, None]) * codes[start] + steps[:, None] * codes[end])
         far = steps[:, None, None, None]
-        for i, pair in enumerate(zip(decoded, (1 - far) * images[start] + far * images[end], strict=True)):
+        blended = (1 - far) * images[start] + far * images[end]
+        for i, pair in enumerate(zip(small(decoded), small(blended), strict=True)):
             for row, image in enumerate(pair):
                 sheet.show(band * COLUMNS + i, row, image_pixels(image))
         first, last = band * COLUMNS, band * COLUMNS + COLUMNS - 1

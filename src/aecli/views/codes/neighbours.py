@@ -9,6 +9,7 @@ from aecli.core.errors import NotInRunError
 from aecli.core.machine import one_blas_thread
 from aecli.data.format import Images
 from aecli.views.canvas import Figure, default_settings
+from aecli.views.codes.codes import small
 from aecli.views.mosaic import COLUMNS, Sheet, image_pixels
 from aecli.views.plots import PlotContext, image_label, write_caption
 
@@ -30,7 +31,7 @@ def neighbours(context: PlotContext, positions: Sequence[int] | None = None) -> 
         columns = [[position, *by[band].tolist()] for by in near]
         for row, column in enumerate(columns):
             images = context.source.format.to_contract(context.source.file.take(context.row_numbers(column)))
-            for i, image in enumerate(images):
+            for i, image in enumerate(small(images)):
                 sheet.show(band * COLUMNS + i, row, image_pixels(image))
         for i, pair in enumerate(zip(*columns, strict=True)):
             above, below = context.row_numbers(pair)

@@ -10,6 +10,7 @@ from aecli.runs.run import Run
 from aecli.runs.uses.sampling.kept import keep_sampler, sampler_of
 from aecli.runs.uses.sampling.sampler import draw_images
 from aecli.views.canvas import Figure, default_settings
+from aecli.views.codes.codes import small
 from aecli.views.mosaic import COLUMNS, INK, Sheet, image_pixels
 from aecli.views.plots import plain
 
@@ -24,8 +25,9 @@ def samples(run: Run, count: int = _COUNT) -> Figure:
     model = load_model(run)
     fitted = sampler_of(run, model)
     keep_sampler(run, fitted)
-    images = np.concatenate([*draw_images(fitted.sampler, model.decode, model.image_shape, count, _SEED)])
-    return sheet_of_samples(images, f"run {plain(run.name)}: {count:,} samples of its {fitted.sampler.title}, seed 0")
+    images = [small(part) for part in draw_images(fitted.sampler, model.decode, model.image_shape, count, _SEED)]
+    caption = f"run {plain(run.name)}: {count:,} samples of its {fitted.sampler.title}, seed 0"
+    return sheet_of_samples(np.concatenate(images), caption)
 
 
 @default_settings()

@@ -7,7 +7,7 @@ from aecli.runs.model import Latents
 from aecli.runs.run import Run
 from aecli.runs.uses.latents import image_movement
 from aecli.views.canvas import Figure, default_settings
-from aecli.views.codes.codes import codes_of, thinned
+from aecli.views.codes.codes import codes_of, small, thinned
 from aecli.views.mosaic import COLUMNS, Sheet, image_pixels
 from aecli.views.plots import PlotContext, write_caption
 
@@ -33,7 +33,7 @@ def traversal(context: PlotContext) -> Figure:
     for row, latent in enumerate(chosen):
         changed = np.repeat(mean[None], len(values), axis=0)
         changed[:, latent] = values[:, latent]
-        for i, image in enumerate(context.model.decode(changed)):
+        for i, image in enumerate(small(context.model.decode(changed))):
             sheet.show(i, row, image_pixels(image))
     for i, quantile in enumerate(_QUANTILES):
         sheet.write(i, f"{quantile:.0%}".replace("%", " %"), "")
