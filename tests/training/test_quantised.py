@@ -43,3 +43,13 @@ def test_training_says_how_long_the_code_is(ae):
     assert done.exit_code == 0, done.output
     assert "The code of an image is 18.5754 bits long, 0.29 for each of its values." in done.stdout
     assert Path("run/decoder.onnx").is_file()
+
+
+def test_samples_are_decoded_from_the_levels_alone(quantised, monkeypatch):
+    from aecli.runs.model import Model
+    from aecli.runs.uses.sampling.sampler import decoder_of
+
+    decoded = []
+    monkeypatch.setattr(Model, "decode", lambda _, latents: decoded.append(latents))
+    decoder_of(quantised, load_model(quantised))(np.random.default_rng(0).normal(0, 1, (50, 8)))
+    np.testing.assert_allclose(np.unique(decoded[0].round(5)), [-1, -0.5, 0, 0.5, 1])

@@ -312,3 +312,13 @@ def test_what_does_not_fit_is_refused_before_training(overrides, message, tmp_pa
     with pytest.raises(ConfigError, match=message):
         run_training(tmp_path / "run", *overrides)
     assert not (tmp_path / "run").exists()
+
+
+def test_samples_are_of_the_prior(variational, ae, tmp_path):
+    import shutil
+
+    run = Run(shutil.copytree(variational.path, tmp_path / "run"))
+    done = ae("sample", "--run", run.path, "--count", "9")
+    assert done.exit_code == 0, done.output
+    assert "9 samples of the prior: " in done.stdout
+    assert "mixture of " in ae("sample", "--run", run.path, "--count", "9", "--components", "2", "--overwrite").stdout

@@ -48,8 +48,9 @@ def command(
 ) -> None:  # fmt: skip
     """Draw new images with a run: .npy, in the shape, dtype and value range of the training images, and a picture.
 
-    Their codes come from a mixture of Gaussians on the codes of the training images, kept in the run as
-    sampler.npz, so that they are needed but once. Prints how much of the held-out images new ones reach.
+    Their codes come from a mixture of Gaussians on the codes of the training images, or of a variational
+    run, without --components, from its prior. It is kept in the run as sampler.npz, so that the training
+    images are needed but once. Prints how much of the held-out images new ones reach.
     """
     import numpy as np
 
@@ -59,7 +60,7 @@ def command(
     from aecli.runs.model import load_model
     from aecli.runs.run import find_run
     from aecli.runs.uses.sampling.kept import keep_sampler, sampler_of
-    from aecli.runs.uses.sampling.sampler import draw_images
+    from aecli.runs.uses.sampling.sampler import decoder_of, draw_images
     from aecli.views import plots
     from aecli.views.codes.codes import small
     from aecli.views.codes.samples import MOST_DRAWN, sheet_of_samples
@@ -78,7 +79,7 @@ def command(
         note(f"{run.sampler_file}: the {fitted.sampler.title} that the run keeps", quiet)
     shown: list[Any] = []
     with NpyWriter(output, (count, *image_format.sample_shape), image_format.dtype) as writer:
-        for images in draw_images(fitted.sampler, model.decode, image_format.image_shape, count, seed):
+        for images in draw_images(fitted.sampler, decoder_of(run, model), image_format.image_shape, count, seed):
             writer.write(image_format.from_contract(images))
             shown += [*small(images[: MOST_DRAWN - len(shown)])]
     some = f"{len(shown)} of " if len(shown) < count else ""

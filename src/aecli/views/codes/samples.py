@@ -8,7 +8,7 @@ from aecli.data.format import Images
 from aecli.runs.model import load_model
 from aecli.runs.run import Run
 from aecli.runs.uses.sampling.kept import keep_sampler, sampler_of
-from aecli.runs.uses.sampling.sampler import draw_images
+from aecli.runs.uses.sampling.sampler import decoder_of, draw_images
 from aecli.views.canvas import Figure, default_settings
 from aecli.views.codes.codes import small
 from aecli.views.mosaic import COLUMNS, INK, Sheet, image_pixels
@@ -25,7 +25,9 @@ def samples(run: Run, count: int = _COUNT) -> Figure:
     model = load_model(run)
     fitted = sampler_of(run, model)
     keep_sampler(run, fitted)
-    images = [small(part) for part in draw_images(fitted.sampler, model.decode, model.image_shape, count, _SEED)]
+    images = [
+        small(part) for part in draw_images(fitted.sampler, decoder_of(run, model), model.image_shape, count, _SEED)
+    ]
     caption = f"run {plain(run.name)}: {count:,} samples of its {fitted.sampler.title}, seed 0"
     return sheet_of_samples(np.concatenate(images), caption)
 

@@ -33,6 +33,7 @@ from aecli.runs.uses.sampling.sampler import (
     MixtureSampler,
     PriorSampler,
     Sampler,
+    decoder_of,
     draw_images,
     fit_axes,
     has_prior,
@@ -152,10 +153,11 @@ def _measure(
     def drawn(of: Sampler, by: Callable[[Latents], Images]) -> ImageSource:
         return lambda count: draw_images(of, by, model.image_shape, count, _SEED)
 
+    of_run = decoder_of(run, model)
     sources = {
-        "sampler": drawn(sampler, model.decode),
+        "sampler": drawn(sampler, of_run),
         "pca": drawn(pca, decode),
-        "gaussian": drawn(fit_to_codes(codes, 1, weights), model.decode),
+        "gaussian": drawn(fit_to_codes(codes, 1, weights), of_run),
     }
     rows = measure_reach(training, held_out, baselines.mean, sources)
     return replace(measures, pca_mixture=len(pca.mixture), rows=rows)

@@ -12,7 +12,7 @@ from aecli.data.dataset import chunk_slices
 from aecli.data.format import Images
 from aecli.models.linear.pca import fit_components
 from aecli.runs.config_file import load_recorded
-from aecli.runs.model import Latents
+from aecli.runs.model import Latents, Model
 from aecli.runs.run import Run
 from aecli.runs.uses.sampling.mixture import Mixture, Values, named_draws
 
@@ -118,6 +118,15 @@ def draw_images(
         # Codes may be longer than their images are large.
         largest = max(prod(shape), sampler.draw(1, seed).shape[1])
         yield from ordered_map(draw, chunk_slices(count, (largest,)))
+
+
+def decoder_of(run: Run, model: Model) -> Callable[[Latents], Images]:
+    """Return what decodes the samples of a run: of a quantised code the nearest values that it may have."""
+    code = load_recorded(run.config_file).config.model.code
+    if code is None or code.quantised is None:
+        return model.decode
+    nearest = code.quantised.nearest
+    return lambda latents: model.decode(np.asarray(nearest(latents), np.float32))
 
 
 def has_prior(run: Run) -> bool:
