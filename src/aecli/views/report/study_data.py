@@ -11,10 +11,10 @@ from aecli.runs.content import checked_images, read_text
 from aecli.runs.records import EpochRecord, LayerHealth
 from aecli.runs.run import Run
 from aecli.studies.config import StudyFile
-from aecli.studies.plan import which_networks
 from aecli.studies.results import Result, read_results
 from aecli.studies.study import Study
 from aecli.studies.summary import Summary, SummaryRow, summarise
+from aecli.studies.verdict import which_networks
 
 TRAINED = ("complete", "collapsed")
 """The states of a run that has a model and a history."""
