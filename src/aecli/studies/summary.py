@@ -167,7 +167,8 @@ def _network(runs: Sequence[Result], metric: str) -> Network | None:
 
     # Of a run that did not begin, the images are not known, and what hangs on them.
     begun = next((run for run in runs if run.weights is not None), first)
-    linear = (_mean(runs, f"{baseline}_{metric}") for baseline in ("pca", "best_linear"))
+    counted = [run for run in runs if run.state == "complete"] or runs
+    linear = (_mean_of(counted, f"{baseline}_{metric}") for baseline in ("pca", "best_linear"))
     return Network(first.family or "", begun.latent_dim, begun.weights, *linear)
 
 
@@ -198,7 +199,11 @@ def _scores(runs: Sequence[Result], seeds: Sequence[int], metric: str) -> NDArra
 
 
 def _mean(runs: Sequence[Result], name: str) -> float | None:
-    values = [value for run in runs if run.state == "complete" and (value := run.value(name)) is not None]
+    return _mean_of([run for run in runs if run.state == "complete"], name)
+
+
+def _mean_of(runs: Sequence[Result], name: str) -> float | None:
+    values = [value for run in runs if (value := run.value(name)) is not None]
     return float(np.mean(values)) if values else None
 
 

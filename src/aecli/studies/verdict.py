@@ -68,7 +68,7 @@ def _worst_part(rows: Sequence[SummaryRow], metric: str) -> str:
 
 
 def _baseline_parts(rows: Sequence[SummaryRow], baselines: Sequence[Baseline], metric: str) -> list[str]:
-    if len({row.network.code_length for row in rows if row.network}) > 1:
+    if len({row.network.code_length for row in rows if row.network and row.network.code_length}) > 1:
         return [part] if (part := _own_pca_part(rows, metric)) else []
     parts = []
     for key, words in (("pca", "PCA with the same code length"), ("best_linear", "the best linear code")):
@@ -82,18 +82,19 @@ def _baseline_parts(rows: Sequence[SummaryRow], baselines: Sequence[Baseline], m
 
 
 def _own_pca_part(rows: Sequence[SummaryRow], metric: str) -> str:
-    """Set every config beside PCA of its own code length."""
-    higher, words = METRICS[metric].better == "higher", []
-    for row in rows:
-        network = row.network
-        if network is None or network.pca is None or math.isnan(row.mean.estimate):
-            continue
-        pca, ours = network.pca, row.mean.estimate
-        ahead = ", which is better" if (pca > ours if higher else pca < ours) else ""
-        name = f"{BASELINES['pca']}-{network.code_length}"
-        words.append(f"{row.name} {_number(ours)} ({name} {_number(pca)}{ahead})")
-    more = f"; {len(words) - _MOST_NAMED} more in the table" if len(words) > _MOST_NAMED else ""
-    return f"each beside PCA of its own code length: {', '.join(words[:_MOST_NAMED])}{more}" if words else ""
+    """Say which configs do worse than PCA of their own code length."""
+    higher = METRICS[metric].better == "higher"
+    known = {
+        row.name: (row.network.pca, row.mean.estimate)
+        for row in rows
+        if row.network and row.network.pca is not None and not math.isnan(row.mean.estimate)
+    }
+    behind = [name for name, (pca, ours) in known.items() if (pca > ours if higher else pca < ours)]
+    if not known:
+        return ""
+    if not behind:
+        return "each does better than PCA of its own code length"
+    return f"each beside PCA of its own code length, which does better than {_listed(behind)}"
 
 
 def _better_of_two(rows: Sequence[SummaryRow]) -> bool:

@@ -6,11 +6,13 @@ from functools import cached_property
 from typing import Any
 
 from aecli.core.errors import AeError, RunError
+from aecli.runs.config import Config, TrainingConfig
 from aecli.runs.config_file import load_recorded
 from aecli.runs.content import checked_images, read_text
 from aecli.runs.records import EpochRecord, LayerHealth
 from aecli.runs.run import Run
 from aecli.studies.config import StudyFile
+from aecli.studies.plan import plan
 from aecli.studies.results import Result, read_results
 from aecli.studies.study import Study
 from aecli.studies.summary import Summary, SummaryRow, summarise
@@ -28,6 +30,15 @@ class StudyData:
     config: StudyFile
     results: tuple[Result, ...]
     summary: Summary
+
+    @cached_property
+    def _configs(self) -> dict[str, Config]:
+        """The config of every variant, of its first seed, by the variant's name."""
+        return {variant.name: variant.config.run_config for variant in plan(self.config)}
+
+    def training(self, row: SummaryRow) -> TrainingConfig:
+        """Return how a row was trained; a variant that the config does not name, as the config says."""
+        return self._configs.get(row.variant, self.config).training
 
     def of(self, row: SummaryRow) -> list[Result]:
         """Return the results of a row of the table, by seed."""
