@@ -428,3 +428,60 @@ def test_costs_are_told_apart_where_they_differ_and_once_where_not():
 def test_nothing_is_said_of_images_that_are_too_few():
     np.save("images.npy", images()[:2])
     assert costs(config_of("study.vary={model.activation: [relu]}", "study.seeds=1")) is None
+
+
+# -- the command and the page --------------------------------------------------------------------
+
+COMMAND = ("compare", "images.npy", "--configs", "small.yaml,conv.yaml", "--seeds", "2", "--output", "study")
+
+
+def test_ae_compare_prints_what_each_config_is_and_writes_their_page(copied, ae):
+    done = ae(*COMMAND)
+    assert done.exit_code == 0, done.output
+    assert "4 of 4 runs are there already" in done.stderr
+    assert "no --config" not in done.stderr
+    header = done.stdout.splitlines()[0].split()
+    assert header[:6] == ["config", "family", "code", "weights", "seconds", "verdict"]
+    assert "PCA" in header
+    assert "of its own code length" in done.stdout
+    page = Path("study/report.html").read_text()
+    assert 'id="configs"' in page
+    for key in ("model.family", "model.hidden", "training.loss", "training.epochs"):
+        assert f"{key}</th>" in page
+    assert "training.optimizer</th>" not in page  # the same in both
+    assert "validation loss (mse) over epoch" in page
+    assert "validation loss (mae) over epoch" in page
+    assert {"PCA-2", "PCA-3"} <= {part.split("<")[0] for part in page.split(">")}
+
+
+def test_ae_compare_by_another_metric_orders_by_it(copied, ae):
+    done = ae(*COMMAND, "--by", "ssim", "--table", "csv", "--quiet")
+    assert done.exit_code == 0, done.output
+    header, first, second, *_ = (line.split(",") for line in done.stdout.splitlines())
+    place = header.index("ssim")
+    assert float(first[place]) > float(second[place])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--configs", "small.yaml,smal.yaml"], "smal.yaml: no such file"),
+        (["--configs", "small.yaml,small.yaml"], "--configs: small is there twice"),
+        (["--configs", "small.yaml,conv.yaml", "--set", "model.hidden=[9]"], "conv: model.hidden=[9]: unknown key"),
+        (["--configs", "small.yaml,conv.yaml", "--by", "speed"], "study.metric='speed': expected one of mse, mae"),
+        (["--configs", "small.yaml", "--vary", "model.latent_dm=3"], "unknown key 'model.latent_dm'"),
+    ],
+)
+def test_ae_compare_refuses_configs_in_one_line_before_training(ae, options, message):
+    done = ae("compare", "images.npy", *options)
+    assert done.exit_code == 1
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not Path("studies").exists()
+
+
+def test_the_configs_of_a_file_are_those_of_the_command(copied, ae):
+    Path("both.yaml").write_text("study: {configs: [small.yaml, conv.yaml], seeds: 2}\n")
+    done = ae("compare", "images.npy", "--config", "both.yaml", "--output", "study", "--set", "model.activation=relu")
+    assert done.exit_code == 0, done.output
+    assert "4 of 4 runs are there already" in done.stderr
