@@ -72,7 +72,7 @@ def compare(
     activations: Sequence[str] | None = None,
     vary: Mapping[str, Sequence[Any]] | None = None,
     tune: Mapping[str, Sequence[Any]] | None = None,
-    configs: Sequence[str | Path] | Mapping[str, str | Path | Mapping[str, Any]] | None = None,
+    configs: str | Path | Sequence[str | Path] | Mapping[str, str | Path | Mapping[str, Any]] | None = None,
     by: str | None = None,
     seeds: int = 5,
     config: str | Path | None = None,
@@ -132,8 +132,10 @@ def _for_images(named: NamedConfig[StudyFile], said: Mapping[str, Any], file: Pa
     return named if named.origin else replace(named, config=suggest_config(named.config, keys_in(said)).config)
 
 
-def _rows(configs: Sequence[str | Path] | Mapping[str, Any] | None) -> dict[str, Any] | list[str] | None:
+def _rows(configs: str | Path | Sequence[str | Path] | Mapping[str, Any] | None) -> dict[str, Any] | list[str] | None:
     """Return the configs of a study as its key has them."""
+    if isinstance(configs, str | Path):
+        return [str(configs)]
     if isinstance(configs, Mapping):
         return {name: str(config) if isinstance(config, Path) else config for name, config in configs.items()}
     return None if configs is None else [str(config) for config in configs]

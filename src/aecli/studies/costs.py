@@ -11,6 +11,9 @@ from aecli.training.check.costs import duration, seconds_of
 from aecli.training.check.findings import count_of
 from aecli.training.prepare import Prepared, split_of
 
+_SHORT = 5.0
+"""Seconds below which it is the overhead of every step that counts, which is not timed."""
+
 _ALIKE = 1.2
 """Costs that differ by less than this factor are said as one."""
 
@@ -32,8 +35,11 @@ def cost_note(
     each = {name: fmean(values) for name, values in seconds.items()}
     total = max(sum(map(sum, seconds.values())) / workers, max(map(max, seconds.values())))
     most = "at most " * any(config.training.early_stopping is not None for _, config in runs)
+    epochs = f"the epochs of {count_of(len(runs), 'run')} take"
+    if total < _SHORT:
+        return f"{epochs} less than {duration(_SHORT)}, beside starting and measuring"
     where = f"on {count_of(workers, 'worker')}" if workers > 1 else "one after the other"
-    return f"the epochs of {count_of(len(runs), 'run')} take {most}about {duration(total)} {where}: {_each(each)}"
+    return f"{epochs} {most}about {duration(total)} {where}: {_each(each)}"
 
 
 def _seconds(

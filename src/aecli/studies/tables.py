@@ -66,7 +66,7 @@ def _narrow(summary: Summary) -> list[_Column]:
         _Column("family", lambda row: _of(row, "family")),
         _Column("code", lambda row: count(_of(row, "code_length"))),
         _Column("weights", lambda row: count(_of(row, "weights"))),
-        _mean_of("seconds"),
+        _Column("seconds", lambda row: _whole_seconds(row.means["seconds"])),
     ]
     own = [_Column("PCA", lambda row: number(_of(row, "pca")))] if len(summary.code_lengths) > 1 else []
     return [replace(name, title="config"), *networks, verdict, runs, mean, *own, *against, linear]
@@ -89,6 +89,11 @@ def _more(summary: Summary) -> list[_Column]:
 
 def _interval_of_mean() -> _Column:
     return _Column("95 % interval", lambda row: interval(row.mean), lambda baseline: interval(baseline.mean))
+
+
+def _whole_seconds(value: float | None) -> str:
+    """Return seconds, which differ by far among configs, without a power of ten."""
+    return number(value) if value is None or value < 100 else count(round(value))
 
 
 def _of(row: SummaryRow, name: str) -> Any:

@@ -103,6 +103,9 @@ def load_study(study: Study) -> StudyData:
     if not study.config_file.is_file():
         raise RunError(f"{study.path}: is not the folder of a study: it has no {study.config_file.name}")
     config = load_recorded(study.config_file, (), StudyFile).config
+    if any(isinstance(row, str) for row in config.study.configs.values()):
+        # A study holds its configs: it names no file, which a stranger's would have the page read.
+        raise RunError(f"{study.config_file}: names configs, a study holds them: run ae compare again")
     results = tuple(read_results(study.results_file))
     if not results:
         raise RunError(f"{study.results_file}: has no run: run ae compare again")
