@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,8 +147,9 @@ def _train_missing(
     def write_results() -> None:
         study.write_results([results.get(path) or study.result(*runs[path]) for path in runs])
 
+    events = executor.run(missing)
     try:
-        for event in executor.run(missing):
+        for event in events:
             path = event.task.folder
             if event.kind == "failed":
                 _mark_failed(Run(path), event)
@@ -162,6 +163,8 @@ def _train_missing(
             write_results()
         raise
     finally:
+        if isinstance(events, Generator):
+            events.close()  # now, not when the error that ended the study has been forgotten
         progress.close()
     write_results()
     return tuple(results[path] for path in runs)

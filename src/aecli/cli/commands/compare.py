@@ -109,12 +109,17 @@ def _named_config(
     """Return the config of the study; where its rows are whole configs, with the content of each."""
     from dataclasses import replace
 
+    from aecli.core.errors import ConfigError
     from aecli.runs.config_file import change_config, load_config, parse_override
     from aecli.studies.config import StudyFile, parse_configs
     from aecli.studies.configs import load_with_configs, read_configs
 
     rows = None if configs is None else parse_configs(configs, "--configs")
-    for_all = {".".join(key): value for key, value in map(parse_override, overrides)}
+    try:
+        for_all = {".".join(key): value for key, value in map(parse_override, overrides)}
+    except ConfigError:
+        load_config(config_file, overrides, StudyFile)  # which says the file's problems too
+        raise
     of_configs = load_with_configs(config_file, for_all, rows, "--set")
     named = load_config(config_file, overrides, StudyFile) if of_configs is None else of_configs[0]
     named = named.with_training_images(images)
