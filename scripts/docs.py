@@ -105,7 +105,9 @@ def of_type(schema: Schema, definitions: Mapping[str, Schema]) -> str:
         items = schema.get("items") or next(iter(schema.get("prefixItems", [{}])))
         return f"list of {values(items, definitions)}" if items else "list"
     if kind == "object":
-        return "`{name: ..., setting: ...}`" if "name" in schema.get("properties", {}) else "`{key: [values]}`"
+        if "name" in schema.get("properties", {}):
+            return "`{name: ..., setting: ...}`"
+        return "`{name: config}`" if "anyOf" in schema.get("additionalProperties", {}) else "`{key: [values]}`"
     name = "path" if schema.get("format") == "path" else NAMES.get(kind or "", "")
     return (
         f"{name} {', '.join(f'{sign} {limit(schema[key])}' for key, sign in BOUNDS.items() if key in schema)}".strip()

@@ -25,6 +25,7 @@ from aecli.runs.run import RUNS, Run, find_run
 from aecli.studies.compare import NullStudyProgress, StudyResult
 from aecli.studies.compare import compare as compare_config
 from aecli.studies.config import StudyFile
+from aecli.studies.configs import load_with_configs, read_configs
 from aecli.studies.study import STUDIES
 from aecli.training.artifacts import FULL
 from aecli.training.suggest.config import keys_in, suggest_config
@@ -71,6 +72,8 @@ def compare(
     activations: Sequence[str] | None = None,
     vary: Mapping[str, Sequence[Any]] | None = None,
     tune: Mapping[str, Sequence[Any]] | None = None,
+    configs: str | Path | Sequence[str | Path] | Mapping[str, str | Path | Mapping[str, Any]] | None = None,
+    by: str | None = None,
     seeds: int = 5,
     config: str | Path | None = None,
     set: Mapping[str, Any] | None = None,
@@ -81,19 +84,28 @@ def compare(
     """Compare variants of a config on images, as `ae compare` does; return the study with its results and summary.
 
     `vary` maps config keys to the values to compare, `activations` is short for its "model.activation"; with
-    neither, eight activations. `tune` maps keys to values of which each variant takes its own best. Calling it
-    again continues the study in `folder`, by default studies/ and the images' name. Its workers are processes that
-    know nothing of the script or notebook that calls it. Raises aecli.core.errors.AeError.
+    neither, eight activations. `tune` maps keys to values of which each variant takes its own best. `configs` are
+    whole configs to compare: names and files, or a mapping of rows' names to them or to sections of keys; `set` then
+    changes all of them. `by` is the metric that decides, by default that of the config.
+
+    Calling it again continues the study in `folder`, by default studies/ and the images' name. Its workers are
+    processes that know nothing of the script or notebook that calls it. Raises aecli.core.errors.AeError.
     """
-    named = _load(config, set or {})
+    of_configs = load_with_configs(Path(config) if config else None, set or {}, _rows(configs), "set")
+    named = _load(config, set or {}) if of_configs is None else of_configs[0]
     name = source_name(Path(images)) if isinstance(images, str | Path) else "images"
     path = Path(folder) if folder else STUDIES / name
     grid = {"model.activation": list(activations)} if activations else {}
     grid |= {key: list(values) for key, values in (vary or {}).items()}
     tuned = {key: list(values) for key, values in (tune or {}).items()}
     study: dict[str, Any] = {"study.vary": grid, "study.tune": tuned, "study.seeds": seeds}
+    study |= {"study.metric": by} if by else {}
     with _file_of(images, path) as file:
-        asked = change_config(_for_images(named, set or {}, file).config, study, "compare")
+        if of_configs is None:
+            asked = change_config(_for_images(named, set or {}, file).config, study, "compare")
+        else:
+            asked = change_config(named.with_training_images(file).config, study, "compare")
+            asked = read_configs(asked, of_configs[1])
         result = compare_config(asked, path, NullStudyProgress(), workers, overwrite)
     write_study_report(result.study)
     return result
@@ -118,6 +130,15 @@ def _for_images(named: NamedConfig[StudyFile], said: Mapping[str, Any], file: Pa
     """Return the config for the images in a file: where no file holds it, with what suits them in the other keys."""
     named = named.with_training_images(file)
     return named if named.origin else replace(named, config=suggest_config(named.config, keys_in(said)).config)
+
+
+def _rows(configs: str | Path | Sequence[str | Path] | Mapping[str, Any] | None) -> dict[str, Any] | list[str] | None:
+    """Return the configs of a study as its key has them."""
+    if isinstance(configs, str | Path):
+        return [str(configs)]
+    if isinstance(configs, Mapping):
+        return {name: str(config) if isinstance(config, Path) else config for name, config in configs.items()}
+    return None if configs is None else [str(config) for config in configs]
 
 
 @contextmanager

@@ -49,6 +49,8 @@ ACCEPTED: list[Any] = [
     {"training": {"optimizer": {"name": "adam", "clipnorm": None}}},
     {"training": {"optimizer": {"name": "sgd", "clipnorm": 1, "nesterov": True, "momentum": 1}}},
     {"study": {"vary": {"learning_rate": [1e-3], "model.activation": ["relu", {"name": "elu", "alpha": 2}]}}},
+    {"study": {"configs": ["relu", "mine.yaml"]}},
+    {"study": {"configs": {"a": "mine.yaml", "b": {"model": {"family": "conv", "channels": [4]}}}}},
     {"study": {"tune": {"model.hidden": [[8], []]}, "metric": "ssim", "split": "fixed"}},
     *({"model": {"activation": name, "output_activation": {"name": name}}} for name in ROWS),
     *({"model": {"activation": {"name": name, **row.parameters}}} for name, row in ROWS.items()),
@@ -66,6 +68,10 @@ def test_what_the_program_accepts_validates(data):
 
 
 REFUSED: list[Any] = [
+    {"study": {"configs": []}},
+    {"study": {"configs": "relu"}},
+    {"study": {"configs": [3]}},
+    {"study": {"configs": {"a": 3}}},
     {"modl": {}},
     {"model": {"activation": {"name": "leaky_relu", "negative_slop": 0.1}}},
     {"model": {"activation": {"name": "relu", "alpha": 1.0}}},

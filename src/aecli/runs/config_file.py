@@ -166,7 +166,12 @@ def _read(path: Path) -> str:
 
 def to_yaml(config: Config) -> str:
     """Return the complete config, every default written out."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=100)
+    return sections_yaml(config.model_dump(mode="json"))
+
+
+def sections_yaml(content: Mapping[str, Any]) -> str:
+    """Return sections of keys as a config file has them."""
+    return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
 
 
 def starter_yaml(schema: type[Config]) -> str:

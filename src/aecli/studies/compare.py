@@ -2,26 +2,30 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from aecli.core.errors import AeError
+from aecli.core.errors import AeError, ConfigError
 from aecli.core.files import write_text
 from aecli.core.machine import cores
 from aecli.core.progress import ProgressCallback, no_progress
+from aecli.data.dataset import ImageDataset
+from aecli.runs.config import Config
 from aecli.runs.config_file import to_yaml
 from aecli.runs.provenance import data_fields, run_fingerprint, with_absolute_paths
 from aecli.runs.run import FORMAT_VERSION, Run
 from aecli.studies.config import StudyFile
+from aecli.studies.costs import cost_note
 from aecli.studies.executors.executor import ATTEMPTS, Event, Executor, Task
 from aecli.studies.executors.processes import ProcessExecutor
-from aecli.studies.plan import Variant, complete_study, plan, seeds, which_networks
+from aecli.studies.plan import Variant, complete_study, plan, seeds
 from aecli.studies.results import Result
 from aecli.studies.study import Study
-from aecli.studies.summary import Summary, summarise
+from aecli.studies.summary import Summary, require_metric, summarise
+from aecli.studies.verdict import which_networks
 from aecli.training.prepare import check_output_range, check_shape, open_data
 
 
@@ -83,20 +87,36 @@ def compare(
         if source is not None:
             progress.note(str(source))
             for variant in variants:
-                check_shape(variant.config, source)
-                check_output_range(variant.config, source)
+                _check(variant, source)
     data = {"data": data_fields(train), "test": test and data_fields(test)}
     study = Study(folder)
     count = len(variants) * len(seeds(config))
     # By all runs, not by those that are missing: the threads change the last bits of a result.
     workers = min(workers or cores(), count)
-    executor = executor or ProcessExecutor(workers, max(1, cores() // workers))
+    threads = max(1, cores() // workers)
+    executor = executor or ProcessExecutor(workers, threads)
+
+    def note_costs(runs: Sequence[tuple[Variant, Config]]) -> None:
+        if costs := cost_note(runs, train, test, workers, threads):
+            progress.note(costs)
+
     with study.locked(config):
-        results = _train_missing(study, config, data, progress, executor, overwrite)
+        results = _train_missing(study, config, data, progress, executor, overwrite, note_costs)
         summary = summarise(results, config.study.metric, which_networks(config))
         header = {"format_version": FORMAT_VERSION, "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **data}
         write_text(study.summary_file, json.dumps({**header, **summary.to_json()}, indent=2, allow_nan=False) + "\n")
     return StudyResult(study, results, summary)
+
+
+def _check(variant: Variant, source: ImageDataset) -> None:
+    """Raise ConfigError where a variant does not fit the images, with its name where its config is one of several."""
+    try:
+        check_shape(variant.config, source)
+        check_output_range(variant.config, source)
+    except ConfigError as error:
+        if not variant.of:
+            raise
+        raise ConfigError([f"{variant.name}: {problem}" for problem in error.problems]) from error
 
 
 def _train_missing(
@@ -106,6 +126,7 @@ def _train_missing(
     progress: StudyProgress,
     executor: Executor,
     overwrite: bool,
+    note_costs: Callable[[Sequence[tuple[Variant, Config]]], None],
 ) -> tuple[Result, ...]:
     """Train the runs that are missing; return the result of every run, which results.csv then has."""
     variants, run_seeds = plan(config), seeds(config)
@@ -118,24 +139,32 @@ def _train_missing(
     todo = {task.folder for task in missing}
     runs = {study.run(variant, seed).path: (variant, seed) for variant in variants for seed in run_seeds}
     results = {path: study.result(*runs[path]) for path in runs if path not in todo}
+    metric = config.study.metric
+    require_metric([*results.values()], metric)
+    note_costs([(runs[task.folder][0], task.config) for task in missing])
     progress.planned(variants, run_seeds, list(results.values()))
 
     def write_results() -> None:
         study.write_results([results.get(path) or study.result(*runs[path]) for path in runs])
 
+    events = executor.run(missing)
     try:
-        for event in executor.run(missing):
+        for event in events:
             path = event.task.folder
             if event.kind == "failed":
                 _mark_failed(Run(path), event)
             if event.kind in ("done", "failed"):
                 results[path] = study.result(*runs[path])
             progress.event(event, results.get(path))
+            if event.kind == "done":  # what cannot be compared in the end need not be trained further
+                require_metric([results[path]], metric)
     except BaseException:
         with suppress(AeError):  # what ended the study is what the user should see
             write_results()
         raise
     finally:
+        if isinstance(events, Generator):
+            events.close()  # now, not when the error that ended the study has been forgotten
         progress.close()
     write_results()
     return tuple(results[path] for path in runs)

@@ -9,6 +9,7 @@ from aecli.core.errors import AeError
 from aecli.runs.config import Config
 from aecli.runs.config_file import change_config
 from aecli.studies.config import StudyFile
+from aecli.studies.configs import read_configs, with_config
 
 _DEFAULT_ACTIVATIONS = ("relu", "leaky_relu", "prelu", "sigmoid", "tanh", "elu", "gelu", "linear")
 """What is compared where the config varies nothing."""
@@ -23,21 +24,23 @@ class Variant:
     """One cell of the grid: what was changed in the config, and the config that came of it.
 
     `tuned` are the changes of which each variant keeps its own best; `label` is the name of the variant without them.
+    `of` is the name of the config that was changed where the study names whole configs, "" where it has one.
     """
 
     changes: tuple[tuple[str, Any], ...]
     tuned: tuple[tuple[str, Any], ...]
     config: StudyFile
+    of: str = ""
 
     @property
     def label(self) -> str:
-        """The name of the table's row: the values that vary."""
-        return _name(self.changes) or "config"
+        """The name of the table's row: its config where there are several, and the values that vary."""
+        return ", ".join(part for part in (self.of, _name(self.changes)) if part) or "config"
 
     @property
     def name(self) -> str:
         """The name of the variant: its row, and the tuned values."""
-        return ", ".join(part for part in (_name(self.changes), _name(self.tuned)) if part) or "config"
+        return ", ".join(part for part in (self.of, _name(self.changes), _name(self.tuned)) if part) or "config"
 
     def at(self, seed: int) -> Config:
         """Return the config of the run with this seed."""
@@ -48,7 +51,9 @@ class Variant:
 
 
 def complete_study(config: StudyFile) -> StudyFile:
-    """Return the config of a study with what it compares where it says nothing: eight activations."""
+    """Return the config of a study with all that it compares: whole configs read, eight activations for nothing."""
+    if config.study.configs:
+        return read_configs(config)
     if config.study.vary:
         return config
     return change_config(config, {"study.vary": {"model.activation": list(_DEFAULT_ACTIVATIONS)}}, "study")
@@ -60,24 +65,19 @@ def plan(config: StudyFile) -> tuple[Variant, ...]:
     study = config.study
     if not (config.data.test or config.data.test_split):
         config = change_config(config, {"data.test_split": _TEST_SPLIT}, "study")
+    bases = {name: with_config(config, row) for name, row in study.configs.items()} or {"": config}
     variants = []
-    for changes in _combinations(study.vary):
-        for tuned in _combinations(study.tune):
-            merged = dict([*changes, *tuned])
-            variants.append(Variant(changes, tuned, change_config(config, merged, "study")))
+    for name, base in bases.items():
+        for changes in _combinations(study.vary):
+            for tuned in _combinations(study.tune):
+                merged = dict([*changes, *tuned])
+                place = f"study: {name}" if name else "study"
+                variants.append(Variant(changes, tuned, change_config(base, merged, place), name))
     names = [variant.name for variant in variants]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise AeError(f"study: the variant {twice} is there twice: name every value once")
     return tuple(variants)
-
-
-def which_networks(config: StudyFile) -> str:
-    """Return the sentence that says whether the study's networks begin at a linear code, "" where only some do."""
-    begin = {variant.config.model.path != "none" for variant in plan(complete_study(config))}
-    if begin == {True}:
-        return "All networks begin at the best linear code of the images, which they correct."
-    return "All are plain networks, which begin at random weights." if begin == {False} else ""
 
 
 def seeds(config: StudyFile) -> range:

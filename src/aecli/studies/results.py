@@ -28,7 +28,8 @@ class Result:
     `baselines` those of each baseline. `generalization_gap` is the validation mse less the training mse;
     `epochs_to_5pct` the first epoch whose validation loss is within 5 % of the kept one; `falling` the share by which
     the validation loss fell in the last tenth of the epochs, 0 where training did not end with its best. `dead`,
-    `saturated` and `gradient_norm` are those of the worst layer in the last epoch.
+    `saturated` and `gradient_norm` are those of the worst layer in the last epoch. `config`, `family` and the number
+    of `weights` are those of a study whose rows are whole configs.
     """
 
     label: str
@@ -53,6 +54,9 @@ class Result:
     run: str = ""
     identity: str = ""
     falling: float | None = None
+    config: str | None = None
+    family: str | None = None
+    weights: int | None = None
 
     def value(self, name: str) -> Any:
         """Return a number by the name of its column: of a metric, of "pca_" and a metric, or of the run."""
@@ -64,6 +68,9 @@ class Result:
 
 _COLUMNS = {"label": "row", "generalization_gap": "gap", "epochs_to_5pct": "settled"}
 """Attributes of a result whose columns have other names."""
+
+_OF_CONFIGS = ("config", "family", "weights")
+"""Columns of a study whose rows are whole configs: others have none of them."""
 
 _ATTRIBUTES = {column: name for name, column in _COLUMNS.items()}
 
@@ -110,7 +117,9 @@ def _fall(losses: Sequence[float], best_epoch: int) -> float:
 
 def results_to_csv(results: Iterable[Result]) -> str:
     """Return one row a run, everything that is known of it."""
-    names = [f.name for f in fields(Result)]
+    results = list(results)
+    whole = any(result.config is not None for result in results)
+    names = [f.name for f in fields(Result) if whole or f.name not in _OF_CONFIGS]
     columns = [column for name in names for column in _columns_of(name)]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")

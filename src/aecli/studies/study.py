@@ -1,19 +1,19 @@
 """A study: variants x seeds of runs in a folder, and the table of their results."""
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aecli.core.errors import AeError, WriteError, unreadable
+from aecli.core.errors import AeError, RunError, WriteError, unreadable
 from aecli.core.files import whole_name, write_text
 from aecli.core.locks import locked
-from aecli.runs.config_file import to_yaml
+from aecli.models.family import Family
 from aecli.runs.run import Run
-from aecli.studies.config import StudyFile
+from aecli.studies.config import StudyFile, folder_name, study_yaml
 from aecli.studies.plan import Variant
 from aecli.studies.results import Result, read_result, results_to_csv
+from aecli.training.prepare import network_for
 
 STUDIES = Path("studies")
 """Where studies go by default."""
@@ -47,7 +47,7 @@ class Study:
         except OSError as error:
             raise WriteError(f"{self.path}: cannot be written ({error.strerror}): give another --output") from error
         with locked(self.lock_file, "--output"):
-            write_text(self.config_file, to_yaml(config))
+            write_text(self.config_file, study_yaml(config))
             yield
 
     def _left_behind(self, path: Path) -> bool:
@@ -64,7 +64,7 @@ class Study:
 
     def run(self, variant: Variant, seed: int) -> Run:
         """Return the run of a variant with a seed."""
-        return Run(self.path / "runs" / _slug(variant.name) / str(seed))
+        return Run(self.path / "runs" / folder_name(variant.name) / str(seed))
 
     def result(self, variant: Variant, seed: int) -> Result:
         """Read the result of a run from its folder."""
@@ -76,6 +76,9 @@ class Study:
             "run": str(run.path.relative_to(self.path)),
         }
         base |= {"latent_dim": run.code_length(variant.config.model)}
+        if variant.of:
+            model = variant.config.model
+            base |= {"config": variant.of, "family": model.family, "weights": _weights(run, model)}
         if run.state == "complete":
             return read_result(run, base)
         if run.state in ("incomplete", "interrupted"):
@@ -87,9 +90,13 @@ class Study:
         write_text(self.results_file, results_to_csv(results))
 
 
-def _slug(name: str) -> str:
-    """Return a folder's name for a variant: letters, digits and what reads well."""
-    return re.sub(r"[^\w.=+-]+", "_", name).strip("_")
+def _weights(run: Run, model: Family) -> int | None:
+    """Return how many weights the network of a run has, None where its images are not known."""
+    try:
+        shape = run.image_format.image_shape
+    except RunError:
+        return None
+    return network_for(model, shape).parameter_count(shape)
 
 
 def study_at(path: Path) -> Study:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aecli.core.errors import AeError
 from aecli.runs.baselines import BASELINES
 from aecli.runs.metrics import METRICS, table_metrics
 from aecli.studies.results import Result
@@ -17,10 +18,22 @@ from aecli.studies.verdict import _verdict
 
 
 @dataclass(frozen=True)
+class Network:
+    """What a row is that is a whole config, and the means of the metric of the linear codes as long as its own code."""
+
+    family: str
+    code_length: int | None
+    weights: int | None
+    pca: float | None
+    best_linear: float | None
+
+
+@dataclass(frozen=True)
 class SummaryRow:
     """One row of the table: a variant, with its own best of the tuned values.
 
-    `counts` are its runs by state; the means are over its complete runs. `against_best` is None for the best one.
+    `counts` are its runs by state; the means are over its complete runs. `against_best` is None for the best one,
+    `network` where the rows are variants of one config.
     """
 
     name: str
@@ -32,6 +45,7 @@ class SummaryRow:
     tied: bool
     means: dict[str, float | None]
     reasons: tuple[str, ...]
+    network: Network | None = None
 
 
 @dataclass(frozen=True)
@@ -67,9 +81,21 @@ class Summary:
     curve: tuple[CurvePoint, ...]
     knee: int | None
 
+    @property
+    def of_configs(self) -> bool:
+        """Whether the rows are whole configs."""
+        return any(row.network is not None for row in self.rows)
+
+    @property
+    def code_lengths(self) -> tuple[int, ...]:
+        """The code lengths of the rows where they are whole configs."""
+        return tuple(sorted({row.network.code_length for row in self.rows if row.network and row.network.code_length}))
+
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values; what is not a number is None."""
         plain: dict[str, Any] = _without_nan(asdict(self))
+        for row in plain["rows"] if not self.of_configs else ():
+            del row["network"]
         return plain
 
 
@@ -83,8 +109,10 @@ _MEANS = (
 def summarise(results: Sequence[Result], metric: str = "mse", networks: str = "") -> Summary:
     """Compare the variants of a study by a metric on the test images; `networks` says what they are.
 
-    Collapsed, failed and missing runs are counted in their row and left out of every mean.
+    Collapsed, failed and missing runs are counted in their row and left out of every mean. Raises AeError where a
+    variant has no such metric.
     """
+    require_metric(results, metric)
     seeds = tuple(sorted({result.seed for result in results}))
     groups = _by_row(results)
     chosen = {row: _own_best(group) for row, group in groups.items()}
@@ -101,6 +129,7 @@ def summarise(results: Sequence[Result], metric: str = "mse", networks: str = ""
             tied=row.name in comparison.tied,
             means=_means(chosen[row.name], metric),
             reasons=tuple(dict.fromkeys(r.reason for r in chosen[row.name] if r.reason)),
+            network=_network(chosen[row.name], metric),
         )
         for row in comparison.rows
     )
@@ -112,6 +141,35 @@ def summarise(results: Sequence[Result], metric: str = "mse", networks: str = ""
     return Summary(
         metric, seeds, comparison.best, comparison.tied, comparison.seeds_needed, verdict, rows, baselines, curve, knee
     )
+
+
+def require_metric(results: Sequence[Result], metric: str) -> None:
+    """Raise AeError that names the variants whose complete runs have no such metric."""
+    has: dict[str, bool] = {}
+    for result in results:
+        if result.state == "complete":
+            has[result.label] = has.get(result.label, False) or result.value(metric) is not None
+    lacking = [label for label, known in has.items() if not known]
+    if lacking:
+        names = f"{', '.join(lacking[:_MOST_NAMED])}{' and others' * (len(lacking) > _MOST_NAMED)}"
+        verb = "has" if len(lacking) == 1 else "have"
+        raise AeError(f"study.metric: {names} {verb} no {metric}: compare by one that all have, e.g. --by mse")
+
+
+_MOST_NAMED = 8
+
+
+def _network(runs: Sequence[Result], metric: str) -> Network | None:
+    """Return what a row is, None where it is no whole config."""
+    first = runs[0]
+    if first.config is None:
+        return None
+
+    # Of a run that did not begin, the images are not known, and what hangs on them.
+    begun = next((run for run in runs if run.weights is not None), first)
+    counted = [run for run in runs if run.state == "complete"] or runs
+    linear = (_mean_of(counted, f"{baseline}_{metric}") for baseline in ("pca", "best_linear"))
+    return Network(first.family or "", begun.latent_dim, begun.weights, *linear)
 
 
 def _by_row(results: Sequence[Result]) -> dict[str, list[Result]]:
@@ -141,7 +199,11 @@ def _scores(runs: Sequence[Result], seeds: Sequence[int], metric: str) -> NDArra
 
 
 def _mean(runs: Sequence[Result], name: str) -> float | None:
-    values = [value for run in runs if run.state == "complete" and (value := run.value(name)) is not None]
+    return _mean_of([run for run in runs if run.state == "complete"], name)
+
+
+def _mean_of(runs: Sequence[Result], name: str) -> float | None:
+    values = [value for run in runs if (value := run.value(name)) is not None]
     return float(np.mean(values)) if values else None
 
 
@@ -168,7 +230,10 @@ def _means(runs: Sequence[Result], metric: str) -> dict[str, float | None]:
 
 
 def _curve(chosen: Mapping[str, Sequence[Result]], metric: str) -> tuple[CurvePoint, ...]:
-    """Return the best variant and PCA at every code length, where the study has several."""
+    """Return the best variant and PCA at every code length, where the study has several of the same config."""
+    lengths = {(runs[0].config, runs[0].latent_dim) for runs in chosen.values()}
+    if len(lengths) == len({config for config, _ in lengths}) > 1:
+        return ()  # of different networks, to whose difference the code length is one reason among others
     better = max if METRICS[metric].better == "higher" else min
     points: dict[int, list[CurvePoint]] = {}
     for row, runs in chosen.items():

@@ -3,41 +3,106 @@
 import csv
 import io
 import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
+from aecli.runs.baselines import BASELINES
 from aecli.studies.stats import Interval
-from aecli.studies.summary import Summary, SummaryRow
+from aecli.studies.summary import Baseline, Summary, SummaryRow
 
 TextTable = list[list[str]]
 
 _COUNTS = ("collapsed", "failed", "missing")
 
 
+@dataclass(frozen=True)
+class _Column:
+    """A column of a study's table: what stands in the row of a variant, and in that of a baseline."""
+
+    title: str
+    cell: Callable[[SummaryRow], str]
+    below: Callable[[Baseline], str] = lambda _: ""
+
+
 def study_table(summary: Summary) -> TextTable:
     """Return the header and a row for every variant, best first, then the baselines."""
-    header = ["variant", "verdict", "runs", summary.metric, "95 % interval", "worse by", "interval for all pairs"]
-    header += ["of linear code"]
-    header += ["P(best wins)", "its interval", "p (Holm)", "rank", "gap", "settled", "seconds"]
-    rows = [header]
-    for row in summary.rows:
-        against = row.against_best
-        cells = [row.variant, _verdict(row), _runs(row), number(row.mean.estimate), interval(row.mean)]
-        differs = ["", ""] if against is None else [number(against.worse_by.estimate), interval(against.worse_by)]
-        cells += [*differs, share(row.means["of_linear"])]
-        if against is None:
-            cells += [""] * 3
-        else:
-            cells += [f"{against.best_wins.estimate:.2f}", interval(against.best_wins), f"{against.p_holm:.3f}"]
-        rows.append(
-            [*cells, number(row.mean_rank), *(number(row.means[name]) for name in ("gap", "settled", "seconds"))]
-        )
-    for baseline in summary.baselines:
-        cells = [baseline.name, "", "", number(baseline.mean.estimate), interval(baseline.mean)]
-        rows.append(cells + [""] * (len(header) - len(cells)))
-    return rows
+    return _rows(summary, [*_narrow(summary), *_more(summary)])
 
 
-NARROW = 8
-"""Columns of a study's table that answer the question; those after them tell more."""
+def narrow_table(summary: Summary) -> TextTable:
+    """Return the columns of `study_table` that answer the question; the others tell more."""
+    return _rows(summary, _narrow(summary))
+
+
+def _rows(summary: Summary, columns: Sequence[_Column]) -> TextTable:
+    rows = [[column.cell(row) for column in columns] for row in summary.rows]
+    below = [[column.below(baseline) for column in columns] for baseline in baselines_below(summary)]
+    return [[column.title for column in columns], *rows, *below]
+
+
+def baselines_below(summary: Summary) -> tuple[Baseline, ...]:
+    """Return the baselines that stand below the rows: not the linear codes where each row stands beside its own."""
+    if len(summary.code_lengths) < 2:
+        return summary.baselines
+    return tuple(baseline for baseline in summary.baselines if baseline.name == BASELINES["mean_image"])
+
+
+def _narrow(summary: Summary) -> list[_Column]:
+    name, verdict = (
+        _Column("variant", lambda row: row.variant, lambda baseline: baseline.name),
+        _Column("verdict", _verdict),
+    )
+    runs = _Column("runs", _runs)
+    mean = _Column(summary.metric, lambda row: number(row.mean.estimate), lambda by: number(by.mean.estimate))
+    against = [
+        _Column("worse by", lambda row: number(row.against_best.worse_by.estimate) if row.against_best else ""),
+        _Column("interval for all pairs", lambda row: interval(row.against_best.worse_by) if row.against_best else ""),
+    ]
+    linear = _Column("of linear code", lambda row: share(row.means["of_linear"]))
+    if not summary.of_configs:
+        return [name, verdict, runs, mean, _interval_of_mean(), *against, linear]
+    networks = [
+        _Column("family", lambda row: _of(row, "family")),
+        _Column("code", lambda row: count(_of(row, "code_length"))),
+        _Column("weights", lambda row: count(_of(row, "weights"))),
+        _Column("seconds", lambda row: _whole_seconds(row.means["seconds"])),
+    ]
+    own = [_Column("PCA", lambda row: number(_of(row, "pca")))] if len(summary.code_lengths) > 1 else []
+    return [replace(name, title="config"), *networks, verdict, runs, mean, *own, *against, linear]
+
+
+def _more(summary: Summary) -> list[_Column]:
+    columns = [
+        _Column("P(best wins)", lambda row: f"{row.against_best.best_wins.estimate:.2f}" if row.against_best else ""),
+        _Column("its interval", lambda row: interval(row.against_best.best_wins) if row.against_best else ""),
+        _Column("p (Holm)", lambda row: f"{row.against_best.p_holm:.3f}" if row.against_best else ""),
+        _Column("rank", lambda row: number(row.mean_rank)),
+        _mean_of("gap"),
+        _mean_of("settled"),
+    ]
+    if not summary.of_configs:
+        return [*columns, _mean_of("seconds")]
+    best = _Column("best linear code", lambda row: number(_of(row, "best_linear")))
+    return [_interval_of_mean(), *([best] if len(summary.code_lengths) > 1 else []), *columns]
+
+
+def _interval_of_mean() -> _Column:
+    return _Column("95 % interval", lambda row: interval(row.mean), lambda baseline: interval(baseline.mean))
+
+
+def _whole_seconds(value: float | None) -> str:
+    """Return seconds, which differ by far among configs, without a power of ten."""
+    return number(value) if value is None or value < 100 else count(round(value))
+
+
+def _of(row: SummaryRow, name: str) -> Any:
+    """Return what is known of a row that is a whole config."""
+    return getattr(row.network, name, None)
+
+
+def _mean_of(name: str) -> _Column:
+    return _Column(name, lambda row: number(row.means[name]))
 
 
 def _verdict(row: SummaryRow) -> str:
@@ -56,6 +121,11 @@ def number(value: float | None) -> str:
     if value is None or math.isnan(value):
         return "-"
     return f"{value:.3g}" if abs(value) < 1 else f"{value:.4g}"
+
+
+def count(value: int | None) -> str:
+    """Return a whole number with its thousands apart, "-" for none."""
+    return "-" if value is None else f"{value:,}"
 
 
 def share(value: float | None) -> str:

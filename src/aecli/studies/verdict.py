@@ -8,13 +8,32 @@ from typing import TYPE_CHECKING
 
 from aecli.runs.baselines import BASELINES
 from aecli.runs.metrics import METRICS
+from aecli.studies.plan import plan
 from aecli.studies.stats import Comparison, Interval
 
 if TYPE_CHECKING:
+    from aecli.studies.config import StudyFile
     from aecli.studies.summary import Baseline, CurvePoint, SummaryRow
 
 _MOST_NAMED = 8
 """Variants that the verdict names, fewer of a grid; of more it says how many, the table has them."""
+
+
+def which_networks(config: StudyFile) -> str:
+    """Return the sentence that says which of the study's networks begin at a linear code, "" where it would be long."""
+    begins: dict[str, set[bool]] = {}
+    for variant in plan(config):
+        begins.setdefault(variant.of, set()).add(variant.config.model.path != "none")
+    kinds = set().union(*begins.values())
+    if kinds == {True}:
+        return "All networks begin at the best linear code of the images, which they correct."
+    if kinds == {False}:
+        return "All are plain networks, which begin at random weights."
+    if any(len(each) > 1 for each in begins.values()):
+        return ""
+    linear = [name for name, each in begins.items() if each == {True}]
+    verb = "begins" if len(linear) == 1 else "begin"
+    return f"Of these {_listed(linear)} {verb} at the best linear code of the images, the others at random weights."
 
 
 def _verdict(
@@ -26,7 +45,7 @@ def _verdict(
         return f"No variant has a complete run{': ' + reasons if reasons else ''}."
     first = _first_sentence(comparison, rows, metric, seeds)
     parts = [
-        _worst_part(rows, metric),
+        "" if _better_of_two(rows) else _worst_part(rows, metric),
         *_baseline_parts(rows, baselines, metric),
         *([] if knee is None else [_knee_part(knee, metric)]),
         _falling_part(rows),
@@ -49,6 +68,8 @@ def _worst_part(rows: Sequence[SummaryRow], metric: str) -> str:
 
 
 def _baseline_parts(rows: Sequence[SummaryRow], baselines: Sequence[Baseline], metric: str) -> list[str]:
+    if len({row.network.code_length for row in rows if row.network and row.network.code_length}) > 1:
+        return [part] if (part := _own_pca_part(rows, metric)) else []
     parts = []
     for key, words in (("pca", "PCA with the same code length"), ("best_linear", "the best linear code")):
         named = [baseline for baseline in baselines if baseline.name.startswith(BASELINES[key])]
@@ -58,6 +79,31 @@ def _baseline_parts(rows: Sequence[SummaryRow], baselines: Sequence[Baseline], m
             parts.append(f"{words}{' does better' if ahead else ''}: {_number(known)}")
     # Where they are the same, as they are where PCA is the best, one of them says it.
     return parts[:1] if len({part.rpartition(": ")[2] for part in parts}) == 1 else parts
+
+
+def _own_pca_part(rows: Sequence[SummaryRow], metric: str) -> str:
+    """Say which configs do worse than PCA of their own code length."""
+    higher = METRICS[metric].better == "higher"
+    known = {
+        row.name: (row.network.pca, row.mean.estimate)
+        for row in rows
+        if row.network and row.network.pca is not None and not math.isnan(row.mean.estimate)
+    }
+    behind = [name for name, (pca, ours) in known.items() if (pca > ours if higher else pca < ours)]
+    if not known:
+        return ""
+    if not behind:
+        return "each does better than PCA of its own code length"
+    return f"each beside PCA of its own code length, which does better than {_listed(behind)}"
+
+
+def _better_of_two(rows: Sequence[SummaryRow]) -> bool:
+    """Whether the study is of two configs, of which one is better."""
+    return (
+        len(rows) == 2
+        and all(r.network for r in rows)
+        and any(r.against_best and r.against_best.distinguishable for r in rows)
+    )
 
 
 def _knee_part(knee: CurvePoint, metric: str) -> str:
@@ -91,6 +137,11 @@ def _first_sentence(comparison: Comparison, rows: Sequence[SummaryRow], metric: 
     tied, best = comparison.tied, rows[0]
     if len(rows) == 1:
         return f"{best.name} reconstructs these images with {metric} {_with_interval(best.mean)}."
+    if _better_of_two(rows):
+        other = rows[1]
+        assert other.against_best is not None
+        by = _with_interval(other.against_best.worse_by)
+        return f"{best.name} reconstructs these images better than {other.name}, by {by} {metric}."
     these = "this seed" if seeds == 1 else f"these {seeds} seeds"
     if len(tied) == 1:
         return f"{best.name} reconstructs these images best, with {metric} {_with_interval(best.mean)}."
@@ -122,4 +173,6 @@ def _listed(names: Sequence[str]) -> str:
 
 def _capital(text: str) -> str:
     # A variant keeps the name it has in the config.
-    return text[0].upper() + text[1:] if text.startswith(("these", "this", "training", "code lengths")) else text
+    return (
+        text[0].upper() + text[1:] if text.startswith(("these", "this", "training", "code lengths", "each")) else text
+    )

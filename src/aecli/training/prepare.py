@@ -52,10 +52,7 @@ class Prepared:
     @cached_property
     def model(self) -> Family:
         """The config's network, without a linear path where that is too large and nobody has asked for it."""
-        model = self.config.model
-        if model.linear_path != "auto" or model.path_weights(self.train.format.image_shape) <= LARGEST_PATH:
-            return model
-        return model.model_copy(update={"linear_path": "none"})
+        return network_for(self.config.model, self.train.format.image_shape)
 
     @cached_property
     def loaders(self) -> tuple[Loader, Loader]:
@@ -66,6 +63,13 @@ class Prepared:
         train = Loader(self.train, self.split.train, batch_size, budget, mapped=self.mapped)
         left = WINDOW_BYTES if train.streamed else budget - train.size
         return train, Loader(self.train, self.split.validation, batch_size, left, mapped=self.mapped)
+
+
+def network_for(model: Family, image_shape: tuple[int, int, int]) -> Family:
+    """Return a model for images of this shape, without a linear path that is too large where nobody asked for it."""
+    if model.linear_path != "auto" or model.path_weights(image_shape) <= LARGEST_PATH:
+        return model
+    return model.model_copy(update={"linear_path": "none"})
 
 
 def check_paths(config: Config) -> None:

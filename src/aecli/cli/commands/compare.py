@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 @config_option
 @set_option
 @click.option("--activations", metavar="A,B,...", help="Vary model.activation.  [default: eight of them]")
+@click.option("--configs", metavar="A,B,...", help="Compare whole configs: names, files, or NAME=FILE.")
 @click.option("--vary", multiple=True, metavar="KEY=A,B,...", help="Vary a config key; several make a grid.")
 @click.option("--tune", multiple=True, metavar="KEY=A,B,...", help="Give each variant its own best of these values.")
+@click.option("--by", "metric", metavar="METRIC", help="Compare by this metric of the test images.  [default: mse]")
 @click.option("--seeds", type=click.IntRange(1, 10_000), metavar="N", help="Runs of every variant.  [default: 5]")
 @click.option("--test", "test_file", type=FILE, metavar="IMAGES", help="Test images.  [default: a tenth of IMAGES]")
 @click.option(
@@ -35,8 +37,9 @@ if TYPE_CHECKING:
 @quiet_option
 def command(
     images: Path | None, config_file: Path | None, overrides: tuple[str, ...], activations: str | None,
-    vary: tuple[str, ...], tune: tuple[str, ...], seeds: int | None, test_file: Path | None, output: Path | None,
-    workers: int | None, table_format: str | None, overwrite: bool, as_json: bool, quiet: bool,
+    configs: str | None, vary: tuple[str, ...], tune: tuple[str, ...], metric: str | None, seeds: int | None,
+    test_file: Path | None, output: Path | None, workers: int | None, table_format: str | None, overwrite: bool,
+    as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Compare variants of a config on IMAGES: same images, splits and seeds for all.
 
@@ -45,12 +48,17 @@ def command(
     run. The same command continues a study that was stopped; more seeds or variants only add what is
     missing. Ctrl-C, SIGTERM and SIGHUP stop it, with a checkpoint of every run in training.
 
+    With --configs the rows are whole configs, of whatever families: recipes of ae, files of yours, or
+    suggested, what suits the images. Images, splits and seeds are the study's; --set changes all of them.
+
     \b
       ae compare images.npy
       ae compare images.npy --activations relu,prelu --seeds 11
       ae compare images.npy --vary model.latent_dim=8,16,32 --tune learning_rate=3e-4,1e-3
+      ae compare images.npy --configs relu,conv,mine.yaml --set training.epochs=20
     """
-    named = _named_config(images, config_file, overrides, activations, vary, tune, seeds, test_file)
+    changes = _changes(activations, vary, tune, metric, seeds, test_file)
+    named = _named_config(images, config_file, overrides, configs, changes, quiet)
 
     from aecli.cli.study_progress import study_progress
     from aecli.cli.terminal import note, reading
@@ -59,7 +67,7 @@ def command(
     from aecli.studies.compare import compare
     from aecli.studies.study import STUDIES
 
-    if config_file is None:
+    if config_file is None and not named.config.study.configs:
         named = _suggested(named, overrides, quiet)
     folder = output or STUDIES / (source_name(named.config.data.train) if named.config.data.train else "digits")
     progress = study_progress(quiet)
@@ -95,15 +103,44 @@ def _suggested(named: "NamedConfig[StudyFile]", overrides: tuple[str, ...], quie
 
 
 def _named_config(
-    images: Path | None, config_file: Path | None, overrides: tuple[str, ...], activations: str | None,
-    vary: tuple[str, ...], tune: tuple[str, ...], seeds: int | None, test_file: Path | None,
+    images: Path | None, config_file: Path | None, overrides: tuple[str, ...], configs: str | None,
+    changes: dict[str, Any], quiet: bool,
 ) -> "NamedConfig[StudyFile]":  # fmt: skip
+    """Return the config of the study; where its rows are whole configs, with the content of each."""
     from dataclasses import replace
 
-    from aecli.runs.config_file import change_config, load_config
-    from aecli.studies.config import StudyFile, parse_values
+    from aecli.core.errors import ConfigError
+    from aecli.runs.config_file import change_config, load_config, parse_override
+    from aecli.studies.config import StudyFile, parse_configs
+    from aecli.studies.configs import load_with_configs, read_configs
 
-    named = load_config(config_file, overrides, StudyFile).with_training_images(images)
+    rows = None if configs is None else parse_configs(configs, "--configs")
+    try:
+        for_all = {".".join(key): value for key, value in map(parse_override, overrides)}
+    except ConfigError:
+        load_config(config_file, overrides, StudyFile)  # which says the file's problems too
+        raise
+    of_configs = load_with_configs(config_file, for_all, rows, "--set")
+    named = load_config(config_file, overrides, StudyFile) if of_configs is None else of_configs[0]
+    named = named.with_training_images(images)
+    named = replace(named, config=change_config(named.config, changes, "compare"))
+    if of_configs is None:
+        return named
+
+    from aecli.cli.terminal import note, reading
+
+    with reading(quiet) as on_progress:
+        read = read_configs(named.config, of_configs[1], lambda text: note(text, quiet), on_progress)
+    return replace(named, config=read)
+
+
+def _changes(
+    activations: str | None, vary: tuple[str, ...], tune: tuple[str, ...], metric: str | None, seeds: int | None,
+    test_file: Path | None,
+) -> dict[str, Any]:  # fmt: skip
+    """Return what the options say of the study's own keys."""
+    from aecli.studies.config import parse_values
+
     changes: dict[str, Any] = {}
     if activations is not None:
         changes["study.vary"] = parse_values([f"model.activation={activations}"], "--activations")
@@ -111,28 +148,30 @@ def _named_config(
         changes["study.vary"] = changes.get("study.vary", {}) | parse_values(vary, "--vary")
     if tune:
         changes["study.tune"] = parse_values(tune, "--tune")
+    if metric is not None:
+        changes["study.metric"] = metric
     if seeds is not None:
         changes["study.seeds"] = seeds
     if test_file is not None:
         changes["data.test"] = str(test_file)
-    return replace(named, config=change_config(named.config, changes, "compare"))
+    return changes
 
 
 def _print(result: "StudyResult", table_format: str | None, as_json: bool, quiet: bool) -> None:
     from aecli.cli.terminal import note, print_json, print_table
     from aecli.studies.stats import FEWEST_SEEDS
-    from aecli.studies.tables import NARROW, as_text, study_table
+    from aecli.studies.tables import as_text, narrow_table, study_table
 
     summary = result.summary
     if as_json:
         print_json({"study": str(result.study.path), **summary.to_json()})
         return
-    table = study_table(summary)
     if table_format:
-        click.echo(as_text(table, table_format), nl=False)
+        click.echo(as_text(study_table(summary), table_format), nl=False)
         note(summary.verdict, quiet)
     else:
-        print_table(table[0][:NARROW], [row[:NARROW] for row in table[1:]], left=2)
+        header, *rows = narrow_table(summary)
+        print_table(header, rows, left=2)
         click.echo(summary.verdict)
     if len(summary.seeds) < FEWEST_SEEDS:
         note(f"fewer than {FEWEST_SEEDS} seeds: the means have no interval worth the name; add --seeds", quiet)

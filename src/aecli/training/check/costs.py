@@ -50,8 +50,8 @@ def cost_findings(prepared: Prepared) -> Iterable[Finding]:
     yield Finding(
         "note",
         "time",
-        f"an epoch takes about {_duration(seconds)} on this machine's {count_of(cores(), 'core')}, the "
-        f"{config.training.epochs:,} of training.epochs about {_duration(whole)}"
+        f"an epoch takes about {duration(seconds)} on this machine's {count_of(cores(), 'core')}, the "
+        f"{config.training.epochs:,} of training.epochs about {duration(whole)}"
         + (", and what reading the file takes" if train.streamed else ""),
         {"seconds_per_epoch": seconds, "epochs": config.training.epochs},
     )
@@ -59,7 +59,12 @@ def cost_findings(prepared: Prepared) -> Iterable[Finding]:
 
 def time_of(prepared: Prepared) -> str:
     """Return about how long all epochs take on this machine, e.g. "40 s"."""
-    return _duration(_seconds_per_epoch(prepared) * prepared.config.training.epochs)
+    return duration(seconds_of(prepared))
+
+
+def seconds_of(prepared: Prepared, threads: int | None = None) -> float:
+    """Return about how many seconds all epochs take in so many threads, by default those of this machine."""
+    return _seconds_per_epoch(prepared, threads) * prepared.config.training.epochs
 
 
 def _held_bytes(loader: Loader) -> int:
@@ -67,15 +72,15 @@ def _held_bytes(loader: Loader) -> int:
     return 2 * WINDOW_BYTES if loader.streamed else loader.size
 
 
-def _seconds_per_epoch(prepared: Prepared) -> float:
-    """Return about how long an epoch takes on this machine's cores: a short timing in NumPy, without the engine.
+def _seconds_per_epoch(prepared: Prepared, threads: int | None = None) -> float:
+    """Return about how long an epoch takes, by default on all cores: a short timing in NumPy, without the engine.
 
     The matrix products of a step (forward, and backward twice but for the first layer) are timed at the network's
     own sizes in one thread, and the bytes that Adam moves at the speed of a copy. Validation is a forward pass. Random
     layers cost more than it says, and a GPU less.
     """
     with one_blas_thread():
-        return _seconds_of_steps(prepared) / float(cores() ** _SPEEDUP)
+        return _seconds_of_steps(prepared) / float((threads or cores()) ** _SPEEDUP)
 
 
 def _seconds_of_steps(prepared: Prepared) -> float:
@@ -125,7 +130,8 @@ def _megabytes(size: int) -> str:
     return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size / 1e6:.2g} MB"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a time in words, e.g. "40 s"."""
     if seconds < 1:
         return f"{seconds:.1g} s"
     if seconds < 120:

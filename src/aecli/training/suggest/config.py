@@ -27,11 +27,15 @@ class SuggestedConfig(Generic[_C]):
     images: ImageDataset
 
     def in_a_line(self) -> str:
-        """Return what was chosen, in one line."""
+        """Return what was chosen for want of a config, in one line."""
+        return f"no --config: {self.chosen()}"
+
+    def chosen(self) -> str:
+        """Return what was chosen."""
         model, training = self.config.model, self.config.training
         length = model.code_length(self.images.format.image_shape)
         return (
-            f"no --config: chosen for these images: family {model.family}, {count_of(length, 'latent')}, batches of "
+            f"chosen for these images: family {model.family}, {count_of(length, 'latent')}, batches of "
             f"{training.batch_size}, {count_of(training.epochs, 'epoch')} (ae suggest says why)"
         )
 

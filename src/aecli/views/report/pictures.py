@@ -14,6 +14,7 @@ from aecli.core.errors import RunError
 from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.files.manifest import display_name
 from aecli.data.format import Images
+from aecli.runs.baselines import Baselines
 from aecli.runs.metrics import PerImage, mse
 from aecli.runs.model import load_model
 from aecli.runs.run import Run
@@ -105,25 +106,29 @@ def _tested_on(run: Run) -> Part:
     return Part(reopen_images(run, fields, "put it back and run ae report again", name_only=True), rows, name)
 
 
-def gallery_of(runs: Sequence[tuple[str, Run]]) -> Gallery:
+def gallery_of(runs: Sequence[tuple[str, Run]], every_length: bool = False) -> Gallery:
     """Return the gallery of several runs on the test images that all of them share, PCA of the first one below.
 
-    Raises RunError where their images cannot be read.
+    With `every_length` PCA of every code length of theirs, the longest first. Raises RunError where their images cannot
+    be read.
     """
     first = runs[0][1]
     part = _tested_on(first)
     rows = part.numbers
     models = []
+    baselines: dict[int, Baselines] = {}
     for name, run in runs:
         if run.image_format != first.image_format:
             continue  # it sees the images in other units or another shape
         if part.rows is not None:
             rows = np.intersect1d(rows, _tested_rows(run, part.name))
         models.append(Reconstructor(name, load_model(run).reconstruct))
+        if every_length or not baselines:
+            baselines.setdefault(len(run.baselines.components), run.baselines)
     if not len(rows):
         raise RunError(f"{part.source.file.name}: the variants share no {part.name} image")
-    baselines = first.baselines
-    models.append(Reconstructor(f"PCA-{len(baselines.components)}", baselines.reconstruct_pca, baseline=True))
+    for length, codes in sorted(baselines.items(), reverse=True):
+        models.append(Reconstructor(f"PCA-{length}", codes.reconstruct_pca, baseline=True))
     return gallery(models, part.source, rows, f"{part.source.file.name}, {len(rows):,} {part.name} images")
 
 

@@ -6,15 +6,17 @@ from functools import cached_property
 from typing import Any
 
 from aecli.core.errors import AeError, RunError
+from aecli.runs.config import Config, TrainingConfig
 from aecli.runs.config_file import load_recorded
 from aecli.runs.content import checked_images, read_text
 from aecli.runs.records import EpochRecord, LayerHealth
 from aecli.runs.run import Run
 from aecli.studies.config import StudyFile
-from aecli.studies.plan import which_networks
+from aecli.studies.plan import plan
 from aecli.studies.results import Result, read_results
 from aecli.studies.study import Study
 from aecli.studies.summary import Summary, SummaryRow, summarise
+from aecli.studies.verdict import which_networks
 
 TRAINED = ("complete", "collapsed")
 """The states of a run that has a model and a history."""
@@ -28,6 +30,15 @@ class StudyData:
     config: StudyFile
     results: tuple[Result, ...]
     summary: Summary
+
+    @cached_property
+    def _configs(self) -> dict[str, Config]:
+        """The config of every variant, of its first seed, by the variant's name."""
+        return {variant.name: variant.config.run_config for variant in plan(self.config)}
+
+    def training(self, row: SummaryRow) -> TrainingConfig:
+        """Return how a row was trained; a variant that the config does not name, as the config says."""
+        return self._configs.get(row.variant, self.config).training
 
     def of(self, row: SummaryRow) -> list[Result]:
         """Return the results of a row of the table, by seed."""
@@ -92,6 +103,9 @@ def load_study(study: Study) -> StudyData:
     if not study.config_file.is_file():
         raise RunError(f"{study.path}: is not the folder of a study: it has no {study.config_file.name}")
     config = load_recorded(study.config_file, (), StudyFile).config
+    if any(isinstance(row, str) for row in config.study.configs.values()):
+        # A study holds its configs: it names no file, which a stranger's would have the page read.
+        raise RunError(f"{study.config_file}: names configs, a study holds them: run ae compare again")
     results = tuple(read_results(study.results_file))
     if not results:
         raise RunError(f"{study.results_file}: has no run: run ae compare again")

@@ -12,11 +12,19 @@ from aecli.runs.run import Run
 from aecli.studies.results import Result
 from aecli.studies.stats import FEWEST_SEEDS, Interval, least_p, mean_interval
 from aecli.studies.summary import SummaryRow
-from aecli.studies.tables import number, share
+from aecli.studies.tables import baselines_below, number, share
 from aecli.views.report.charts.study_charts import figures, style_of
 from aecli.views.report.page import Cell, Column, Facts, Page, PageSection, PageTable, counted, decimals_for, measured
 from aecli.views.report.pictures import Gallery, gallery_of
 from aecli.views.report.provenance import data_facts, environment_facts
+from aecli.views.report.study_configs import (
+    configs_section,
+    network_cells,
+    network_columns,
+    own_linear_cells,
+    own_linear_columns,
+    trainings,
+)
 from aecli.views.report.study_data import TRAINED, StudyData
 
 
@@ -47,7 +55,7 @@ def study_page(data: StudyData) -> Page:
         verdict=data.summary.verdict,
         warnings=tuple(warnings),
         table=_table(data),
-        before=tuple(section for section in before if section.figures),
+        before=(*configs_section(data), *(section for section in before if section.figures)),
         gallery=images,
         gallery_note=note,
         after=tuple(section for section in after if section.figures or (section.table and section.table.rows)),
@@ -65,7 +73,7 @@ def _subtitle(data: StudyData) -> str:
     if fields:
         height, width, channels = fields["format"]["image_shape"]
         parts.append(f"{Path(fields['file']).name}: {fields['images']:,} images of {height} × {width} × {channels}")
-    parts.append(f"{data.config.training.epochs} epochs, {data.config.training.loss} loss")
+    parts += trainings(data)
     if "finished" in data.about:
         parts.append(f"finished {str(data.about['finished'])[:16].replace('T', ' ')}")
     return " · ".join(parts)
@@ -86,11 +94,16 @@ def _warnings(data: StudyData) -> list[str]:
 def _table(data: StudyData) -> PageTable:
     metric = data.summary.metric
     others = [row.name for row in METRICS.values() if row.beside and row.name != metric]
+    networks = network_columns(data)
+    seconds = Column("seconds", "of training alone", more=not networks)
     columns = (
-        Column("variant"),
+        Column("config" if networks else "variant"),
+        *networks,
+        *([seconds] if networks else []),
         Column("verdict", "best, tied (these seeds do not show it to be worse) or worse (they do)", words=True),
         Column("runs", "complete runs of all that were planned"),
         Column(metric, f"mean over the seeds of the {metric} on the test images, with its 95 % bootstrap interval"),
+        *own_linear_columns(data),
         Column("worse by", "mean paired difference to the best, with an interval that holds for all pairs at once"),
         Column("of linear code", f"{metric} as a share of that of the best linear code with so many values", more=True),
         Column("P(best wins)", "share of the seeds on which the best variant does better", more=True),
@@ -99,20 +112,20 @@ def _table(data: StudyData) -> PageTable:
         *(Column(METRICS[name].title, f"{METRICS[name].about}; over the seeds", more=True) for name in others),
         Column("gap", "validation mse less training mse", more=True),
         Column("settled", "first epoch whose validation loss is within 5 % of the kept one", more=True),
-        Column("seconds", "of training alone", more=True),
+        *([] if networks else [seconds]),
     )
     digits = _digits(data, metric)
     rows = tuple(_row(data, row, others, digits) for row in data.rows)
+    place = [column.title for column in columns].index(metric)
     below = []
-    for baseline in data.summary.baselines:
-        blank = [Cell("")] * (len(columns) - 4)
-        below.append(
-            (Cell(baseline.name), Cell("baseline", style="quiet"), Cell(""), measured(baseline.mean, digits), *blank)
-        )
+    for baseline in baselines_below(data.summary):
+        cells = [Cell(baseline.name), *[Cell("")] * (len(columns) - 1)]
+        cells[place - 2], cells[place] = Cell("baseline", style="quiet"), measured(baseline.mean, digits)
+        below.append(tuple(cells))
     notes = ["[ ] are 95 % intervals over the seeds."]
     if len(data.summary.seeds) < FEWEST_SEEDS:
         notes = [f"Fewer than {FEWEST_SEEDS} seeds: the means have no interval worth the name."]
-    return PageTable(columns, rows, tuple(below), sorted_by=3, notes=tuple(notes), more_notes=_on_p(data))
+    return PageTable(columns, rows, tuple(below), sorted_by=place, notes=tuple(notes), more_notes=_on_p(data))
 
 
 def _on_p(data: StudyData) -> tuple[str, ...]:
@@ -150,11 +163,16 @@ def _row(data: StudyData, row: SummaryRow, others: list[str], digits: int) -> tu
         verdict = Cell("best", key=0.0, style="best")
     else:
         verdict = Cell("tied" if row.tied else "worse", key=1.0 if row.tied else 2.0, style=style_of(row))
+    results, mse = data.complete(row), _digits(data, "mse")
+    seconds = measured(_over_seeds(results, "seconds"), _DECIMALS["seconds"])
     cells = [
         Cell(row.variant, key=row.variant),
+        *network_cells(row),
+        *([seconds] if row.network else []),
         verdict,
         Cell(f"{complete}" if complete == planned else f"{complete} of {planned}", lost, float(complete)),
         measured(row.mean, digits),
+        *own_linear_cells(data, row, digits),
     ]
     beside = Cell(share(row.means["of_linear"]), key=row.means["of_linear"])
     if against is None:
@@ -164,10 +182,10 @@ def _row(data: StudyData, row: SummaryRow, others: list[str], digits: int) -> tu
         cells += [measured(against.worse_by, digits), beside]
         cells += [measured(against.best_wins, 2), counted(against.p_holm, 3)]
     cells.append(counted(row.mean_rank, 1))
-    results, mse = data.complete(row), _digits(data, "mse")
     shown = [(name, _digits(data, name)) for name in others]
-    shown += [(name, _DECIMALS.get(name, mse)) for name in ("gap", "settled", "seconds")]
-    return (*cells, *(measured(_over_seeds(results, name), digits) for name, digits in shown))
+    shown += [(name, _DECIMALS.get(name, mse)) for name in ("gap", "settled")]
+    cells += [measured(_over_seeds(results, name), digits) for name, digits in shown]
+    return (*cells, *([] if row.network else [seconds]))
 
 
 def _over_seeds(results: list[Result], name: str) -> Interval:
@@ -260,7 +278,7 @@ def _gallery(data: StudyData) -> tuple[Gallery | None, str]:
     if not models[seed]:
         return None, "No run has a model."
     try:
-        gallery = gallery_of(models[seed])
+        gallery = gallery_of(models[seed], every_length=data.summary.of_configs)
     except (AeError, KeyError) as error:
         return None, f"There are no pictures: {error}."
     shown = {row.name for row in gallery.rows}

@@ -109,14 +109,16 @@ def learning_curves(data: StudyData) -> Figure | None:
     if not bands and not lost:
         return None
     means = {name: band[1] for name, band in bands.items()}
-    shown = [*chain.from_iterable(chain(*band[1:]) for band in bands.values())]
     curves = [*chain.from_iterable(lost.values())]
     epochs = [1.0, float(max(len(values) for values in (*means.values(), *(c.y for c in curves))))]
-    loss = f"validation loss ({data.config.training.loss})"
-    axes = Axes(epochs, shown or [*chain.from_iterable(c.y for c in curves)], "epoch", loss)
-    panels = []
+    loss_of, panels = {row.variant: data.training(row).loss for row in data.rows}, []
     for name in (row.variant for row in data.rows if row.variant in {**bands, **lost}):
-        drawn = [Curve(_epochs(m), tuple(m), "context") for other, m in means.items() if other != name]
+        # Only what was trained by the same loss has a place on the same axes.
+        alike = {other for other, loss in loss_of.items() if loss == loss_of[name]}
+        shown = [*chain.from_iterable(chain(*band[1:]) for other, band in bands.items() if other in alike)]
+        shown = shown or [*chain.from_iterable(c.y for other in alike for c in lost.get(other, []))]
+        axes = Axes(epochs, shown, "epoch", f"validation loss ({loss_of[name]})")
+        drawn = [Curve(_epochs(m), tuple(m), "context") for other, m in means.items() if other in alike - {name}]
         drawn += lost.get(name, [])
         note = " and ".join(dict.fromkeys(result.state for result, _ in data.lost_histories[name]))
         if name in bands:
@@ -124,12 +126,12 @@ def learning_curves(data: StudyData) -> Figure | None:
             title, note = f"{name}, epoch {len(mean)}: {mean[-1]:.6g}", number(mean[-1])
             drawn.append(Curve(_epochs(mean), tuple(mean), style, tuple(low), tuple(high), title))
         panels.append(panel(name, drawn, axes, note=note))
-    caption = f"{loss[0].upper()}{loss[1:]}: mean, and band from the lowest to the highest seed; the others in grey."
+    kinds = dict.fromkeys(loss_of.values())
+    caption = f"Validation loss ({', '.join(kinds)}): mean, and band from the lowest to the highest seed; "
+    caption += "the others in grey." if len(kinds) == 1 else "the others with the same loss in grey."
     caption += " The number is the last epoch's."
     keys = (("lost", "a run that does not count"),) if curves else ()
-    return Figure(
-        "learning_curves", "Learning curves", f"{caption} The number is the last epoch's.", tuple(panels), keys
-    )
+    return Figure("learning_curves", "Learning curves", caption, tuple(panels), keys)
 
 
 def _lost_curves(variant: str, runs: Sequence[tuple[Result, Sequence[EpochRecord]]]) -> list[Curve]:
