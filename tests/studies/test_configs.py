@@ -11,6 +11,7 @@ import yaml
 import aecli
 from aecli.core.errors import AeError, ConfigError
 from aecli.runs.config_file import load_config, load_recorded
+from aecli.runs.run import Run
 from aecli.studies import study as study_module
 from aecli.studies.compare import NullStudyProgress, compare
 from aecli.studies.config import StudyFile, parse_configs, study_yaml
@@ -26,6 +27,7 @@ from aecli.training.prepare import open_data
 from aecli.training.suggest.config import suggest_config
 from tests.conftest import PLAIN
 from tests.in_process import InProcessExecutor
+from tests.test_seam_executor import study_of
 
 IN_PROCESS = InProcessExecutor()
 SMALL = "model: {hidden: [], latent_dim: 2}\ntraining: {epochs: 2, batch_size: 64}\n"
@@ -495,3 +497,23 @@ def test_the_configs_of_a_file_are_those_of_the_command(copied, ae):
     done = ae("compare", "images.npy", "--config", "both.yaml", "--output", "study", "--set", "model.activation=relu")
     assert done.exit_code == 0, done.output
     assert "4 of 4 runs are there already" in done.stderr
+
+
+# -- variational codes -------------------------------------------------------------------------
+
+
+def test_variational_networks_are_compared_by_their_likelihood():
+    study, _ = study_of("study.vary={model.code.gaussian.beta: [1, 500]}", "study.seeds=2", "study.metric=nll")
+    summary = study.summary
+    assert summary.best == "code.gaussian.beta=1"
+    by_run = {r.run: r for r in read_results(study.study.results_file)}
+    for result in study.results:
+        run = Run(study.study.path / result.run)
+        assert result.nll == run.metrics["variational"]["splits"]["test"]["neg_elbo"]
+        assert by_run[result.run].nll == pytest.approx(result.nll)
+    assert {r.state for r in study.results if r.label.endswith("500")} == {"collapsed"}
+
+
+def test_a_plain_network_has_no_likelihood_to_be_compared_by():
+    with pytest.raises(AeError, match=r"^study.metric: .*: no variational code, so no nll"):
+        study_of("study.vary={model.latent_dim: [2, 3]}", "study.seeds=1", "study.metric=nll")

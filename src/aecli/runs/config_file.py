@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar, overload
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from aecli.core import strict_yaml
 from aecli.core.config_errors import describe_error, dotted_key, names_another_alternative, short_repr, sort_problems
@@ -137,6 +138,23 @@ def known_keys(schema: type[Config]) -> list[str]:
         for section in sections_of(info):
             keys |= dict.fromkeys(f"{name}.{key}" for key in section.model_fields)
     return list(keys)
+
+
+def nested_keys(schema: type[Config]) -> list[str]:
+    """Return the keys that stand in a section of a section, e.g. "model.code.gaussian.beta"."""
+    keys: dict[str, None] = {}
+    for name, info in schema.model_fields.items():
+        for section in sections_of(info):
+            for key, field in section.model_fields.items():
+                keys |= dict.fromkeys(f"{name}.{key}.{inner}" for inner in _inner_keys(field))
+    return list(keys)
+
+
+def _inner_keys(field: FieldInfo) -> Iterator[str]:
+    for section in sections_of(field):
+        for key, inner in section.model_fields.items():
+            yield key
+            yield from (f"{key}.{further}" for further in _inner_keys(inner))
 
 
 def find_config(path: Path) -> Path:

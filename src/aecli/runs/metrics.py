@@ -189,7 +189,15 @@ _ROWS = (
 
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
 
+NLL = Metric(
+    "nll", "-ELBO", ".2f", "lower", "the bound -ELBO on -log p, nats an image, of a variational network", None, 2
+)
+
 FVU = Metric("fvu", "fvu", ".4f", "lower", "mse by that of the mean image: 1 means nothing was learned", None)
+
+
+COMPARABLE: dict[str, Metric] = {**METRICS, NLL.name: NLL}
+"""What a study can compare by."""
 
 
 def table_metrics() -> tuple[Metric, ...]:

@@ -15,6 +15,7 @@ from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.dataset import ImageDataset
 from aecli.runs.config import Config
 from aecli.runs.config_file import to_yaml
+from aecli.runs.metrics import NLL
 from aecli.runs.provenance import data_fields, run_fingerprint, with_absolute_paths
 from aecli.runs.run import FORMAT_VERSION, Run
 from aecli.studies.config import StudyFile
@@ -108,6 +109,16 @@ def compare(
     return StudyResult(study, results, summary)
 
 
+def _require_likelihoods(variants: Sequence[Variant]) -> None:
+    """Raise AeError that names the variants by whose codes no image has a likelihood."""
+    plain = [variant.name for variant in variants if variant.config.model.variational is None]
+    if plain:
+        raise AeError(
+            f"study.metric: {', '.join(plain[:8])}{' and others' * (len(plain) > 8)}: no variational code, so no nll: "
+            f"set model.code: {{gaussian: {{}}}}, or compare by another metric, e.g. --by mse"
+        )
+
+
 def _check(variant: Variant, source: ImageDataset) -> None:
     """Raise ConfigError where a variant does not fit the images, with its name where its config is one of several."""
     try:
@@ -140,6 +151,8 @@ def _train_missing(
     runs = {study.run(variant, seed).path: (variant, seed) for variant in variants for seed in run_seeds}
     results = {path: study.result(*runs[path]) for path in runs if path not in todo}
     metric = config.study.metric
+    if metric == NLL.name:
+        _require_likelihoods(variants)
     require_metric([*results.values()], metric)
     note_costs([(runs[task.folder][0], task.config) for task in missing])
     progress.planned(variants, run_seeds, list(results.values()))

@@ -13,7 +13,7 @@ from aecli.core.config_errors import describe_error, short_repr
 from aecli.core.errors import ConfigError, did_you_mean, escaped
 from aecli.core.schema import NameIn, Section
 from aecli.runs.config import Config
-from aecli.runs.config_file import NamedConfig, known_keys, load_config, sections_yaml
+from aecli.runs.config_file import NamedConfig, known_keys, load_config, nested_keys, sections_yaml
 
 _SHARED = (
     "data.train", "data.test", "data.test_split", "data.size", "data.fit", "data.color", "data.frames", "data.axes",
@@ -112,7 +112,7 @@ class _ConfigsSchema:
 
 def _complete_keys(values: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
     """Return the values under complete keys; `learning_rate` alone is `training.learning_rate`."""
-    known = known_keys(Config)
+    known = [*known_keys(Config), *nested_keys(Config)]
     complete = {}
     for key, choices in values.items():
         matches = [name for name in known if key in (name, name.partition(".")[2])]
@@ -128,16 +128,16 @@ class _Keys:
     """Says in the schema of a grid which keys it may have."""
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        complete = [key for key in known_keys(Config) if key not in _SHARED]
+        complete = [key for key in (*known_keys(Config), *nested_keys(Config)) if key not in _SHARED]
         short = [key.partition(".")[2] for key in complete]
         return {**handler(schema), "propertyNames": {"enum": list(dict.fromkeys([*complete, *short]))}}
 
 
 def _metric_names() -> Iterable[str]:
     # Imported when a config names a metric: other configs, and their errors, need no NumPy.
-    from aecli.runs.metrics import METRICS
+    from aecli.runs.metrics import COMPARABLE
 
-    return METRICS
+    return COMPARABLE
 
 
 _Values = Annotated[tuple[Any, ...], Strict(False), Field(min_length=1)]

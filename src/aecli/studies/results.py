@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from aecli.core.errors import RunError, is_io_failure, one_line, unreadable
 from aecli.runs.baselines import BASELINES
-from aecli.runs.diagnosis import collapse
+from aecli.runs.diagnosis import collapse, posterior_collapse
 from aecli.runs.metrics import METRICS, table_metrics
 from aecli.runs.run import Run
 
@@ -29,7 +29,7 @@ class Result:
     `epochs_to_5pct` the first epoch whose validation loss is within 5 % of the kept one; `falling` the share by which
     the validation loss fell in the last tenth of the epochs, 0 where training did not end with its best. `dead`,
     `saturated` and `gradient_norm` are those of the worst layer in the last epoch. `config`, `family` and the number
-    of `weights` are those of a study whose rows are whole configs.
+    of `weights` are those of a study whose rows are whole configs, `nll` is the bound -ELBO of a variational network.
     """
 
     label: str
@@ -57,6 +57,7 @@ class Result:
     config: str | None = None
     family: str | None = None
     weights: int | None = None
+    nll: float | None = None
 
     def value(self, name: str) -> Any:
         """Return a number by the name of its column: of a metric, of "pca_" and a metric, or of the run."""
@@ -69,8 +70,8 @@ class Result:
 _COLUMNS = {"label": "row", "generalization_gap": "gap", "epochs_to_5pct": "settled"}
 """Attributes of a result whose columns have other names."""
 
-_OF_CONFIGS = ("config", "family", "weights")
-"""Columns of a study whose rows are whole configs: others have none of them."""
+_OF_SOME = ("config", "family", "weights", "nll")
+"""Columns that a study has where one of its results does."""
 
 _ATTRIBUTES = {column: name for name, column in _COLUMNS.items()}
 
@@ -84,7 +85,8 @@ def read_result(run: Run, base: Mapping[str, Any]) -> Result:
     splits, records, health = run.metrics["splits"], run.history, run.health
     model, best = splits["test"]["model"], run.metrics["best_epoch"]
     last = [layer for layer in health if layer.epoch == health[-1].epoch]
-    reason = collapse(health, model["fvu"])
+    bound = run.metrics.get("variational", {"splits": {}})["splits"].get("test", {})
+    reason = posterior_collapse(bound.get("kl")) or collapse(health, model["fvu"])
     best_loss = records[best - 1].val_loss
     return Result(
         **base,
@@ -106,6 +108,7 @@ def read_result(run: Run, base: Mapping[str, Any]) -> Result:
         baselines={by: {name: splits["test"][by].get(name) for name in METRICS} for by in BASELINES},
         identity=run.environment["identity"],
         falling=_fall([record.val_loss for record in records], best),
+        nll=bound.get("neg_elbo"),
     )
 
 
@@ -118,8 +121,7 @@ def _fall(losses: Sequence[float], best_epoch: int) -> float:
 def results_to_csv(results: Iterable[Result]) -> str:
     """Return one row a run, everything that is known of it."""
     results = list(results)
-    whole = any(result.config is not None for result in results)
-    names = [f.name for f in fields(Result) if whole or f.name not in _OF_CONFIGS]
+    names = [f.name for f in fields(Result) if f.name not in _OF_SOME or _any_has(results, f.name)]
     columns = [column for name in names for column in _columns_of(name)]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -130,6 +132,12 @@ def results_to_csv(results: Iterable[Result]) -> str:
             row |= dict(zip(_columns_of(name), _cells_of(result, name), strict=True))
         writer.writerow(row)
     return text.getvalue()
+
+
+def _any_has(results: Iterable[Result], name: str) -> bool:
+    # What a whole config is, a run that did not begin has none of: the columns stand together.
+    name = "config" if name in ("family", "weights") else name
+    return any(getattr(result, name) is not None for result in results)
 
 
 def _columns_of(name: str) -> list[str]:
