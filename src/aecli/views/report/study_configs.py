@@ -24,6 +24,8 @@ def configs_section(data: StudyData) -> list[PageSection]:
             rows.append((Cell(key, key=key), *(Cell(text) for text in texts)))
     text = "The keys in which they differ; - where a network has no such key. "
     text += f"All others are in {data.study.config_file.name}, at the end of the page."
+    changed = [*data.config.study.vary, *data.config.study.tune]
+    text += f" In each of them {', '.join(changed)} then took the values that were compared." if changed else ""
     return [PageSection("configs", "The configs", text, table=PageTable(columns, tuple(rows)))]
 
 
