@@ -148,6 +148,21 @@ def _gaussian_band(size: int, window: int) -> _Matrix:
     return band
 
 
+def sharpness(images: Images, reconstructions: Images) -> PerImage:
+    """Squared differences between neighbouring pixels, summed up, over those of the original: 1 is as sharp as it.
+
+    Blur is below 1 and noise above. An original of one colour has no edges to compare with: its value is NaN.
+    """
+    own, theirs = _edge_energy(images), _edge_energy(reconstructions)
+    return np.divide(theirs, own, out=np.full(len(own), np.nan), where=own > 0)
+
+
+def _edge_energy(images: Images) -> PerImage:
+    """Return the sum of the squared differences between neighbours, down and across, over all channels."""
+    differences = (_flat(np.diff(images, axis=axis)) for axis in (1, 2))
+    return np.asarray(sum(np.einsum("np,np->n", each, each) for each in differences), np.float64)
+
+
 def _flat(images: Images) -> Images:
     return images.reshape(len(images), -1)
 
@@ -156,16 +171,17 @@ def _flat(images: Images) -> Images:
 class Metric:
     """A number for each image; every column, format, direction and help text of it follows from its row.
 
-    `of` gives the values (N,) of images and their reconstructions; it is None for `FVU`, which is of means. `format`
+    `of` gives the values (N,) of images and their reconstructions, NaN for an image that has none; it is None for
+    `FVU`, which is of means. `better` is None where neither more nor less of it is: nothing is compared by it. `format`
     is that of a mean, and `decimals` those of studies, where None takes three digits of the best. An exact copy has no
-    `finite` value of some: such images are left out of their mean. `beside` says whether the page of a study shows it
-    beside the metric that it compares by.
+    `finite` value of some. Images without a value, or a finite one, are left out of the mean. `beside` says whether the
+    page of a study shows it beside the metric that it compares by.
     """
 
     name: str
     title: str
     format: str
-    better: Literal["lower", "higher"]
+    better: Literal["lower", "higher"] | None
     about: str
     of: Callable[[Images, Images], PerImage] | None
     decimals: int | None = None
@@ -185,6 +201,9 @@ _ROWS = (
     Metric("psnr", "psnr dB", ".2f", "higher", "10 log10(1 / mse), mean over the images", psnr, decimals=2,
            finite=False),
     Metric("ssim", "ssim", ".4f", "higher", "structural similarity, Wang et al. 2004", ssim, decimals=4),
+    Metric("sharpness", "sharp", ".2f", None,
+           "energy of the edges over that of the original: 1 is as sharp, below is blur, above is noise", sharpness,
+           decimals=2),
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
@@ -195,6 +214,11 @@ FVU = Metric("fvu", "fvu", ".4f", "lower", "mse by that of the mean image: 1 mea
 def table_metrics() -> tuple[Metric, ...]:
     """Return the columns of a table of means: every metric, and the fraction of variance unexplained."""
     return (*METRICS.values(), FVU)
+
+
+def comparable() -> tuple[str, ...]:
+    """Return the names of the metrics of which more, or less, is better."""
+    return tuple(metric.name for metric in METRICS.values() if metric.better)
 
 
 def metrics_without_copies() -> tuple[str, ...]:
@@ -221,7 +245,8 @@ class RunningMeans:
 
     def __init__(self, names: Iterable[str] | None = None) -> None:
         self.count = self.exact_copies = 0
-        self._sums = dict.fromkeys(METRICS if names is None else names, 0.0)
+        names = [*METRICS] if names is None else [*names]
+        self._sums, self._counts = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0)
 
     def add(self, values: Mapping[str, PerImage]) -> None:
         """Take in the values of more images."""
@@ -229,16 +254,19 @@ class RunningMeans:
         self.count += len(exact)
         self.exact_copies += int(exact.sum())
         for name, vector in values.items():
-            self._sums[name] += float((vector if METRICS[name].finite else vector[~exact]).sum())
+            # Whatever is NaN of a network that gives NaN is to be seen in the mean.
+            has_value = ~np.isnan(vector) | np.isnan(values["mse"])
+            known = vector[has_value if METRICS[name].finite else has_value & ~exact]
+            self._sums[name] += float(known.sum())
+            self._counts[name] += len(known)
 
     def summary(self, mean_image_mse: float) -> dict[str, float | int | None]:
         """Return each metric's mean over the images, and `fvu` = mse / `mean_image_mse`.
 
-        Exact copies have no finite PSNR: they are counted in `exact_copies`, not averaged. A mean over
-        no image, and an `fvu` of images that are all the mean image, is None.
+        Exact copies have no finite PSNR: they are counted in `exact_copies`, not averaged, as images of one colour are
+        not in `sharpness`. A mean over no image, and an `fvu` of images that are all the mean image, is None.
         """
-        counts = {name: self.count - (0 if METRICS[name].finite else self.exact_copies) for name in self._sums}
-        means = {name: total / counts[name] if counts[name] else None for name, total in self._sums.items()}
+        means = {name: total / count if (count := self._counts[name]) else None for name, total in self._sums.items()}
         error = means["mse"]
         fvu = error / mean_image_mse if error is not None and mean_image_mse > 0 else None
         return {**means, "fvu": fvu, "exact_copies": self.exact_copies}

@@ -45,9 +45,9 @@ class _Keys:
 
 def _metric_names() -> Iterable[str]:
     # Imported when a config names a metric: other configs, and their errors, need no NumPy.
-    from aecli.runs.metrics import METRICS
+    from aecli.runs.metrics import comparable
 
-    return METRICS
+    return comparable()
 
 
 _Values = Annotated[tuple[Any, ...], Strict(False), Field(min_length=1)]
