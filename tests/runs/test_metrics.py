@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from aecli.models.losses.window import ssim_window
 from aecli.runs.metrics import (
     METRICS,
     RunningMeans,
@@ -14,7 +15,6 @@ from aecli.runs.metrics import (
     sharpness,
     sse_per_image,
     ssim,
-    ssim_window,
 )
 
 

@@ -11,7 +11,8 @@ from pydantic import Field, Strict, model_validator
 
 from aecli.core.schema import Choice, ChoiceOf, Section, parse_choice
 from aecli.models.activations import ACTIVATIONS, ALIASES, Activation, find_activation
-from aecli.models.objective import Objective, latent_l1, reconstruction
+from aecli.models.losses.config import Loss
+from aecli.models.objective import Objective, latent_l1
 
 if TYPE_CHECKING:
     from aecli.models.autoencoder import Autoencoder
@@ -167,7 +168,9 @@ class Family(Section):
     def products(self, image_shape: tuple[int, int, int]) -> tuple[Product, ...]:
         """Return the matrix products of a forward pass, first layer first: most of what a step costs."""
 
-    def objective(self, loss: str) -> Objective:
-        """Return what a training minimises where the reconstructions are measured by this loss of Keras."""
+    def objective(self, loss: Loss) -> Objective:
+        """Return what a training minimises where the reconstructions are measured by this loss."""
+        from aecli.models.losses.terms import reconstruction_terms
+
         sparse = (latent_l1(self.activity_l1),) if self.activity_l1 else ()
-        return Objective((reconstruction(loss), *sparse), penalised=bool(self.l1 or self.l2))
+        return Objective((*reconstruction_terms(loss), *sparse), penalised=bool(self.l1 or self.l2))

@@ -13,11 +13,16 @@ PENALTIES = "penalties"
 
 @dataclass(frozen=True)
 class Term:
-    """One term: `per_image` gives (N,) numbers for the images to give back (N, H, W, C) and a network's outputs."""
+    """One term: `per_image` gives (N,) numbers for the images to give back (N, H, W, C) and a network's outputs.
+
+    `reconstructs` says whether it measures how images are given back, `convolutional` whether kernels move over them.
+    """
 
     name: str
     per_image: Callable[[Any, Outputs], Any]
     weight: float = 1.0
+    reconstructs: bool = False
+    convolutional: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,13 +38,23 @@ class Objective:
         names = (*(term.name for term in self.terms), *((PENALTIES,) if self.penalised else ()))
         return names if len(names) > 1 else ()
 
+    @property
+    def reconstruction(self) -> tuple[int, ...]:
+        """The places among the terms of those that measure how images are given back."""
+        return tuple(i for i, term in enumerate(self.terms) if term.reconstructs)
+
+    @property
+    def convolutional(self) -> bool:
+        """Whether kernels move over images in one of the terms."""
+        return any(term.convolutional for term in self.terms)
+
     def per_image(self, images: Any, outputs: Outputs) -> list[Any]:
         """Return every term of every image, weighted: (N,) numbers each."""
         values = [(term.weight, term.per_image(images, outputs)) for term in self.terms]
         return [value if weight == 1 else weight * value for weight, value in values]
 
 
-def reconstruction(loss: str) -> Term:
+def reconstruction(loss: str, weight: float = 1.0) -> Term:
     """Return the term of a loss of Keras between images and reconstructions, its mean over the pixels."""
     from aecli.models.backend import keras
 
@@ -48,7 +63,7 @@ def reconstruction(loss: str) -> Term:
     def per_image(images: Any, outputs: Outputs) -> Any:
         return keras.ops.mean(function(images, outputs["reconstructions"]), axis=(1, 2))
 
-    return Term(loss, per_image)
+    return Term(loss, per_image, weight, reconstructs=True)
 
 
 def latent_l1(weight: float) -> Term:

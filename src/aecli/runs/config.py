@@ -15,6 +15,7 @@ from aecli.core.schema import Choice, ChoiceOf, Parameter, Section, parse_choice
 from aecli.data.config import DataConfig
 from aecli.data.corruption import Corruption
 from aecli.models.families import DEFAULT_FAMILY, AnyFamily
+from aecli.models.losses.config import AnyLoss
 
 _ADAM: Mapping[str, Parameter] = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
 _CLIP: Mapping[str, Parameter] = {"clipnorm": None}
@@ -62,8 +63,8 @@ class EarlyStopping(Section):
 class TrainingConfig(Section):
     """How the network is trained."""
 
-    loss: Literal["mse", "mae", "huber", "binary_crossentropy"] = "mse"
-    """mse, mae, huber or binary_crossentropy"""
+    loss: AnyLoss = "mse"
+    """mse, mae, huber or binary_crossentropy, or weights of several, e.g. {mse: 1, ssim: 0.02, features: 0.1}"""
     optimizer: OptimizerChoice = parse_choice("adam", find_optimizer)
     """adam, adamw, sgd, rmsprop or nadam; settings as {name: sgd, momentum: 0.9}"""
     learning_rate: Annotated[float, Field(gt=0, le=1e6)] = 1e-3

@@ -13,14 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.data.format import Images
+from aecli.models.losses.window import C1, C2, gaussian_band, ssim_window
 
 _Matrix = NDArray[np.float32]
 PerImage = NDArray[np.float64]
 """One value per image, float64 (N,)."""
 
-SSIM_WINDOW = 11
-_SSIM_SIGMA = 1.5
-_C1, _C2 = np.float32(0.01**2), np.float32(0.03**2)
 _CACHED_PIXELS = 100_000
 _TILE = 16
 """Filtered positions in one product: few, since each costs the window plus the tile."""
@@ -95,8 +93,8 @@ def _ssim(x: Images, y: Images, window: int) -> _Matrix:
     means, variances = filtered.reshape(2, 2, len(x), -1)
     means *= means
     variances -= means
-    means[0] += 2 * _C1
-    variances[0] += 2 * _C2
+    means[0] += 2 * C1
+    variances[0] += 2 * C2
     similarity = means[0] - means[1]
     similarity *= variances[0] - variances[1]
     means[0] += means[1]
@@ -104,11 +102,6 @@ def _ssim(x: Images, y: Images, window: int) -> _Matrix:
     means[0] *= variances[0]
     similarity /= means[0]
     return np.asarray(similarity.mean(axis=1))
-
-
-def ssim_window(height: int, width: int) -> int:
-    """Return the side of SSIM's window for images of this size: 11, or the largest odd one that fits."""
-    return min(SSIM_WINDOW, height - 1 + height % 2, width - 1 + width % 2)
 
 
 def _filtered(maps: _Matrix, window: int) -> _Matrix:
@@ -130,22 +123,11 @@ def _filtered(maps: _Matrix, window: int) -> _Matrix:
 
 def _tiles(size: int, window: int) -> Iterator[tuple[slice, slice, _Matrix]]:
     """Yield parts of `size` filtered positions, the pixels each needs, and the matrix from these to those."""
-    band = _gaussian_band(_TILE, window)
+    band = gaussian_band(_TILE, window)
     step = math.ceil(size / math.ceil(size / _TILE))
     for start in range(0, size, step):
         stop = min(start + step, size)
         yield slice(start, stop), slice(start, stop + window - 1), band[: stop - start, : stop - start + window - 1]
-
-
-def _gaussian_band(size: int, window: int) -> _Matrix:
-    """Return (size, size + window - 1): each row is the window, normalised, one pixel further on."""
-    offsets = np.arange(window) - window // 2
-    weights = np.exp(-0.5 * (offsets / _SSIM_SIGMA) ** 2)
-    weights /= weights.sum()
-    band = np.zeros((size, size + window - 1), np.float32)
-    for row in range(size):
-        band[row, row : row + window] = weights
-    return band
 
 
 def sharpness(images: Images, reconstructions: Images) -> PerImage:
@@ -154,7 +136,7 @@ def sharpness(images: Images, reconstructions: Images) -> PerImage:
     Blur is below 1 and noise above. An original of one colour has no edges to compare with: its value is NaN.
     """
     own, theirs = _edge_energy(images), _edge_energy(reconstructions)
-    return np.divide(theirs, own, out=np.full(len(own), np.nan), where=own > 0)
+    return np.asarray(np.divide(theirs, own, out=np.full(len(own), np.nan), where=own > 0))
 
 
 def _edge_energy(images: Images) -> PerImage:

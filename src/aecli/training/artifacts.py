@@ -18,8 +18,9 @@ from aecli.core.npy import NpyWriter
 from aecli.data.format import Images, Stored
 from aecli.models.autoencoder import Autoencoder
 from aecli.models.linear.fit import LinearCodes
+from aecli.models.losses.window import ssim_window
 from aecli.runs.baselines import Baselines
-from aecli.runs.metrics import PerImage, ssim_window
+from aecli.runs.metrics import PerImage
 from aecli.runs.model import Model, load_model
 from aecli.runs.records import EpochRecord
 from aecli.runs.run import Run

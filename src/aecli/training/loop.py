@@ -48,15 +48,16 @@ def fit(
     until: int | None = None,
     columns: Sequence[str] = (),
     from_linear_code: bool = False,
+    reconstruction: Sequence[int] = (0,),
 ) -> FitResult:
     """Train the step's autoencoder in place, from its initial weights or from the state `start`.
 
     It ends after the config's epochs, after epoch `until`, or when early stopping says so. `on_epoch` receives after
     each epoch its record and the network's health, `on_step` several times a second how far it is; what either
     raises ends the training. Losses are means over the images plus the penalties, `columns` the names of their parts
-    (`Objective.columns`). With early stopping, or where the network begins at a linear code, the weights end as those
-    of the best epoch, epoch 0 among them. Raises TrainingError when the loss becomes NaN or infinite, or when `start`
-    is of another network.
+    (`Objective.columns`), `reconstruction` the places of those between images and reconstructions. With early
+    stopping, or where the network begins at a linear code, the weights end as those of the best epoch, epoch 0 among
+    them. Raises TrainingError when the loss becomes NaN or infinite, or when `start` is of another network.
     """
     cursor, best = (start.cursor, start.best) if start else (Cursor(), Best())
     keeps_best = from_linear_code or training.early_stopping is not None
@@ -89,7 +90,7 @@ def fit(
 
     if from_linear_code and best.weights is None:
         begun = validate()
-        best = Best(0, begun[0], 0, _reconstruction(begun), step.autoencoder.model.get_weights())
+        best = Best(0, begun[0], 0, _reconstruction(begun, reconstruction), step.autoencoder.model.get_weights())
     while _goes_on(training, until, cursor, best):
         for position in step.train(train, training.seed, cursor):
             cursor = position
@@ -103,7 +104,8 @@ def fit(
         on_epoch(record, step.probe(cursor.epoch, sample))
         _require_finite(record)
         if keeps_best:
-            best = _better(best, record.epoch, val_losses, training.early_stopping, step)
+            error = _reconstruction(val_losses, reconstruction)
+            best = _better(best, record.epoch, val_losses[0], error, training.early_stopping, step)
         else:
             best = Best(record.epoch)
         cursor, began = Cursor(cursor.epoch + 1), time.perf_counter()
@@ -142,15 +144,15 @@ def _require_finite(record: EpochRecord) -> None:
 
 
 def _better(
-    best: Best, epoch: int, val_losses: Sequence[float], stopping: EarlyStopping | None, step: CompiledStep
+    best: Best, epoch: int, val_loss: float, error: float, stopping: EarlyStopping | None, step: CompiledStep
 ) -> Best:
     """Take note of an epoch, better by a smaller loss where it reconstructs no worse than the start."""
-    falls = val_losses[0] < best.val_loss - (stopping.min_delta if stopping else 0.0)
-    if falls and _reconstruction(val_losses) <= best.start:
-        return Best(epoch, val_losses[0], 0, best.start, step.autoencoder.model.get_weights())
+    falls = val_loss < best.val_loss - (stopping.min_delta if stopping else 0.0)
+    if falls and error <= best.start:
+        return Best(epoch, val_loss, 0, best.start, step.autoencoder.model.get_weights())
     return replace(best, waited=best.waited + 1)
 
 
-def _reconstruction(losses: Sequence[float]) -> float:
-    """Return the loss between images and reconstructions: the first part where the loss has several."""
-    return losses[1] if len(losses) > 1 else losses[0]
+def _reconstruction(losses: Sequence[float], places: Sequence[int]) -> float:
+    """Return the loss between images and reconstructions: the sum of its parts where the loss has several."""
+    return sum(losses[1 + place] for place in places) if len(losses) > 1 else losses[0]

@@ -13,6 +13,7 @@ from aecli.data.files.open import open_source, opens_at_once
 from aecli.data.loader import WINDOW_BYTES, Loader
 from aecli.data.split import Split, split_indices
 from aecli.models.family import LARGEST_PATH, Family
+from aecli.models.losses.config import loss_problem, weights_of
 from aecli.runs.config import Config
 from aecli.training.check.findings import before_training, constant_images
 from aecli.training.progress import Progress
@@ -124,10 +125,11 @@ def split_of(config: Config, train: ImageDataset, test: ImageDataset | None) -> 
 
 
 def check_shape(config: Config, source: ImageDataset) -> None:
-    """Raise ConfigError where no such network can be built for images of this shape."""
-    problem = config.model.problem(source.format.image_shape)
-    if problem is not None:
-        raise ConfigError([problem])
+    """Raise ConfigError where no such network can be built for images of this shape, or they have no such loss."""
+    shape = source.format.image_shape
+    problems = [config.model.problem(shape), loss_problem(config.training.loss, shape)]
+    if any(problems):
+        raise ConfigError([problem for problem in problems if problem])
 
 
 def check_output_range(config: Config, source: ImageDataset) -> None:
@@ -146,7 +148,7 @@ def check_output_range(config: Config, source: ImageDataset) -> None:
         raise ConfigError(
             [f"model.output_activation: {output} gives only {reach[0]:.4g} to {reach[1]:.4g}; {place}: {cure}"]
         )
-    if config.training.loss == "binary_crossentropy":
+    if "binary_crossentropy" in weights_of(config.training.loss):
         if low < -slack or high > 1 + slack:
             raise ConfigError(
                 [f"training.loss: binary_crossentropy needs images in [0, 1]; {place}: set training.loss: mse"]

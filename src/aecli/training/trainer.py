@@ -228,11 +228,12 @@ def _fit(
         on_step(event)
 
     stages.enter("training")
-    columns = prepared.model.objective(config.training.loss).columns
+    objective = prepared.model.objective(config.training.loss)
     try:
         result = fit(
-            step, *loaders, config.training, log.add, advance, start, until, columns, prepared.model.path != "none"
-        )
+            step, *loaders, config.training, log.add, advance, start, until, objective.columns,
+            prepared.model.path != "none", objective.reconstruction,
+        )  # fmt: skip
     except engine.out_of_memory as error:
         raise TrainingError(
             "training: out of memory: set a smaller training.batch_size, data.memory_budget or model"

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from aecli.core.errors import AeError
+from aecli.models.losses.config import loss_text
 from aecli.runs.metrics import METRICS
 from aecli.runs.run import Run
 from aecli.studies.results import Result
@@ -65,7 +66,7 @@ def _subtitle(data: StudyData) -> str:
     if fields:
         height, width, channels = fields["format"]["image_shape"]
         parts.append(f"{Path(fields['file']).name}: {fields['images']:,} images of {height} × {width} × {channels}")
-    parts.append(f"{data.config.training.epochs} epochs, {data.config.training.loss} loss")
+    parts.append(f"{data.config.training.epochs} epochs, {loss_text(data.config.training.loss)} loss")
     if "finished" in data.about:
         parts.append(f"finished {str(data.about['finished'])[:16].replace('T', ' ')}")
     return " · ".join(parts)

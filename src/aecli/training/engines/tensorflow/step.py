@@ -75,7 +75,8 @@ class TensorFlowStep:
         # On a CPU, random numbers inside XLA are an order of magnitude slower than outside it, and convolutions in a
         # loop of its 4 times, after minutes of compiling. On a GPU they should not be: that has not been measured.
         on_cpu = not tf.config.get_visible_devices("GPU")
-        jit = not _has_random_layers(autoencoder.model) and not (autoencoder.convolutional and on_cpu)
+        convolutional = autoencoder.convolutional or objective.convolutional
+        jit = not _has_random_layers(autoencoder.model) and not (convolutional and on_cpu)
         # Gradients cannot be summed between devices inside a compiled program.
         self._train_steps, self._validate_steps = (
             tf.function(self._steps_of(step), jit_compile=jit and self._replicas == 1)

@@ -6,6 +6,7 @@ from itertools import chain
 
 import numpy as np
 
+from aecli.models.losses.config import loss_text
 from aecli.runs.metrics import METRICS
 from aecli.runs.records import EpochRecord, LayerHealth
 from aecli.studies.results import Result
@@ -112,7 +113,7 @@ def learning_curves(data: StudyData) -> Figure | None:
     shown = [*chain.from_iterable(chain(*band[1:]) for band in bands.values())]
     curves = [*chain.from_iterable(lost.values())]
     epochs = [1.0, float(max(len(values) for values in (*means.values(), *(c.y for c in curves))))]
-    loss = f"validation loss ({data.config.training.loss})"
+    loss = f"validation loss ({loss_text(data.config.training.loss)})"
     axes = Axes(epochs, shown or [*chain.from_iterable(c.y for c in curves)], "epoch", loss)
     panels = []
     for name in (row.variant for row in data.rows if row.variant in {**bands, **lost}):
