@@ -10,6 +10,9 @@ Outputs = Mapping[str, Any]
 PENALTIES = "penalties"
 """The term of the weights' own penalties, which are no number of an image."""
 
+ADVERSARIAL = ("adversarial", "discriminator")
+"""Losses of an adversarial training that are no parts of the sum: the network's, and the discriminator's."""
+
 
 @dataclass(frozen=True)
 class Term:

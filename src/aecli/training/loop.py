@@ -8,6 +8,7 @@ from typing import Literal
 
 from aecli.core.errors import TrainingError
 from aecli.data.loader import Loader
+from aecli.models.objective import ADVERSARIAL
 from aecli.runs.config import EarlyStopping, TrainingConfig
 from aecli.runs.records import EpochRecord
 from aecli.training.checkpoints import Best, Cursor, TrainingState
@@ -57,10 +58,14 @@ def fit(
     raises ends the training. Losses are means over the images plus the penalties, `columns` the names of their parts
     (`Objective.columns`), `reconstruction` the places of those between images and reconstructions. With early
     stopping, or where the network begins at a linear code, the weights end as those of the best epoch, epoch 0 among
-    them. Raises TrainingError when the loss becomes NaN or infinite, or when `start` is of another network.
+    them. What is sharp has a larger loss: with an adversary no epoch before it counts is the best, nor waited for, and
+    without early stopping the last one is kept. Raises TrainingError when the loss becomes NaN or infinite, or when
+    `start` is of another network.
     """
     cursor, best = (start.cursor, start.best) if start else (Cursor(), Best())
+    from_linear_code = from_linear_code and training.adversarial is None
     keeps_best = from_linear_code or training.early_stopping is not None
+    first = training.adversarial.start if training.adversarial else 0
     if start:
         step.restore(start.variables, start.optimizer)
     sample = validation.sample()
@@ -90,7 +95,7 @@ def fit(
 
     if from_linear_code and best.weights is None:
         begun = validate()
-        best = Best(0, begun[0], 0, _reconstruction(begun, reconstruction), step.autoencoder.model.get_weights())
+        best = Best(0, begun[0], 0, _reconstruction(begun, reconstruction), step.autoencoder.get_weights())
     while _goes_on(training, until, cursor, best):
         for position in step.train(train, training.seed, cursor):
             cursor = position
@@ -99,21 +104,21 @@ def fit(
         ended = time.perf_counter()
         record = EpochRecord(
             cursor.epoch, losses[0], val_losses[0], step.learning_rate, ended - began,
-            _terms(columns, losses[1:], val_losses[1:]),
+            _terms(columns, losses[1:], val_losses[1:]) | _adversarial(training, losses),
         )  # fmt: skip
         on_epoch(record, step.probe(cursor.epoch, sample))
         _require_finite(record)
-        if keeps_best:
+        if keeps_best and record.epoch > first:
             error = _reconstruction(val_losses, reconstruction)
             best = _better(best, record.epoch, val_losses[0], error, training.early_stopping, step)
-        else:
+        elif not keeps_best:
             best = Best(record.epoch)
         cursor, began = Cursor(cursor.epoch + 1), time.perf_counter()
         report("epoch")
     report("end")
     step.free_images()
     if best.weights is not None:
-        step.autoencoder.model.set_weights(best.weights)
+        step.autoencoder.set_weights(best.weights)
     return FitResult(best.epoch, compile_seconds, validation_seconds)
 
 
@@ -129,8 +134,13 @@ def _means(sums: Cursor, loader: Loader) -> list[float]:
 
 
 def _terms(columns: Sequence[str], parts: Sequence[float], val_parts: Sequence[float]) -> dict[str, float]:
-    pairs = zip(columns, parts, val_parts, strict=True)
+    pairs = zip(columns, parts[: len(columns)], val_parts, strict=True)
     return {name: value for term, part, val_part in pairs for name, value in ((term, part), (f"val_{term}", val_part))}
+
+
+def _adversarial(training: TrainingConfig, losses: Sequence[float]) -> dict[str, float]:
+    """Return the losses of an adversarial training that are no parts of its loss, which come last."""
+    return dict(zip(ADVERSARIAL, losses[-len(ADVERSARIAL) :], strict=True)) if training.adversarial else {}
 
 
 def _require_finite(record: EpochRecord) -> None:
@@ -149,7 +159,7 @@ def _better(
     """Take note of an epoch, better by a smaller loss where it reconstructs no worse than the start."""
     falls = val_loss < best.val_loss - (stopping.min_delta if stopping else 0.0)
     if falls and error <= best.start:
-        return Best(epoch, val_loss, 0, best.start, step.autoencoder.model.get_weights())
+        return Best(epoch, val_loss, 0, best.start, step.autoencoder.get_weights())
     return replace(best, waited=best.waited + 1)
 
 

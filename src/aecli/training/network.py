@@ -3,13 +3,14 @@
 import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from aecli.core.errors import TrainingError
 from aecli.models.autoencoder import Autoencoder
 from aecli.models.linear.start import Start
+from aecli.models.losses.discriminator import build_discriminator
 from aecli.runs.onnx_check import read_graph
 from aecli.training.engines.engine import CompiledStep, Engine
 from aecli.training.export.onnx_writer import write_onnx
@@ -54,9 +55,12 @@ def build_autoencoder(
     from aecli.models.layers import computing_in
 
     config = prepared.config
+    adversarial = config.training.adversarial is not None
     try:
         with computing_in(precision):
-            return prepared.model.build(prepared.train.format.image_shape, config.training.seed, start)
+            shape, seed = prepared.train.format.image_shape, config.training.seed
+            network = prepared.model.build(shape, seed, start)
+            return replace(network, discriminator=build_discriminator(shape, seed)) if adversarial else network
     except engine.out_of_memory as error:
         raise TrainingError("model: its weights do not fit in memory: set a smaller model") from error
 

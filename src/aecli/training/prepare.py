@@ -14,6 +14,7 @@ from aecli.data.loader import WINDOW_BYTES, Loader
 from aecli.data.split import Split, split_indices
 from aecli.models.family import LARGEST_PATH, Family
 from aecli.models.losses.config import loss_problem, weights_of
+from aecli.models.losses.discriminator import discriminator_problem
 from aecli.runs.config import Config
 from aecli.training.check.findings import before_training, constant_images
 from aecli.training.progress import Progress
@@ -125,9 +126,11 @@ def split_of(config: Config, train: ImageDataset, test: ImageDataset | None) -> 
 
 
 def check_shape(config: Config, source: ImageDataset) -> None:
-    """Raise ConfigError where no such network can be built for images of this shape, or they have no such loss."""
+    """Raise ConfigError where images of this shape have no such network, no such loss, or no discriminator."""
     shape = source.format.image_shape
     problems = [config.model.problem(shape), loss_problem(config.training.loss, shape)]
+    if config.training.adversarial:
+        problems.append(discriminator_problem(shape))
     if any(problems):
         raise ConfigError([problem for problem in problems if problem])
 

@@ -51,9 +51,7 @@ def test_it_is_0_of_copies_and_grows_with_blur(name):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_an_image_is_measured_alone(name, shape):
     images, restored = pairs(shape)
-    np.testing.assert_allclose(
-        values(name, images, restored)[1:2], values(name, images[1:2], restored[1:2]), rtol=1e-4
-    )
+    np.testing.assert_allclose(values(name, images, restored)[1:2], values(name, images[1:2], restored[1:2]), rtol=1e-4)
 
 
 BLACK, GREY = np.zeros((1, 12, 12, 2), np.float32), np.full((1, 12, 12, 2), 0.5, np.float32)
