@@ -88,13 +88,16 @@ class Tied(Family):
 
     def products(self, image_shape):
         size = prod(image_shape)
-        return Product(size, self.latent_dim), Product(self.latent_dim, size)
+        return Product(size, self.latent_dim), Product(self.latent_dim, size), *self.code_products(image_shape)
+
+    def code_product(self, image_shape):
+        return Product(prod(image_shape), self.latent_dim)
 
     def parameter_count(self, image_shape):
         size = prod(image_shape)
         code = self.latent_dim * (2 if self.code_activation.row.learned_slope else 1)
         output = size * (self.bias + (self.output_activation.row.learned_slope is not None))
-        return size * self.latent_dim + code + output
+        return size * self.latent_dim + code + output + self.code_weights(image_shape)
 
     def _no_path(self):
         return "a decoder tied to its encoder has none: set model.family: dense"
@@ -106,7 +109,7 @@ class Tied(Family):
         tied = TiedDense(prod(image_shape), self.bias, latents.layers[0].layer, name="decoder_0", dtype="float32")
         activation = activation_layer(self.output_activation, "decoder_0_output", "float32")
         pixels = Stack(activation(tied(codes)), (WatchedLayer(tied, activation, self.output_activation),))
-        return join(pictures, latents, codes, to_image(pixels, image_shape))
+        return join(pictures, latents, codes, to_image(pixels, image_shape), self.code, 0.0)
 
 
 def write_tied(graph, layer, x):

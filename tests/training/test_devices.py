@@ -27,7 +27,7 @@ def trained(strategy, config, prepared):
     loaders = [Loader(prepared.train, rows, 32, 50_000) for rows in (prepared.split.train, prepared.split.validation)]
     with strategy.scope():
         autoencoder = config.model.build(prepared.train.format.image_shape, 0)
-        fit(TensorFlowStep(autoencoder, config.model.objective(config.training.loss), config.training, loaders[0], config.data.augment), *loaders, config.training, lambda r, _: losses.append((r.loss, r.val_loss)), columns=config.model.objective(config.training.loss).columns)
+        fit(TensorFlowStep(autoencoder, config.model.objective(config.training.loss), config.training, loaders[0], config.data.augment), *loaders, config.training, config.model.objective(config.training.loss), lambda r, _: losses.append((r.loss, r.val_loss)))
     return losses, np.concatenate([w.ravel() for w in autoencoder.model.get_weights()])
 
 for overrides in json.loads(sys.argv[1]):

@@ -125,8 +125,8 @@ def test_a_network_of_mixed_precision_learns():
         TensorFlowStep(autoencoder, objective, config.training, loaders[0]),
         *loaders,
         config.training,
+        objective,
         lambda record, _: records.append(record),
-        columns=objective.columns,
     )
     assert records[-1].loss < 0.9 * records[0].loss
 

@@ -204,4 +204,4 @@ def collapse_note(record: EpochRecord, reason: str) -> str:
 
 def _losses(record: EpochRecord) -> str:
     losses = {"loss": record.loss, "val_loss": record.val_loss, **record.terms}
-    return "  ".join(f"{name} {value:.5f}" for name, value in losses.items())
+    return "  ".join(f"{name} {value:{'.5f' if abs(value) < 10 else '.3f'}}" for name, value in losses.items())

@@ -58,14 +58,16 @@ class WatchedLayer:
 class Autoencoder:
     """Three Keras models over the same weights: images -> latents, latents -> images, and both.
 
-    `layers` are those whose health is measured, those of the encoder first. `discriminator` is the Keras model that an
-    adversarial training trains beside it, None for others.
+    `layers` are those whose health is measured, those of the encoder first. The encoder of a Gaussian code gives its
+    means and its log-variances; `scale` is then the variable of its likelihood, None for other codes. `discriminator`
+    is the Keras model that an adversarial training trains beside it, None for others.
     """
 
     encoder: Any
     decoder: Any
     model: Any
     layers: tuple[WatchedLayer, ...]
+    scale: Any = None
     discriminator: Any = None
 
     @property
@@ -84,10 +86,24 @@ class Autoencoder:
         if self.discriminator:
             self.discriminator.set_weights(weights[count:])
 
-    def outputs(self, images: Any, training: bool) -> Outputs:
-        """Return what the network makes of images (N, H, W, C): its latents (N, latent_dim) and reconstructions."""
-        latents = self.encoder(images, training=training)
-        return {"latents": latents, "reconstructions": self.decoder(latents, training=training)}
+    def outputs(self, images: Any, training: bool, noise: Any = None) -> Outputs:
+        """Return what the network makes of images (N, H, W, C): its latents (N, latent_dim) and reconstructions.
+
+        A Gaussian code is drawn with standard normal `noise` (N, latent_dim); without any it is its mean.
+        """
+        encoded = self.named(self.encoder(images, training=training))
+        return {**encoded, "reconstructions": self.decoder(drawn(encoded, noise), training=training)}
+
+    def named(self, encoded: Any) -> Outputs:
+        """Return what the encoder gives by name, and the scale of a Gaussian code's likelihood."""
+        if self.scale is None:
+            return {"latents": encoded}
+        return {**dict(zip(self.code_names, encoded, strict=True)), "scale": self.scale.value}
+
+    @property
+    def code_names(self) -> tuple[str, ...]:
+        """The names of what the encoder gives."""
+        return ("latents",) if self.scale is None else ("latents", "log_variances")
 
     def weights_sha256(self) -> str:
         """Return the SHA-256 of the weights, one after the other, as they lie in memory."""
@@ -102,3 +118,13 @@ class Autoencoder:
     def penalties(self) -> Any:
         """The sum of what the layers' regularizers ask for: once for weights that encoder and decoder share."""
         return sum(self.model.losses)
+
+
+def drawn(encoded: Outputs, noise: Any) -> Any:
+    """Return the latents to decode, drawn with standard normal noise (N, latent_dim) where there is some."""
+    if noise is None:
+        return encoded["latents"]
+    from aecli.models.backend import keras
+
+    ops = keras.ops
+    return ops.cast(encoded["latents"], "float32") + ops.exp(encoded["log_variances"] / 2) * noise

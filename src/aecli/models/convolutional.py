@@ -148,7 +148,7 @@ class Conv(Family):
     def parameter_count(self, image_shape: ImageShape) -> int:
         """Return how many weights the network has: kernels, biases, norms, learned slopes, and a linear path's."""
         plans = (*self.encoder_plan(image_shape), *self.decoder_plan(image_shape))
-        count = sum(layer.weights for layer in plans) + self.path_weights(image_shape)
+        count = sum(layer.weights for layer in plans) + self.path_weights(image_shape) + self.code_weights(image_shape)
         for product, activation in self._dense_products(image_shape):
             count += product.units * (product.inputs + 1 + (activation.row.learned_slope is not None))
         return count
@@ -160,7 +160,12 @@ class Conv(Family):
             for plan in (self.encoder_plan(image_shape), self.decoder_plan(image_shape))
         )
         dense = [product for product, _ in self._dense_products(image_shape)]
-        return (*encoder, *dense, *decoder, *self.path_products(image_shape))
+        return (*encoder, *dense, *decoder, *self.path_products(image_shape), *self.code_products(image_shape))
+
+    def code_product(self, image_shape: ImageShape) -> Product:
+        """Return the product of the layer that makes the code."""
+        to_vector = self._dense_products(image_shape)
+        return to_vector[0][0] if to_vector else self.encoder_plan(image_shape)[-1].product
 
     def _dense_products(self, image_shape: ImageShape) -> list[tuple[Product, Choice[Activation]]]:
         """Return the dense layers to a vector, and from it where no linear path is, with their activations."""
@@ -187,7 +192,8 @@ class Conv(Family):
             begun.output, self.decoder_plan(image_shape), network, "decoder",
             added=as_image(path.outputs, image_shape, "linear_images"), bias=self.first_bias(start, shared=True),
         )  # fmt: skip
-        return join(images, latents, codes, Stack(decoder.output, (*begun.layers, *decoder.layers)))
+        decoded = Stack(decoder.output, (*begun.layers, *decoder.layers))
+        return join(images, latents, codes, decoded, self.code, start.gains.log_variances)
 
     def _encoder(self, images: Any, image_shape: ImageShape, network: NetworkSpec, path: LinearPath) -> Stack:
         from aecli.models.layers import LayerSpec, Stack, mlp

@@ -25,14 +25,22 @@ class Dense(Family):
         """Return how many weights the network has: products, biases, learned slopes, and those of a linear path."""
         hidden = [self.activation] * len(self.hidden)
         activations = [*hidden, self.code_activation, *hidden, self.output_activation]
-        return self.path_weights(image_shape) + sum(
-            product.inputs * product.units + product.units * (2 if activation.row.learned_slope else 1)
-            for product, activation in zip(self._layer_products(image_shape), activations, strict=True)
+        return (
+            self.path_weights(image_shape)
+            + self.code_weights(image_shape)
+            + sum(
+                product.inputs * product.units + product.units * (2 if activation.row.learned_slope else 1)
+                for product, activation in zip(self._layer_products(image_shape), activations, strict=True)
+            )
         )
 
     def products(self, image_shape: tuple[int, int, int]) -> tuple[Product, ...]:
         """Return one product a layer, and the two of a linear path."""
-        return (*self._layer_products(image_shape), *self.path_products(image_shape))
+        return (*self._layer_products(image_shape), *self.path_products(image_shape), *self.code_products(image_shape))
+
+    def code_product(self, image_shape: tuple[int, int, int]) -> Product:
+        """Return the product of the layer that makes the code."""
+        return self._layer_products(image_shape)[len(self.hidden)]
 
     def _layer_products(self, image_shape: tuple[int, int, int]) -> tuple[Product, ...]:
         size = prod(image_shape)
@@ -57,4 +65,5 @@ class Dense(Family):
         network = layers.NetworkSpec(self.initializer, self.dropout, self.l1, self.l2, seed)
         latents = layers.mlp(flat, [*hidden, code], network, "encoder")
         pixels = layers.mlp(codes, [*reversed(hidden), output], network, "decoder")
-        return layers.join(images, latents, codes, layers.to_image(pixels, image_shape))
+        reconstructions = layers.to_image(pixels, image_shape)
+        return layers.join(images, latents, codes, reconstructions, self.code, start.gains.log_variances)

@@ -11,7 +11,9 @@ from pydantic import Field, Strict, model_validator
 
 from aecli.core.schema import Choice, ChoiceOf, Section, parse_choice
 from aecli.models.activations import ACTIVATIONS, ALIASES, Activation, find_activation
+from aecli.models.code import Code, GaussianCode
 from aecli.models.losses.config import Loss
+from aecli.models.losses.variational import variational
 from aecli.models.objective import Objective, latent_l1
 
 if TYPE_CHECKING:
@@ -84,6 +86,8 @@ class Family(Section):
     """L2 penalty on the weights"""
     activity_l1: Annotated[float, Field(ge=0)] = 0.0
     """L1 penalty on the code, for sparse codes"""
+    code: Code | None = None
+    """null: plain numbers; {gaussian: {beta: 1}}: variational; {quantised: {levels: 8}}: few values, counted bits"""
 
     @property
     def code_activation(self) -> Choice[Activation]:
@@ -109,6 +113,27 @@ class Family(Section):
         if self.linear_path not in ("none", "auto") and reason:
             raise ValueError(f"linear_path {self.linear_path}: {reason}, or model.linear_path: none")
         return self
+
+    @property
+    def variational(self) -> GaussianCode | None:
+        """What says how the code of a variational network is trained, None for other networks."""
+        return self.code.gaussian if self.code else None
+
+    @model_validator(mode="after")
+    def _code_is_not_cut_off(self) -> Self:
+        kinds = [name for name, kind in self.code or () if kind is not None]
+        if kinds and self.code_activation.name != "linear":
+            cut = f"latent_activation {self.code_activation} cuts it off"
+            raise ValueError(f"code {kinds[0]}: {cut}: set model.latent_activation: linear")
+        return self
+
+    def code_products(self, image_shape: tuple[int, int, int]) -> tuple[Product, ...]:
+        """Return the matrix product that gives the log-variances of a Gaussian code, none for others."""
+        return (self.code_product(image_shape),) if self.variational else ()
+
+    def code_weights(self, image_shape: tuple[int, int, int]) -> int:
+        """Return how many weights a Gaussian code has beside those of its means: a scale, and those of the product."""
+        return sum(product.inputs * product.units + product.units + 1 for product in self.code_products(image_shape))
 
     def path_products(self, image_shape: tuple[int, int, int]) -> tuple[Product, ...]:
         """Return the matrix products of the linear path, none where there is none."""
@@ -168,9 +193,18 @@ class Family(Section):
     def products(self, image_shape: tuple[int, int, int]) -> tuple[Product, ...]:
         """Return the matrix products of a forward pass, first layer first: most of what a step costs."""
 
+    @abstractmethod
+    def code_product(self, image_shape: tuple[int, int, int]) -> Product:
+        """Return the matrix product of the layer that makes the code."""
+
     def objective(self, loss: Loss) -> Objective:
         """Return what a training minimises where the reconstructions are measured by this loss."""
         from aecli.models.losses.terms import reconstruction_terms
 
         sparse = (latent_l1(self.activity_l1),) if self.activity_l1 else ()
-        return Objective((*reconstruction_terms(loss), *sparse), penalised=bool(self.l1 or self.l2))
+        gaussian = self.variational
+        if gaussian and isinstance(loss, str):
+            base = variational(loss, gaussian.beta, gaussian.warmup, gaussian.free_bits)
+        else:
+            base = Objective(reconstruction_terms(loss))
+        return replace(base, terms=(*base.terms, *sparse), penalised=bool(self.l1 or self.l2))

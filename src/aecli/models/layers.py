@@ -11,11 +11,14 @@ from aecli.data.format import Images
 from aecli.models.activations import Activation
 from aecli.models.autoencoder import Autoencoder, WatchedLayer
 from aecli.models.backend import keras
+from aecli.models.code import Code
+from aecli.models.code_layers import Bounded, Quantised, Scaled, log_variances
 from aecli.models.linear.code import Matrix
 from aecli.models.linear.path import InverseActivation
 from aecli.models.spatial.resizing import Doubled, Shuffled
 
-__all__ = ["Doubled", "InverseActivation", "Shuffled"]  # known to Keras, which loads saved models by their names
+__all__ = ["Bounded", "Doubled", "InverseActivation", "Quantised", "Scaled", "Shuffled"]
+# Known to Keras, which loads saved models by their names.
 
 
 @dataclass(frozen=True)
@@ -114,12 +117,28 @@ def mlp(inputs: Any, layers: Sequence[LayerSpec], network: NetworkSpec, name: st
     return Stack(x, tuple(watched))
 
 
-def join(images: Any, encoded: Stack, codes: Any, decoded: Stack) -> Autoencoder:
-    """Make the three models of an autoencoder from the inputs and the stacks of its encoder and decoder."""
-    encoder = keras.Model(images, encoded.output, name="encoder")
-    decoder = keras.Model(codes, decoded.output, name="decoder")
-    model = keras.Model(images, decoder(encoder(images)), name="autoencoder")
-    return Autoencoder(encoder, decoder, model, (*encoded.layers, *decoded.layers))
+def join(
+    images: Any, encoded: Stack, codes: Any, decoded: Stack, code: Code | None, first: Matrix | float
+) -> Autoencoder:
+    """Make the three models of an autoencoder from the inputs and the stacks of its encoder and decoder.
+
+    The last layer of the encoder's stack makes the code; `code` says what becomes of it, and `first` are the
+    log-variances that a Gaussian one begins with.
+    """
+    latents, reconstructions = encoded.output, decoded.output
+    layers = (*encoded.layers, *decoded.layers)
+    if code is not None and code.quantised is not None:
+        latents = Quantised(code.quantised.levels, dtype="float32", name="latents_quantised")(latents)
+    if code is None or code.gaussian is None:
+        encoder = keras.Model(images, latents, name="encoder")
+        decoder = keras.Model(codes, reconstructions, name="decoder")
+        return Autoencoder(encoder, decoder, keras.Model(images, decoder(encoder(images)), name="autoencoder"), layers)
+    second = log_variances(encoded.layers[-1].layer, codes.shape[-1], first)
+    scaled = Scaled(dtype="float32", name="scaled")
+    encoder = keras.Model(images, [latents, second], name="encoder")
+    decoder = keras.Model(codes, scaled(reconstructions), name="decoder")
+    model = keras.Model(images, decoder(encoder(images)[0]), name="autoencoder")
+    return Autoencoder(encoder, decoder, model, layers, scaled.scale)
 
 
 def to_image(pixels: Stack, image_shape: tuple[int, int, int]) -> Stack:

@@ -2,7 +2,7 @@
 
 import stat
 from collections.abc import Mapping
-from math import prod
+from math import inf, isfinite, prod
 from pathlib import Path
 from typing import Any, get_args
 
@@ -46,6 +46,7 @@ def checked_metrics(content: dict[str, Any]) -> dict[str, Any]:
     dead = content.get("dead_latents") or []  # earlier versions did not look for them
     if not isinstance(dead, list) or any(type(latent) is not int or latent < 0 for latent in dead):
         raise ValueError("its dead latents are no list of latents")
+    _check_variational(content)
     splits = content["splits"]
     if not {"train", "validation"} <= set(splits) <= {"train", "validation", "test"}:
         raise ValueError("its splits are not those of a training")
@@ -56,6 +57,20 @@ def checked_metrics(content: dict[str, Any]) -> dict[str, Any]:
                 row, {"exact_copies": int, "mse": _MEAN, **{m.name: _MEAN for m in table_metrics() if m.name in row}}
             )
     return content
+
+
+def _check_variational(content: dict[str, Any]) -> None:
+    """Raise ValueError where what it says of a variational network is not what a training writes."""
+    latent_kl, fields = content.get("latent_kl", []), content.get("variational")
+    if not isinstance(latent_kl, list) or not all(type(kl) in _NUMBER and isfinite(kl) for kl in latent_kl):
+        raise ValueError("its latent_kl are no list of numbers")
+    if fields is None:
+        return
+    _require(fields, {"distribution": str, "scale": _NUMBER, "sigma": _MEAN, "splits": dict})
+    if not 0 < fields["scale"] < inf:
+        raise ValueError("its scale is not above 0")
+    for bound in fields["splits"].values():
+        _require(bound, {"images": int, **dict.fromkeys(("neg_elbo", "reconstruction", "kl"), _NUMBER)})
 
 
 def checked_environment(content: dict[str, Any]) -> dict[str, Any]:

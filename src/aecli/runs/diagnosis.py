@@ -15,6 +15,23 @@ def collapse(records: Iterable[LayerHealth], fvu: float | None) -> str | None:
     return diagnosis(records) or f"its error is {fvu:.0%} of the mean image's"
 
 
+LESS_COLLAPSE = "a smaller model.code.gaussian.beta, or a warmup of some epochs"
+"""What helps against the collapse of a variational code."""
+
+COLLAPSED_KL = 0.1
+"""A latent of a variational code with a smaller KL, in nats, carries nothing: it is the prior whatever the image."""
+
+
+def posterior_collapse(kl: float | None) -> str | None:
+    """Return that a code with this KL, in nats an image, has collapsed; None where it has not, or is not variational.
+
+    The error does not say it: decoded from the mean of the prior it can be anything.
+    """
+    if kl is None or kl >= COLLAPSED_KL:
+        return None
+    return f"its code has collapsed (KL {kl:.2g} nats): try {LESS_COLLAPSE}"
+
+
 def diagnosis(records: Iterable[LayerHealth]) -> str | None:
     """Return why a network may have learned nothing, from its last epoch; None where the layers look well."""
     records = list(records)

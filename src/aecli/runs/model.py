@@ -16,6 +16,9 @@ from aecli.runs.run import Run
 _MOST_BYTES = 32 * 2**20
 """What the largest value inside a network may take at a time: a convolution's is many times its image."""
 
+_GAUSSIAN = ["latents", "log_variances"]
+"""The outputs of the encoder of a Gaussian code."""
+
 Latents = NDArray[np.float32]
 """Codes, float32 (N, latent_dim)."""
 
@@ -35,20 +38,42 @@ class Model:
         """Return the latents (N, latent_dim) of images (N, H, W, C)."""
         return self._run(self.encoder, "images", images, (self.latent_dim,), self.largest[0])
 
+    @property
+    def variational(self) -> bool:
+        """Whether its code is a Gaussian for each image."""
+        return len(self.encoder.get_outputs()) > 1
+
+    def posterior(self, images: Images) -> tuple[Latents, Latents]:
+        """Return the means and the log-variances (N, latent_dim) of a Gaussian code of images (N, H, W, C)."""
+        means, log_variances = (
+            self._run(self.encoder, "images", images, (self.latent_dim,), self.largest[0], output)
+            for output in _GAUSSIAN
+        )
+        return means, log_variances
+
     def decode(self, latents: Latents) -> Images:
         """Return the images (N, H, W, C) of latents (N, latent_dim)."""
         return self._run(self.decoder, "latents", latents, self.image_shape, self.largest[1])
 
     def _run(
-        self, session: Any, name: str, given: NDArray[np.float32], shape: tuple[int, ...], largest: int
+        self,
+        session: Any,
+        name: str,
+        given: NDArray[np.float32],
+        shape: tuple[int, ...],
+        largest: int,
+        output: str | None = None,
     ) -> NDArray[np.float32]:
-        """Compute so few rows at a time that the largest value inside takes no more than _MOST_BYTES."""
+        """Compute an output, by default the first, of so few rows at a time that no value takes more than _MOST_BYTES.
+
+        `largest` is how many numbers the largest value inside has for a row.
+        """
         step = max(1, _MOST_BYTES // (4 * largest))
         if len(given) > step:
             parts = [given[start : start + step] for start in range(0, len(given), step)]
-            return np.concatenate([self._run(session, name, part, shape, largest) for part in parts])
+            return np.concatenate([self._run(session, name, part, shape, largest, output) for part in parts])
         try:
-            result = np.asarray(session.run(None, {name: given})[0])
+            result = np.asarray(session.run([output] if output else None, {name: given})[0])
         except Exception as error:  # ONNX Runtime's errors share no base class of their own
             raise RunError(
                 f"{self.label}: cannot be computed ({one_line(error)[:120]}): free some memory, or train the run again"
@@ -69,8 +94,12 @@ def load_model(run: Run) -> Model:
         _session(run.decoder_file, "latents"),
     )
     image_shape, latents = encoder.get_inputs()[0].shape[1:], decoder.get_inputs()[0].shape[1:]
-    outputs = [session.get_outputs()[0].shape[1:] for session in (encoder, decoder)]
-    fits = image_shape == list(run.image_format.image_shape) and outputs == [latents, image_shape]
+    codes, [images] = ([output.shape[1:] for output in session.get_outputs()] for session in (encoder, decoder))
+    fits = (
+        image_shape == list(run.image_format.image_shape)
+        and images == image_shape
+        and codes in ([latents], [latents] * 2)
+    )
     if not fits or [type(axis) for axis in latents] != [int]:
         raise RunError(f"{run.path}: encoder.onnx and decoder.onnx do not belong together: train the run again")
     return Model(encoder, decoder, tuple(image_shape), latents[0], str(run.path), (most, most_decoding))
@@ -97,6 +126,7 @@ def _session(path: Path, input_name: str) -> tuple[Any, int]:
         raise unreadable(path, error) from error
     except Exception as error:  # ONNX Runtime's errors share no base class of their own
         raise RunError(f"{path}: is damaged ({one_line(error)[:120]}): train the run again") from error
-    if [i.name for i in session.get_inputs()] != [input_name] or len(session.get_outputs()) != 1:
+    made = [output.name for output in session.get_outputs()]
+    if [i.name for i in session.get_inputs()] != [input_name] or (len(made) != 1 and made != _GAUSSIAN):
         raise RunError(f"{path}: is another program's model: train the run again")
     return session, graph.largest

@@ -262,6 +262,7 @@ _ROWS = (
     Operator("Relu"),
     Operator("Reshape", _reshape),
     Operator("Resize", _resize),
+    Operator("Round"),
     Operator("Selu"),
     Operator("Shape", _shape, earlier=True),
     Operator("Shrink"),

@@ -15,7 +15,8 @@ class EpochRecord:
     """One epoch, counted from 1; the losses include the penalties of the config.
 
     `terms` are the parts of the losses by name, where the objective has several: those of the training images under
-    the term's own name, those of the validation images under "val_" and the name.
+    the term's own name, those of the validation images under "val_" and the name. Measures that are no part of the
+    losses are of the validation images, under their own name.
     """
 
     epoch: int
@@ -30,6 +31,12 @@ class EpochRecord:
         """The part of the training and of the validation loss by the name of each term."""
         terms = self.terms
         return {name: (terms[name], terms[f"val_{name}"]) for name in terms if f"val_{name}" in terms}
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """What was measured beside the losses by its name, such as the sigma of a likelihood."""
+        of_parts = {side for name in self.parts for side in (name, f"val_{name}")}
+        return {name: value for name, value in self.terms.items() if name not in of_parts}
 
 
 _COLUMNS = [f.name for f in fields(EpochRecord) if f.name != "terms"]

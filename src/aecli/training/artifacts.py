@@ -18,8 +18,10 @@ from aecli.core.npy import NpyWriter
 from aecli.data.format import Images, Stored
 from aecli.models.autoencoder import Autoencoder
 from aecli.models.linear.fit import LinearCodes
+from aecli.models.losses.likelihood import likelihood_of
 from aecli.models.losses.window import ssim_window
 from aecli.runs.baselines import Baselines
+from aecli.runs.diagnosis import COLLAPSED_KL
 from aecli.runs.metrics import PerImage
 from aecli.runs.model import Model, load_model
 from aecli.runs.records import EpochRecord
@@ -27,6 +29,7 @@ from aecli.runs.run import Run
 from aecli.runs.uses.denoise import ValidationCorruption, evaluate_denoising
 from aecli.runs.uses.evaluate import evaluate
 from aecli.runs.uses.latents import LatentSpread
+from aecli.runs.uses.likelihood import Density
 from aecli.training.export.onnx_writer import write_onnx
 from aecli.training.prepare import Prepared
 from aecli.training.progress import Stages
@@ -103,12 +106,12 @@ def save_onnx_models(trained: TrainedRun) -> None:
         "latent_dim": trained.prepared.code_length,
     }
     autoencoder, run = trained.autoencoder, trained.run
-    for half, file, ends in (
-        (autoencoder.encoder, run.encoder_file, ("images", "latents")),
-        (autoencoder.decoder, run.decoder_file, ("latents", "images")),
+    for half, file, given, made in (
+        (autoencoder.encoder, run.encoder_file, "images", autoencoder.code_names),
+        (autoencoder.decoder, run.decoder_file, "latents", ("images",)),
     ):
         with written_whole(file) as temporary:
-            write_onnx(half, temporary, *ends, metadata)
+            write_onnx(half, temporary, given, made, metadata)
     sample = source.sample(trained.prepared.split.validation)
     check_export(predict(autoencoder.model, sample), trained.model.reconstruct(sample))
 
@@ -177,6 +180,30 @@ def _measure(
         "splits": splits,
         "dead_latents": spread.dead,
         **_measure_denoising(trained),
+        **_measure_likelihood(trained),
+    }
+
+
+def _measure_likelihood(trained: TrainedRun) -> dict[str, Any]:
+    """Return what metrics.json says of a variational network as a distribution; latents that carry nothing are dead."""
+    scale, training = trained.autoencoder.scale, trained.prepared.config.training
+    likelihood = likelihood_of(training.loss)
+    if scale is None or likelihood is None:
+        return {}
+    value = float(scale)
+    density = Density(trained.model, likelihood, value, training.seed)
+    parts = {part: images for part, images in trained.prepared.parts.items() if part != "train"}
+    bounds = {part: density.measure(images, rows) for part, (images, rows) in parts.items()}
+    latent_kl = bounds["validation"].latent_kl
+    return {
+        "variational": {
+            "distribution": likelihood.name,
+            "scale": value,
+            "sigma": likelihood.sigma(value) if likelihood.sigma else None,
+            "splits": {part: bound.to_json() for part, bound in bounds.items()},
+        },
+        "latent_kl": latent_kl,
+        "dead_latents": [i for i, kl in enumerate(latent_kl) if kl < COLLAPSED_KL],
     }
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from aecli.core.errors import TrainingError
 from aecli.data.loader import Loader
-from aecli.models.objective import ADVERSARIAL
+from aecli.models.objective import ADVERSARIAL, Objective
 from aecli.runs.config import EarlyStopping, TrainingConfig
 from aecli.runs.records import EpochRecord
 from aecli.training.checkpoints import Best, Cursor, TrainingState
@@ -43,24 +43,22 @@ def fit(
     train: Loader,
     validation: Loader,
     training: TrainingConfig,
+    objective: Objective,
     on_epoch: Callable[[EpochRecord, NetworkHealth], None],
     on_step: Callable[[StepEvent], None] = lambda _: None,
     start: TrainingState | None = None,
     until: int | None = None,
-    columns: Sequence[str] = (),
     from_linear_code: bool = False,
-    reconstruction: Sequence[int] = (0,),
 ) -> FitResult:
     """Train the step's autoencoder in place, from its initial weights or from the state `start`.
 
-    It ends after the config's epochs, after epoch `until`, or when early stopping says so. `on_epoch` receives after
-    each epoch its record and the network's health, `on_step` several times a second how far it is; what either
-    raises ends the training. Losses are means over the images plus the penalties, `columns` the names of their parts
-    (`Objective.columns`), `reconstruction` the places of those between images and reconstructions. With early
-    stopping, or where the network begins at a linear code, the weights end as those of the best epoch, epoch 0 among
-    them. What is sharp has a larger loss: with an adversary no epoch before it counts is the best, nor waited for, and
-    without early stopping the last one is kept. Raises TrainingError when the loss becomes NaN or infinite, or when
-    `start` is of another network.
+    It ends after the config's epochs, after epoch `until`, or when early stopping says so, which does not count in the
+    objective's warm-up. `on_epoch` receives after each epoch its record and the network's health, `on_step` several
+    times a second how far it is; what either raises ends the training. Losses are means over the images plus the
+    penalties, and records have the columns of the `objective`. With early stopping, or where the network begins at a
+    linear code, the weights end as those of the best epoch, epoch 0 among them. What is sharp has a larger loss: with
+    an adversary no epoch before it counts is the best, nor waited for, and without early stopping the last one is kept.
+    Raises TrainingError when the loss becomes NaN or infinite, or when `start` is of another network.
     """
     cursor, best = (start.cursor, start.best) if start else (Cursor(), Best())
     from_linear_code = from_linear_code and training.adversarial is None
@@ -95,7 +93,7 @@ def fit(
 
     if from_linear_code and best.weights is None:
         begun = validate()
-        best = Best(0, begun[0], 0, _reconstruction(begun, reconstruction), step.autoencoder.get_weights())
+        best = Best(0, begun[0], 0, _reconstruction(begun, objective), step.autoencoder.get_weights())
     while _goes_on(training, until, cursor, best):
         for position in step.train(train, training.seed, cursor):
             cursor = position
@@ -104,13 +102,14 @@ def fit(
         ended = time.perf_counter()
         record = EpochRecord(
             cursor.epoch, losses[0], val_losses[0], step.learning_rate, ended - began,
-            _terms(columns, losses[1:], val_losses[1:]) | _adversarial(training, losses),
+            _terms(objective, losses[1:], val_losses[1:]) | _adversarial(training, losses),
         )  # fmt: skip
         on_epoch(record, step.probe(cursor.epoch, sample))
         _require_finite(record)
         if keeps_best and record.epoch > first:
-            error = _reconstruction(val_losses, reconstruction)
+            error = _reconstruction(val_losses, objective)
             best = _better(best, record.epoch, val_losses[0], error, training.early_stopping, step)
+            best = best if record.epoch > objective.warmup else replace(best, waited=0)
         elif not keeps_best:
             best = Best(record.epoch)
         cursor, began = Cursor(cursor.epoch + 1), time.perf_counter()
@@ -133,9 +132,11 @@ def _means(sums: Cursor, loader: Loader) -> list[float]:
     return [total / len(loader) for total in sums.totals]
 
 
-def _terms(columns: Sequence[str], parts: Sequence[float], val_parts: Sequence[float]) -> dict[str, float]:
-    pairs = zip(columns, parts[: len(columns)], val_parts, strict=True)
-    return {name: value for term, part, val_part in pairs for name, value in ((term, part), (f"val_{term}", val_part))}
+def _terms(objective: Objective, parts: Sequence[float], val_parts: Sequence[float]) -> dict[str, float]:
+    pairs = zip(objective.parts, parts, val_parts, strict=False)
+    terms = {name: value for term, part, val_part in pairs for name, value in ((term, part), (f"val_{term}", val_part))}
+    names = (measure.name for measure in objective.measures)
+    return terms | dict(zip(names, val_parts[len(objective.parts) :], strict=True))
 
 
 def _adversarial(training: TrainingConfig, losses: Sequence[float]) -> dict[str, float]:
@@ -163,6 +164,6 @@ def _better(
     return replace(best, waited=best.waited + 1)
 
 
-def _reconstruction(losses: Sequence[float], places: Sequence[int]) -> float:
+def _reconstruction(losses: Sequence[float], objective: Objective) -> float:
     """Return the loss between images and reconstructions: the sum of its parts where the loss has several."""
-    return sum(losses[1 + place] for place in places) if len(losses) > 1 else losses[0]
+    return sum(losses[1 + place] for place in objective.reconstruction) if objective.parts else losses[0]

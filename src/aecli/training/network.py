@@ -11,6 +11,7 @@ from aecli.core.errors import TrainingError
 from aecli.models.autoencoder import Autoencoder
 from aecli.models.linear.start import Start
 from aecli.models.losses.discriminator import build_discriminator
+from aecli.models.losses.likelihood import likelihood_of
 from aecli.runs.onnx_check import read_graph
 from aecli.training.engines.engine import CompiledStep, Engine
 from aecli.training.export.onnx_writer import write_onnx
@@ -55,14 +56,19 @@ def build_autoencoder(
     from aecli.models.layers import computing_in
 
     config = prepared.config
-    adversarial = config.training.adversarial is not None
     try:
         with computing_in(precision):
             shape, seed = prepared.train.format.image_shape, config.training.seed
             network = prepared.model.build(shape, seed, start)
-            return replace(network, discriminator=build_discriminator(shape, seed)) if adversarial else network
+            if config.training.adversarial:
+                network = replace(network, discriminator=build_discriminator(shape, seed))
     except engine.out_of_memory as error:
         raise TrainingError("model: its weights do not fit in memory: set a smaller model") from error
+    if network.scale is not None:
+        likelihood = likelihood_of(config.training.loss)
+        assert likelihood is not None  # else it would have been refused
+        network.scale.assign(likelihood.scale(start.error))
+    return network
 
 
 def _require_usable(network: Autoencoder) -> None:
@@ -70,7 +76,8 @@ def _require_usable(network: Autoencoder) -> None:
     if not network.convolutional:  # no other's values are that many
         return
     with tempfile.TemporaryDirectory() as folder:
-        for half, given, made in ((network.encoder, "images", "latents"), (network.decoder, "latents", "images")):
+        halves = (network.encoder, "images", network.code_names), (network.decoder, "latents", ("images",))
+        for half, given, made in halves:
             path = Path(folder) / "half.onnx"
             write_onnx(half, path, given, made, {})
             try:

@@ -13,8 +13,9 @@ from aecli.data.files.open import open_source, opens_at_once
 from aecli.data.loader import WINDOW_BYTES, Loader
 from aecli.data.split import Split, split_indices
 from aecli.models.family import LARGEST_PATH, Family
-from aecli.models.losses.config import loss_problem, weights_of
+from aecli.models.losses.config import loss_problem, loss_text, weights_of
 from aecli.models.losses.discriminator import discriminator_problem
+from aecli.models.losses.likelihood import LIKELIHOODS, likelihood_of
 from aecli.runs.config import Config
 from aecli.training.check.findings import before_training, constant_images
 from aecli.training.progress import Progress
@@ -128,11 +129,30 @@ def split_of(config: Config, train: ImageDataset, test: ImageDataset | None) -> 
 def check_shape(config: Config, source: ImageDataset) -> None:
     """Raise ConfigError where images of this shape have no such network, no such loss, or no discriminator."""
     shape = source.format.image_shape
-    problems = [config.model.problem(shape), loss_problem(config.training.loss, shape)]
+    problems = [config.model.problem(shape), code_problem(config), loss_problem(config.training.loss, shape)]
     if config.training.adversarial:
         problems.append(discriminator_problem(shape))
     if any(problems):
         raise ConfigError([problem for problem in problems if problem])
+
+
+def code_problem(config: Config) -> str | None:
+    """Return why a variational code cannot be trained as the config says, "key: what is wrong: what to do"."""
+    gaussian, loss, epochs = config.model.variational, config.training.loss, config.training.epochs
+    if gaussian is None:
+        return None
+    if likelihood_of(loss) is None:
+        known = ", ".join(LIKELIHOODS)
+        return (
+            f"training.loss: {loss_text(loss)} is the logarithm of no distribution, which a Gaussian code needs: "
+            f"set training.loss to one of {known}"
+        )
+    if gaussian.warmup >= epochs:
+        return (
+            f"model.code.gaussian.warmup: {gaussian.warmup} of {epochs} training.epochs leave none at the full weight: "
+            f"set a shorter warmup, or more epochs"
+        )
+    return None
 
 
 def check_output_range(config: Config, source: ImageDataset) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from aecli.core.errors import AeError, is_disk_failure, one_line
 from aecli.core.signals import Interrupted, Signals
 from aecli.runs.config_file import to_yaml
-from aecli.runs.diagnosis import collapse
+from aecli.runs.diagnosis import collapse, posterior_collapse
 from aecli.runs.provenance import environment_differences, trajectory_hash
 from aecli.runs.records import EpochRecord, LayerHealth
 from aecli.runs.run import Run
@@ -32,7 +32,7 @@ class TrainingLog:
         self.records.append(record)
         self.health.extend(health.layers)
         self.progress.epoch(record, self.epochs)
-        reason = collapse(health.layers, health.fvu)
+        reason = posterior_collapse(record.terms.get("val_kl")) or collapse(health.layers, health.fvu)
         if reason and record.epoch in (max(3, self.epochs // 10), self.epochs):
             self.progress.collapsed(record, reason)
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.format import Images
+from aecli.models.code import gains_of
 from aecli.models.family import Family
 from aecli.models.linear.code import LinearCode
 from aecli.models.linear.fit import LinearCodes, fit_linear_codes
@@ -23,12 +24,14 @@ def fit_split(prepared: Prepared) -> SplitBaselines:
 
 def start_of(prepared: Prepared, codes: LinearCodes) -> Start:
     """Return where the network of a config begins."""
-    model = prepared.model
+    model, length = prepared.model, prepared.code_length
     if model.path == "none":
-        return Start(codes.mean)
-    kind = None if model.path == "auto" else model.path
-    code = codes.best(prepared.code_length, kind).code(prepared.code_length)
-    return Start(codes.mean, code, _margin(model, code, prepared.train, prepared.split.validation))
+        return Start(codes.mean, error=codes.pca.error(0))
+    best = codes.best(length, None if model.path == "auto" else model.path)
+    code = best.code(length)
+    gains, error = gains_of(model.code, best.variances[:length], best.error(length), code.mean.size, length)
+    margin = _margin(model, code, prepared.train, prepared.split.validation)
+    return Start(codes.mean, code, margin, gains, error)
 
 
 def _margin(model: Family, code: LinearCode, source: ImageDataset, rows: Rows) -> float:

@@ -19,6 +19,7 @@ from aecli.runs.provenance import data_fields, describe_environment, run_fingerp
 from aecli.runs.records import EpochRecord
 from aecli.runs.run import Run
 from aecli.training.artifacts import FULL, Artifact, SplitBaselines, TrainedRun
+from aecli.training.check.fits import active_latents
 from aecli.training.checkpoints import CheckpointPolicy, TrainingState
 from aecli.training.engines.engine import DEFAULT_ENGINE, CompiledStep, Engine, EngineSource
 from aecli.training.loop import StepEvent, fit
@@ -191,6 +192,8 @@ class Trainer:
         stages.enter("fitting linear codes")
         fitted = self._fit_split(prepared, images)
         begin, length = start_of(prepared, fitted.codes), prepared.code_length
+        for finding in active_latents(prepared.config, fitted.codes, length):
+            stages.progress.note(finding.text)
         if begin.code is not None and len(begin.code.directions) < length:
             stages.progress.note(
                 f"model.linear_path: {begin.code.name} has {len(begin.code.directions):,} directions, as many as the "
@@ -231,9 +234,8 @@ def _fit(
     objective = prepared.model.objective(config.training.loss)
     try:
         result = fit(
-            step, *loaders, config.training, log.add, advance, start, until, objective.columns,
-            prepared.model.path != "none", objective.reconstruction,
-        )  # fmt: skip
+            step, *loaders, config.training, objective, log.add, advance, start, until, prepared.model.path != "none"
+        )
     except engine.out_of_memory as error:
         raise TrainingError(
             "training: out of memory: set a smaller training.batch_size, data.memory_budget or model"

@@ -21,7 +21,7 @@ SHAPES = ((1, 7, 1), (28, 23, 1), (35, 35, 4), (16, 8, 3))
 
 def compare(model, path, shape, count=3):
     """Require that both compute the same of some images."""
-    write_onnx(model, path, "images", "reconstructions", {})
+    write_onnx(model, path, "images", ["reconstructions"], {})
     images = np.random.default_rng(1).random((count, *shape), np.float32)
     session = onnxruntime.InferenceSession(read_graph(path).content, providers=["CPUExecutionProvider"])
     expected = predict(model, images)
@@ -42,7 +42,11 @@ def test_every_activation_is_that_of_keras(name, tmp_path):
 
 def test_a_doubling_is_one_node(tmp_path):
     write_onnx(
-        spatial_model("model.linear_path=none", shape=(16, 8, 1)), tmp_path / "m.onnx", "images", "reconstructions", {}
+        spatial_model("model.linear_path=none", shape=(16, 8, 1)),
+        tmp_path / "m.onnx",
+        "images",
+        ["reconstructions"],
+        {},
     )
     operators = [node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node]
     assert operators.count("Resize") == 2
@@ -53,7 +57,7 @@ def test_a_doubling_is_one_node(tmp_path):
 @pytest.mark.parametrize("upsampling", UPSAMPLING)
 def test_opencv_reads_it(upsampling, tmp_path):
     cv2 = pytest.importorskip("cv2")
-    write_onnx(spatial_model(f"model.upsampling={upsampling}"), tmp_path / "m.onnx", "images", "reconstructions", {})
+    write_onnx(spatial_model(f"model.upsampling={upsampling}"), tmp_path / "m.onnx", "images", ["reconstructions"], {})
     images = np.random.default_rng(1).random((1, 9, 7, 1), np.float32)
     net = cv2.dnn.readNetFromONNX(str(tmp_path / "m.onnx"))
     net.setInput(images, "images")
@@ -63,7 +67,11 @@ def test_opencv_reads_it(upsampling, tmp_path):
 
 def test_the_largest_value_inside_is_known(tmp_path):
     write_onnx(
-        spatial_model("model.linear_path=none", shape=(16, 16, 1)), tmp_path / "m.onnx", "images", "reconstructions", {}
+        spatial_model("model.linear_path=none", shape=(16, 16, 1)),
+        tmp_path / "m.onnx",
+        "images",
+        ["reconstructions"],
+        {},
     )
     assert read_graph(tmp_path / "m.onnx").largest == 4 * 16 * 16
 
@@ -72,4 +80,4 @@ def test_other_convolutions_are_refused_with_the_cure(tmp_path):
     inputs = keras.Input((8, 8, 1))
     model = keras.Model(inputs, keras.layers.Conv2D(2, 3, name="odd")(inputs))
     with pytest.raises(TrainingError, match=r"^layer 'odd': only convolutions with padding 'same'.*: give it a row"):
-        write_onnx(model, tmp_path / "m.onnx", "images", "reconstructions", {})
+        write_onnx(model, tmp_path / "m.onnx", "images", ["reconstructions"], {})

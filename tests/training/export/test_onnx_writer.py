@@ -1,5 +1,6 @@
 """What is written as ONNX: equal to Keras, read by other programs, and by the check of strangers' files."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ class Written:
 
 
 def written(model: Any, path: Path) -> Written:
-    write_onnx(model, path, "images", "reconstructions", {"config": "x"})
+    write_onnx(model, path, "images", ["reconstructions"], {"config": "x"})
     return Written(model, path)
 
 
@@ -165,12 +166,51 @@ def test_a_linear_path_is_read_and_computes_what_keras_does(with_path, output):
     np.testing.assert_allclose(file.run(pixels()), keras_output(file.model, pixels()), rtol=1e-5, atol=2e-6)
 
 
+NETWORKS = {
+    "dense": ("model.hidden=[6]", "model.latent_dim=4"),
+    "vector": ("model.family=conv", "model.channels=[4]", "model.latent_dim=4"),
+    "map": ("model.family=conv", "model.channels=[4]", "model.latent_channels=3"),
+}
+CODES = {
+    "gaussian": "model.code={gaussian: {}}",
+    "eight levels": "model.code={quantised: {levels: 8}}",
+    "three levels": "model.code={quantised: {levels: 3}}",
+}
+
+
 @pytest.fixture(scope="module")
-def every_file(files, with_path, tmp_path_factory) -> list[Written]:
+def with_codes(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], Written]:
+    """The halves of networks with every kind of code."""
+    folder, halves = tmp_path_factory.mktemp("codes"), {}
+    for case in itertools.product(NETWORKS, CODES):
+        network = load_config(None, (*NETWORKS[case[0]], CODES[case[1]])).config.model.build((8, 8, 1), 0)
+        for half, given, made in (
+            (network.encoder, "images", network.code_names),
+            (network.decoder, "latents", ["images"]),
+        ):
+            path = folder / f"{'-'.join(case)}-{half.name}.onnx"
+            write_onnx(with_weights(half), path, given, made, {})
+            halves[*case, half.name] = Written(half, path)
+    return halves
+
+
+@pytest.mark.parametrize("case", itertools.product(NETWORKS, CODES), ids="-".join)
+def test_a_code_is_read_and_computes_what_keras_does(with_codes, case):
+    encoder, path = with_codes[*case, "encoder"].model, with_codes[*case, "encoder"].path
+    session = onnxruntime.InferenceSession(read_graph(path).content, providers=["CPUExecutionProvider"])
+    expected = encoder(pixels(), training=False)
+    given = session.run(None, {"images": pixels()})
+    for ours, theirs in zip(given, expected if case[1] == "gaussian" else [expected], strict=True):
+        np.testing.assert_allclose(ours, np.asarray(theirs), rtol=1e-5, atol=5e-6)
+
+
+@pytest.fixture(scope="module")
+def every_file(files, with_path, with_codes, tmp_path_factory) -> list[Written]:
     folder = tmp_path_factory.mktemp("conv")
     return [
         *files.values(),
         *with_path.values(),
+        *with_codes.values(),
         *(written(spatial_model(*sets), folder / f"{i}.onnx") for i, sets in enumerate(EVERY_LAYER)),
     ]
 
@@ -240,9 +280,8 @@ def test_an_output_may_be_used_inside_too(tmp_path, monkeypatch):
     first = graph.add("Relu", "images")
     graph.add("Neg", first)
     graph.rename(first, "latents")
-    graph.write(
-        tmp_path / "m.onnx", *(helper.make_tensor_value_info(name, 1, ["N", 2]) for name in ("images", "latents")), {}
-    )
+    given, made = (helper.make_tensor_value_info(name, 1, ["N", 2]) for name in ("images", "latents"))
+    graph.write(tmp_path / "m.onnx", given, [made], {})
     assert [list(node.input) for node in onnx.load(tmp_path / "m.onnx").graph.node] == [["images"], ["latents"]]
 
 

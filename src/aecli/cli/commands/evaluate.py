@@ -24,18 +24,27 @@ if TYPE_CHECKING:
 @images_argument
 @run_option
 @click.option("--per-image", type=FILE, metavar="FILE.csv", help="Also write every metric of every image.")
+@click.option(
+    "--samples",
+    type=click.IntRange(1, 100_000),
+    metavar="N",
+    help="Also estimate -log p by N codes an image, of a variational run; 200 are usual.",
+)
 @overwrite_option
 @json_option
 @threads_option
 @quiet_option
 def command(
-    images: Path, run_folder: Path | None, per_image: Path | None, overwrite: bool, as_json: bool, quiet: bool
-) -> None:
+    images: Path, run_folder: Path | None, per_image: Path | None, samples: int | None, overwrite: bool, as_json: bool,
+    quiet: bool,
+) -> None:  # fmt: skip
     """Measure a run on IMAGES, beside the mean image and PCA.
 
     Both baselines were fitted on the run's training images; PCA has the same code length. Pixels are
     in [0, 1]; fvu is the mse divided by that of the mean image. Of the file that the run was trained on
     every part is measured apart; of other images it is said whether the run is better than PCA.
+
+    Of a variational run -ELBO is measured too, in nats an image, of densities where the loss is mse or mae.
     """
     from aecli.cli.terminal import note, note_if, note_limits, note_run, print_if, print_json, reading
     from aecli.core.files import refuse_output, write_text
@@ -46,10 +55,13 @@ def command(
     from aecli.runs.run import find_run
     from aecli.runs.uses.evaluate import evaluate
     from aecli.runs.uses.inputs import open_images_for
+    from aecli.runs.uses.likelihood import Density, in_a_line
     from aecli.runs.uses.parts import held_out, own_parts, parts_note
     from aecli.runs.uses.standing import standing
 
     run = find_run(run_folder)
+    model = load_model(run)
+    density = Density.from_run(run, model) if samples or model.variational else None
     note_run(run, quiet, named=run_folder is not None)
     if per_image is not None:
         refuse_output(per_image, overwrite, images)
@@ -59,17 +71,21 @@ def command(
     note(str(source), quiet)
     note_if(parts_note(source, parts), quiet)
     keep = METRICS if per_image is not None else ()
-    evaluation = evaluate(load_model(run).reconstruct, source, baselines, keep=keep, parts=parts)
+    evaluation = evaluate(model.reconstruct, source, baselines, keep=keep, parts=parts)
     if per_image is not None:
         write_text(per_image, evaluation.to_csv(source.names))
+    bound = density.measure(source, samples=samples or 0).to_json() if density else None
     window = ssim_window(*source.format.image_shape[:2])
     summary = evaluation.summary
     if as_json:
-        splits = {"splits": evaluation.splits} if parts else {}
-        print_json({"run": str(run.path), "images": len(source), "ssim_window": window, **summary, **splits})
+        others = {"splits": evaluation.splits} if parts else {}
+        others |= {"variational": bound} if bound else {}
+        print_json({"run": str(run.path), "images": len(source), "ssim_window": window, **summary, **others})
         return
     _print_table(evaluation, row_titles(run.name, len(baselines.components), summary), len(source))
     note_limits(source.format.image_shape, int(summary["model"]["exact_copies"] or 0), quiet)
+    if bound:
+        print_if(in_a_line(bound, run.metrics["variational"]["sigma"], "these images"))
     if held_out(parts):
         print_if(standing(summary, usual=run.metrics["splits"]["validation"]))
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 def command(folder: Path, as_json: bool) -> None:
     """List the runs in FOLDER (default: runs/), newest first.
 
-    dead counts the latents that do not vary over the validation images: they carry nothing.
+    dead counts the latents that do not vary over the validation images, or of a variational code are
+    the prior whatever the image: they carry nothing. Variational runs show -ELBO, its reconstruction
+    and its KL of the validation images, in nats an image, and sigma.
     """
     from aecli.cli.terminal import note, print_json, print_table
     from aecli.core.errors import RunError
@@ -32,22 +34,23 @@ def command(folder: Path, as_json: bool) -> None:
     if not rows:
         note(f"{folder}: no runs here; train one with ae train", quiet=False)
         return
-    header = ["run", "state", "activation", "latent_dim", "dead", "epochs", "val mse", "psnr dB", "date"]
-    print_table(header, [[_cell(value) for value in row.values()] for row in rows], left=3)
+    shown = {key: title for key, title in _TITLES.items() if key not in _VARIATIONAL or any(row[key] for row in rows)}
+    print_table([*shown.values()], [[_cell(row[key]) for key in shown] for row in rows], left=3)
+
+
+_VARIATIONAL = {"neg_elbo": "-elbo", "reconstruction": "reconstr.", "kl": "kl", "sigma": "sigma"}
+_TITLES = {
+    "run": "run", "state": "state", "activation": "activation", "latent_dim": "latent_dim", "dead_latents": "dead",
+    "epochs": "epochs", "mse": "val mse", "psnr": "psnr dB", **_VARIATIONAL, "date": "date",
+}  # fmt: skip
 
 
 def _row(run: "Run") -> dict[str, Any]:
     from aecli.core.errors import AeError
     from aecli.runs.config_file import load_recorded
 
-    row: dict[str, Any] = {"run": run.name, "state": "damaged", "activation": None, "latent_dim": None}
-    row |= {
-        "dead_latents": None,
-        "epochs": None,
-        "mse": None,
-        "psnr": None,
-        "date": run.date.strftime("%Y-%m-%d %H:%M"),
-    }
+    date = run.date.strftime("%Y-%m-%d %H:%M")
+    row: dict[str, Any] = {**dict.fromkeys(_TITLES), "run": run.name, "state": "damaged", "date": date}
     try:
         model = load_recorded(run.config_file).config.model
         row |= {"state": run.state, "activation": str(model.code_activation), "latent_dim": run.code_length(model)}
@@ -55,6 +58,8 @@ def _row(run: "Run") -> dict[str, Any]:
             means, dead = run.metrics["splits"]["validation"]["model"], run.metrics.get("dead_latents")
             row["dead_latents"] = None if dead is None else len(dead)
             row |= {"epochs": run.metrics["epochs"], "mse": means["mse"], "psnr": means["psnr"]}
+            if variational := run.metrics.get("variational"):
+                row |= {key: {**variational, **variational["splits"]["validation"]}[key] for key in _VARIATIONAL}
     except (AeError, KeyError, TypeError):
         row["state"] = "damaged"
     return row

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from aecli.core.schema import Choice
 from aecli.models.activations import ACTIVATIONS, Activation
 from aecli.models.backend import keras
@@ -29,8 +31,9 @@ def linear_path(start: Start, images: Any, codes: Any, output: Choice[Activation
         return LinearPath()
     length = int(codes.shape[-1])
     flat = images if len(images.shape) == 2 else keras.layers.Flatten(name="linear_flatten")(images)
-    latents = _dense("linear_encoder", *start.code.encoder(length), flat, trainable)
-    pixels = _dense("linear_decoder", *start.code.decoder(length), codes, trainable)
+    (kernel, bias), (back, mean), gains = start.code.encoder(length), start.code.decoder(length), start.gains
+    latents = _dense("linear_encoder", kernel * gains.encoding, bias * gains.encoding, flat, trainable)
+    pixels = _dense("linear_decoder", back * np.reshape(gains.decoding, (-1, 1)), mean, codes, trainable)
     if output.name == "linear":
         return LinearPath(latents, pixels, pixels)
     low, high = reachable(output, start.margin)

@@ -1,6 +1,6 @@
 """Where a training begins: at the mean of the training images, and at the best linear code of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,16 +14,31 @@ MARGINS = (1e-2, 1e-3, 1e-4, 1e-6)
 
 
 @dataclass(frozen=True)
+class Gains:
+    """What latents of unit variance are multiplied by on their way into and out of a linear code: (k,), or a number.
+
+    `log_variances` are those that a Gaussian code begins with.
+    """
+
+    encoding: Matrix | float = 1.0
+    decoding: Matrix | float = 1.0
+    log_variances: Matrix | float = 0.0
+
+
+@dataclass(frozen=True)
 class Start:
     """What the training images say of a network before its first step.
 
     `mean` is their mean (H, W, C), None where the output is to begin at an activation of 0. `code` is the linear code
-    to begin with, if any. Outputs begin no nearer than `margin` to a bound of their activation.
+    to begin with, if any, with its `gains`. Outputs begin no nearer than `margin` to a bound of their activation.
+    `error` is the mse of the reconstructions that it begins with.
     """
 
     mean: Images | None = None
     code: LinearCode | None = None
     margin: float = MARGINS[0]
+    gains: Gains = field(default_factory=Gains)
+    error: float = 1.0
 
 
 def reachable(activation: Choice[Activation], margin: float) -> tuple[float, float]:

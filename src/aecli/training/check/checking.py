@@ -13,13 +13,14 @@ from aecli.runs.config import Config
 from aecli.training.check.costs import cost_findings
 from aecli.training.check.duplicates import Duplicates, find_duplicates
 from aecli.training.check.findings import Finding, before_training
-from aecli.training.check.fits import compression, reachable, spectrum_finding
+from aecli.training.check.fits import active_latents, compression, reachable, spectrum_finding
 from aecli.training.check.leaks import leaks, parts_of, twice
 from aecli.training.check.order import order_findings
 from aecli.training.check.survey import Survey, survey
 from aecli.training.check.values import value_findings
 from aecli.training.prepare import Prepared, check_output_range, check_paths, check_shape, open_data, split_of
 from aecli.training.progress import NullProgress, Progress
+from aecli.training.suggest.spectrum import linear_codes
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,9 @@ def check(config: Config, progress: Progress | None = None, codes: LinearCodes |
     if split is not None and config.model.problem(train.format.image_shape) is None:
         prepared = Prepared(config, train, test, split)
         progress.stage("fitting linear codes")
+        codes = codes or linear_codes(train, split, prepared.code_length)
         findings.append(spectrum_finding(prepared, codes))
+        findings += active_latents(config, codes, prepared.code_length)
         progress.stage("timing")
         findings += cost_findings(prepared)
     order = ("error", "warning", "note")

@@ -1,17 +1,18 @@
 """What of the config fits the images: output activations, losses, and what the code length makes of them."""
 
 from dataclasses import asdict
-from math import isfinite, prod
+from math import isfinite, prod, sqrt
 
 from aecli.core.errors import AeError
 from aecli.core.schema import Choice, parse_choice
 from aecli.data.dataset import ImageDataset
 from aecli.models.activations import ACTIVATIONS, Activation, find_activation
 from aecli.models.linear.fit import LinearCodes
+from aecli.models.linear.probabilistic import linear_gaussian
 from aecli.runs.config import Config
 from aecli.training.check.findings import Finding, code_name
 from aecli.training.prepare import Prepared, check_output_range
-from aecli.training.suggest.spectrum import linear_codes, spectrum
+from aecli.training.suggest.spectrum import spectrum
 
 
 def reachable(config: Config, source: ImageDataset) -> Finding:
@@ -69,10 +70,8 @@ def _ratio(ratio: float) -> str:
     return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}"
 
 
-def spectrum_finding(prepared: Prepared, codes: LinearCodes | None = None) -> Finding:
+def spectrum_finding(prepared: Prepared, codes: LinearCodes) -> Finding:
     """Return what linear codes of 4, 8, 16, ... values reach, and which they are."""
-    if codes is None:
-        codes = linear_codes(prepared.train, prepared.split, prepared.code_length)
     rows = spectrum(codes, prepared.code_length)
     reached = ", ".join(f"{row.length:,} {row.mse:.3g} ({row.name})" for row in rows)
     return Finding(
@@ -81,3 +80,27 @@ def spectrum_finding(prepared: Prepared, codes: LinearCodes | None = None) -> Fi
         f"the best linear codes reach this mse on validation images, by their number of values: {reached}",
         {"codes": [asdict(row) for row in rows]},
     )
+
+
+def active_latents(config: Config, codes: LinearCodes, code_length: int) -> list[Finding]:
+    """Return how many latents a Gaussian code can use, as far as a linear network tells; nothing of other codes.
+
+    It is one for each principal component whose variance is more than beta times that of the pixels' noise (Lucas et
+    al. 2019), which a learned sigma brings down to what the other components leave.
+    """
+    gaussian = config.model.variational
+    if gaussian is None or config.training.loss != "mse":
+        return []
+    beyond = codes.pca.error(code_length) * codes.mean.size
+    best = linear_gaussian(codes.pca.variances[:code_length], beyond, codes.mean.size, gaussian.beta)
+    fewer = best.active < 0.9 * code_length
+    shorter = f": set a shorter model.{config.model.code_key}, or a smaller beta" if fewer else ""
+    return [
+        Finding(
+            "note",
+            "active_latents",
+            f"model.code: of {code_length:,} latents a linear network with beta {gaussian.beta:g} would use "
+            f"{best.active:,}, with a sigma of {sqrt(best.noise):.3g}{shorter}",
+            {"active": best.active, "latent_dim": code_length, "sigma": sqrt(best.noise)},
+        )
+    ]

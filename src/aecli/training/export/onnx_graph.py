@@ -83,9 +83,9 @@ class Graph:
             for names in (node.input, node.output):
                 names[:] = [after if name == before else name for name in names]
 
-    def write(self, path: Path, inputs: Any, outputs: Any, metadata: Mapping[str, object]) -> None:
-        """Write the graph with its input and its output, as `value` gives them, and metadata as JSON values."""
-        graph = helper.make_graph(self._nodes, "autoencoder", [inputs], [outputs], self._constants)
+    def write(self, path: Path, given: Any, outputs: Sequence[Any], metadata: Mapping[str, object]) -> None:
+        """Write the graph with its input and its outputs, as `value` gives them, and metadata as JSON values."""
+        graph = helper.make_graph(self._nodes, "autoencoder", [given], [*outputs], self._constants)
         opsets = [helper.make_opsetid("", _OPSET)]
         proto = helper.make_model(graph, producer_name="ae", ir_version=_IR_VERSION, opset_imports=opsets)
         helper.set_model_props(proto, {key: json.dumps(content) for key, content in metadata.items()})

@@ -4,7 +4,7 @@ A layer is known by the name of its class and its attributes: neither Keras nor 
 models of every engine can be written.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
@@ -22,12 +22,16 @@ WriteLayer = Callable[..., str]
 """Adds the nodes of a layer: takes the graph, the layer and the names of its inputs; returns that of its output."""
 
 
-def write_onnx(model: Any, path: Path, input_name: str, output_name: str, metadata: Mapping[str, object]) -> None:
-    """Write a model of one input and one output, for batches of any size; TrainingError where it has no ONNX."""
+def write_onnx(
+    model: Any, path: Path, input_name: str, output_names: Sequence[str], metadata: Mapping[str, object]
+) -> None:
+    """Write a functional model of one input, for batches of any size; TrainingError where it has no ONNX."""
     graph = Graph()
-    graph.rename(graph.channels_last(_write_layer(graph, model, input_name)), output_name)
-    [given], [result] = model.inputs, model.outputs
-    graph.write(path, value(input_name, given.shape), value(output_name, result.shape), metadata)
+    for result, name in zip(_write_outputs(graph, model, input_name), output_names, strict=True):
+        graph.rename(graph.channels_last(result), name)
+    [given] = model.inputs
+    outputs = [value(name, result.shape) for name, result in zip(output_names, model.outputs, strict=True)]
+    graph.write(path, value(input_name, given.shape), outputs, metadata)
 
 
 def _write_layer(graph: Graph, layer: Any, *inputs: str) -> str:
@@ -42,15 +46,19 @@ def _write_layer(graph: Graph, layer: Any, *inputs: str) -> str:
 
 
 def _model(graph: Graph, model: Any, *inputs: str) -> str:
-    """All layers of a functional model, each after those that it takes values of."""
+    [output] = _write_outputs(graph, model, *inputs)
+    return output
+
+
+def _write_outputs(graph: Graph, model: Any, *inputs: str) -> list[str]:
+    """Write all layers of a functional model, each after those that it takes values of; return its outputs."""
     names = {id(tensor): name for tensor, name in zip(model.inputs, inputs, strict=True)}
     for _, nodes in sorted(model._nodes_by_depth.items(), reverse=True):
         for node in nodes:
             if not node.is_input:
                 [output] = node.output_tensors
                 names[id(output)] = _write_layer(graph, node.operation, *(names[id(x)] for x in node.input_tensors))
-    [output] = model.outputs
-    return names[id(output)]
+    return [names[id(output)] for output in model.outputs]
 
 
 def _dense(graph: Graph, layer: Any, x: str) -> str:
@@ -87,6 +95,17 @@ def _add(graph: Graph, layer: Any, *inputs: str) -> str:
     if any(map(graph.has_channels_first, inputs)):
         return graph.with_channels_first(graph.add("Add", *map(graph.channels_first, inputs)))
     return graph.add("Add", *inputs)
+
+
+def _bounded(graph: Graph, layer: Any, x: str) -> str:
+    return graph.add("Mul", graph.add("Tanh", graph.add("Div", x, layer.bound)), layer.bound)
+
+
+def _quantised(graph: Graph, layer: Any, x: str) -> str:
+    """Levels are counted from 0; the middle of the tangent's range is that of the levels."""
+    steps = layer.levels - 1
+    places = graph.add("Mul", graph.add("Add", graph.add("Tanh", x), 1.0), steps / 2)
+    return graph.add("Sub", graph.add("Mul", graph.add("Round", places), 2 / steps), 1.0)
 
 
 def _inverse(graph: Graph, layer: Any, x: str) -> str:
@@ -136,6 +155,7 @@ def _prelu(graph: Graph, layer: Any, x: str) -> str:
 LAYERS: dict[str, WriteLayer] = {
     "Activation": _activation,
     "Add": _add,
+    "Bounded": _bounded,
     "Conv2D": _convolution(spatial.conv),
     "Conv2DTranspose": _convolution(spatial.conv_transposed),
     "Cropping2D": spatial.cropping,
@@ -150,7 +170,9 @@ LAYERS: dict[str, WriteLayer] = {
     "InverseActivation": _inverse,
     "LeakyReLU": _leaky_relu,
     "PReLU": _prelu,
+    "Quantised": _quantised,
     "Reshape": _reshape,
+    "Scaled": _same,
     "Shuffled": spatial.shuffled,
 }
 """Name of a layer's class -> how it is written. A new layer is a row here."""

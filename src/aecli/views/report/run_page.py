@@ -6,9 +6,12 @@ from typing import Any
 
 from aecli.core.errors import AeError, RunError
 from aecli.runs.baselines import row_titles
+from aecli.runs.config_file import load_recorded
+from aecli.runs.diagnosis import COLLAPSED_KL
 from aecli.runs.metrics import metrics_without_copies, table_metrics
 from aecli.runs.run import Run
 from aecli.runs.uses.latents import dead_latents_note
+from aecli.runs.uses.likelihood import likelihood_line
 from aecli.views.report.charts.curves import Axes, Curve, panel
 from aecli.views.report.charts.drawing import Drawing
 from aecli.views.report.charts.health_charts import GRADIENTS, SILENT, keys_of, layer_panels
@@ -33,6 +36,7 @@ def run_page(run: Run) -> Page:
         )
         if panels
     ]  # fmt: skip
+    learning = PageSection("learning", "Learning curve", figures=(_history(run),))
     facts = [data_facts("Training images", environment["data"])]
     if environment.get("test"):
         facts.append(data_facts("Test images", environment["test"]))
@@ -42,7 +46,7 @@ def run_page(run: Run) -> Page:
         verdict=_verdict(run),
         warnings=() if dead is None else (f"{dead}.",),
         table=_table(run),
-        before=(PageSection("learning", "Learning curve", figures=(_history(run),)),),
+        before=tuple(part for part in (learning, _code(run)) if part),
         gallery=images,
         gallery_note=note,
         after=(PageSection("health", "Health of the activations", figures=tuple(figures)),) if figures else (),
@@ -113,13 +117,47 @@ def _history(run: Run) -> Figure:
     records = run.history
     if not records:
         raise RunError(f"{run.history_file}: holds no epochs: train the run again")
-    terms = records[0].parts
+    terms, measures = records[0].parts, records[0].measures
     best = min(records, key=lambda record: record.val_loss)
     caption = f"Lowest validation loss {best.val_loss:.4g}, in epoch {best.epoch}."
-    caption += f" The loss is the sum of {' and '.join(terms)}." if terms else ""
+    caption += f" The loss is {_sum_of(run, [*terms])}." if terms else ""
     drawings = [_loss_panel("loss", [(r.loss, r.val_loss) for r in records], "loss" if terms else "")]
     drawings += [_loss_panel(name, [r.parts[name] for r in records], name) for name in terms]
+    drawings += [_measure_panel(name, [r.measures[name] for r in records]) for name in measures]
     return Figure("history", "Loss", caption, tuple(drawings), (("s0", "training"), ("s1", "validation")))
+
+
+def _sum_of(run: Run, terms: Sequence[str]) -> str:
+    """Return how the parts of the loss make it up."""
+    gaussian = load_recorded(run.config_file).config.model.variational
+    if gaussian is None:
+        return f"the sum of {' and '.join(terms)}"
+    beta = "" if gaussian.beta == 1 else f"{gaussian.beta:g} times "
+    least = f" of at least {gaussian.free_bits:g} nats a latent" if gaussian.free_bits else ""
+    grown = f" once {gaussian.warmup:,} epochs have passed, less of it before" if gaussian.warmup else ""
+    named = {"reconstruction": "-log p of the images", "kl": f"{beta}the KL{least}"}
+    return f"in nats an image: {' and '.join(named.get(term, term) for term in terms)}{grown}"
+
+
+def _measure_panel(name: str, values: Sequence[float]) -> Drawing:
+    """Draw something measured on the validation images, epoch by epoch."""
+    epochs = tuple(float(epoch) for epoch in range(1, len(values) + 1))
+    curve = Curve(epochs, tuple(values), "s1", title=f"{name}, epoch {len(values)}: {values[-1]:.6g}")
+    return panel(name, [curve], Axes(epochs, values, "epoch", name), (420.0, 260.0))
+
+
+def _code(run: Run) -> PageSection | None:
+    """Return what the page shows of a variational code: the KL of each latent, largest first."""
+    values = sorted(run.metrics.get("latent_kl") or (), reverse=True)
+    if not values:
+        return None
+    ranks = tuple(float(rank) for rank in range(1, len(values) + 1))
+    curve = Curve(ranks, tuple(values), "s0", title=f"{sum(values):.4g} nats in all")
+    drawing = panel("", [curve], Axes(ranks, [0.0, *values], "latent", "KL, nats", log_y=False), (420.0, 260.0))
+    used = sum(value >= COLLAPSED_KL for value in values)
+    caption = f"{used} of {len(values)} latents have {COLLAPSED_KL:g} nats or more; those with less carry nothing."
+    figure = Figure("kl", "KL of each latent", caption, (drawing,))
+    return PageSection("code", "The variational code", likelihood_line(run) or "", (figure,))
 
 
 def _loss_panel(what: str, values: Sequence[tuple[float, float]], name: str) -> Drawing:

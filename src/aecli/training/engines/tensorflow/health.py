@@ -20,7 +20,7 @@ class HealthProbe:
     """Looks into an autoencoder: its layers' outputs and gradients on one sample of images."""
 
     def __init__(self, autoencoder: Autoencoder, objective: Objective) -> None:
-        self._layers = autoencoder.layers
+        self._autoencoder, self._layers = autoencoder, autoencoder.layers
         self._encoder = _watched(autoencoder.encoder, self._layers)
         self._decoder = _watched(autoencoder.decoder, self._layers)
         values = sum(math.prod(layer.activation.output.shape[1:]) for layer in self._layers)
@@ -57,9 +57,10 @@ class HealthProbe:
     def _probe_body(self, images: Any) -> tuple[Any, ...]:
         kernels = [layer.kernel.value for layer in self._layers]
         with tf.GradientTape() as tape:
-            latents, encoded = self._encoder(images, training=False)
-            reconstructions, decoded = self._decoder(latents, training=False)
-            outputs = {"latents": latents, "reconstructions": reconstructions}
+            given, encoded = self._encoder(images, training=False)
+            named = self._autoencoder.named(given)
+            reconstructions, decoded = self._decoder(named["latents"], training=False)
+            outputs = {**named, "reconstructions": reconstructions}
             loss = sum(tf.reduce_mean(term) for term in self._objective.per_image(images, outputs))
         activated = [tf.cast(output, tf.float32) for output in [*encoded, *decoded]]
         gradients = tape.gradient(loss, kernels, unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -75,7 +76,7 @@ class HealthProbe:
 def _watched(model: Any, layers: tuple[WatchedLayer, ...]) -> Any:
     """Return the model with the outputs of its activations beside its own."""
     inside = [layer.activation.output for layer in layers if layer.activation in model.layers]
-    return keras.Model(model.inputs[0], [model.outputs[0], inside])
+    return keras.Model(model.inputs[0], [model.output, inside])
 
 
 def _fvu(images: Any, reconstructions: Any) -> Any:

@@ -20,11 +20,12 @@ from aecli.data.augmentation import Augmentation
 from aecli.data.format import Stored
 from aecli.data.loader import ALIGNMENT, Loader, Window, kept_as_stored
 from aecli.models.autoencoder import Autoencoder
+from aecli.models.losses.likelihood import LEAST, RATE
 from aecli.models.objective import ADVERSARIAL, Objective
 from aecli.runs.config import TrainingConfig
 from aecli.training.checkpoints import Cursor, VariableValues
 from aecli.training.engines.optimizer import make_optimizer
-from aecli.training.engines.tensorflow.adversary import Adversary
+from aecli.training.engines.tensorflow.adversary import Adversary, Verdict
 from aecli.training.engines.tensorflow.backend import keras, tf
 from aecli.training.engines.tensorflow.health import HealthProbe
 from aecli.training.engines.tensorflow.transforms import Transforms
@@ -34,10 +35,26 @@ _SECONDS_PER_CALL = 0.25
 
 
 class _Epoch(NamedTuple):
-    """What the steps of an epoch share: the key of its draws, uint32 (2,), and 1 where the adversarial loss counts."""
+    """What the steps of an epoch share.
+
+    The key of its draws, uint32 (2,), the warmth of its objective, and 1 where an adversarial loss counts, else 0.
+    """
 
     key: Any
+    warmth: Any
     counts: Any
+
+
+class _Losses(NamedTuple):
+    """This device's share of the mean losses over a step's images.
+
+    The first of `values` is what is minimised; what the history shows of its parts follows, where it has several.
+    `distance` is the mean that the scale of a likelihood follows, None where there is none.
+    """
+
+    values: Any
+    distance: Any
+    reconstructions: Any
 
 
 class _Pace:
@@ -73,7 +90,7 @@ class TensorFlowStep:
         self._transforms = Transforms(augmentation, training.corruption)
         self._optimizer = make_optimizer(training, len(train))
         self._optimizer.build(autoencoder.model.trainable_variables)
-        self._adversary: Adversary | None = None
+        self._adversary = None
         if training.adversarial:
             self._adversary = Adversary(autoencoder.discriminator, training.adversarial)
         self._untrained = [keras.ops.convert_to_numpy(variable) for variable in self._optimizer_variables]
@@ -142,34 +159,41 @@ class TensorFlowStep:
         """Compile both passes: calls of no steps."""
         nothing, epoch = tf.constant(0), self._epoch(0, VALIDATION)
         images, visits = self._tensors(train, train.warmup_window())
-        self._train_steps(images, visits, epoch, nothing, nothing, nothing, self._totals(Cursor(), training=True))
+        self._train_steps(images, visits, epoch, nothing, nothing, nothing, self._training_totals(Cursor()))
         images, visits = self._tensors(validation, validation.warmup_window())
         self._validate_steps(images, visits, epoch, nothing, nothing, nothing, self._totals(Cursor()))
 
-    def _totals(self, cursor: Cursor, training: bool = False) -> Any:
-        """Return the sums so far, float32: of the loss, of its parts where it has several, and the adversary's."""
-        count = 1 + len(self._objective.columns) + (len(ADVERSARIAL) if training and self._adversary else 0)
+    def _totals(self, cursor: Cursor) -> Any:
+        """Return the sums so far, float32: of the loss, and of its parts where it has several."""
+        count = 1 + len(self._objective.columns)
         return tf.constant(cursor.totals or (0.0,) * count, tf.float32)
+
+    def _training_totals(self, cursor: Cursor) -> Any:
+        """Return the sums so far of a training: those of an adversary come last."""
+        if self._adversary is None or cursor.totals:
+            return self._totals(cursor)
+        return tf.concat([self._totals(cursor), tf.zeros(len(ADVERSARIAL))], axis=0)
 
     def train(self, loader: Loader, seed: int, start: Cursor) -> Iterator[Cursor]:
         """Train on the images of an epoch in its order, from the cursor on; yield where it stands after every call."""
         windows, epoch = loader.shuffled(seed, start.epoch, start.window), self._epoch(seed, start.epoch)
-        totals = self._totals(start, training=True)
+        totals = self._training_totals(start)
         return self._visit(self._train_steps, self._training_pace, loader, windows, epoch, start, totals)
 
     def validate(self, loader: Loader, seed: int) -> Iterator[Cursor]:
         """Sum up the losses over the images, penalties included; yield the sums so far in a cursor after every call.
 
-        The images are corrupted alike in every epoch.
+        The images are corrupted, and codes drawn, alike in every epoch.
         """
-        epoch, start, windows = self._epoch(seed, VALIDATION), Cursor(), loader.sequential()
+        epoch, windows, start = self._epoch(seed, VALIDATION), loader.sequential(), Cursor()
         totals = self._totals(start)
         return self._visit(self._validate_steps, self._validation_pace, loader, windows, epoch, start, totals)
 
     def _epoch(self, seed: int, epoch: int) -> _Epoch:
-        """Return what the steps of an epoch share."""
+        """Return what the steps of an epoch share, or those of a validation, whose terms all have their full weight."""
+        warmth = 1.0 if epoch == VALIDATION else self._objective.warmth(epoch)
         counts = self._adversary is not None and self._adversary.counts(epoch)
-        return _Epoch(tf.constant(draw_key(seed, epoch), tf.uint32), tf.constant(float(counts)))
+        return _Epoch(tf.constant(draw_key(seed, epoch), tf.uint32), tf.constant(warmth), tf.constant(float(counts)))
 
     def _visit(
         self,
@@ -251,29 +275,50 @@ class TensorFlowStep:
     def _train_step(self, images: Any, visits: Any, epoch: _Epoch, step: Any, count: Any, in_step: Any) -> Any:
         images, rows, weights = self._batch(images, visits, step, count)
         seen, images = self._transforms.training(images, rows, epoch.key)
-        losses, gradients, verdict = self._gradients(seen, images, epoch.counts, weights, in_step)
+        noise = self._noise(rows, epoch)
+        values, distance, gradients, verdict = self._gradients(seen, images, noise, epoch, weights, in_step)
         self._optimizer.apply(gradients, self._variables)
-        if self._adversary is None:
-            return losses
+        if distance is not None:
+            self._follow(distance)
+        if self._adversary is None or verdict is None:
+            return values
         self._adversary.learn(verdict.gradients)
-        return tf.concat([losses, verdict.losses], axis=0)
+        return tf.concat([values, verdict.losses], axis=0)
 
     def _validate_step(self, images: Any, visits: Any, epoch: _Epoch, step: Any, count: Any, in_step: Any) -> Any:
         images, rows, weights = self._batch(images, visits, step, count)
-        seen = self._transforms.validation(images, rows, epoch.key)
-        return self._mean_losses(seen, images, weights, in_step, training=False)[0]
+        seen, noise = self._transforms.validation(images, rows, epoch.key), self._noise(rows, epoch)
+        return self._mean_losses(seen, images, noise, epoch.warmth, weights, in_step, training=False).values
 
-    def _gradients_body(self, seen: Any, images: Any, counts: Any, weights: Any, in_step: Any) -> tuple[Any, Any, Any]:
+    def _gradients_body(
+        self, seen: Any, images: Any, noise: Any, epoch: _Epoch, weights: Any, in_step: Any
+    ) -> tuple[Any, Any, Any, Verdict | None]:
+        """Return the losses of a step, the distance, the gradients of the weights, and what an adversary says."""
         variables, adversary = [variable.value for variable in self._variables], self._adversary
         with tf.GradientTape(persistent=adversary is not None) as tape:
-            losses, reconstructions = self._mean_losses(seen, images, weights, in_step, training=True)
-            loss = losses[0]
+            losses = self._mean_losses(seen, images, noise, epoch.warmth, weights, in_step, training=True)
+            loss = losses.values[0]
         if adversary is None:
-            return losses, tape.gradient(loss, variables), None
-        pull = tape.gradient(loss, reconstructions)
-        verdict = adversary.judge(images, reconstructions, pull, counts, weights, in_step)
+            return losses.values, losses.distance, tape.gradient(loss, variables), None
+        restored = losses.reconstructions
+        verdict = adversary.judge(images, restored, tape.gradient(loss, restored), epoch.counts, weights, in_step)
         both = [tf.ones_like(loss), verdict.push]
-        return losses, tape.gradient([loss, reconstructions], variables, output_gradients=both), verdict
+        gradients = tape.gradient([loss, restored], variables, output_gradients=both)
+        return losses.values, losses.distance, gradients, verdict
+
+    def _noise(self, rows: Any, epoch: _Epoch) -> Any:
+        """Return what the codes of a step are drawn with, (N, latent_dim), None where they are not drawn."""
+        if self.autoencoder.scale is None:
+            return None
+        length = self.autoencoder.decoder.inputs[0].shape[-1]
+        return self._transforms.code_noise(rows, epoch.key, length)
+
+    def _follow(self, distance: Any) -> None:
+        """Move the scale of the likelihood towards the mean distance of a step, of which this device has its share."""
+        if self._replicas > 1:
+            distance = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, distance)
+        scale = self.autoencoder.scale
+        scale.assign(tf.maximum((1 - RATE) * scale.value + RATE * distance, LEAST))
 
     def _batch(self, images: Any, visits: Any, step: Any, count: Any) -> tuple[Any, Any, Any]:
         """Return this device's share of the step's images, their rows in the file, and weights, 0 for fillers."""
@@ -286,21 +331,25 @@ class TensorFlowStep:
         weights = tf.cast(start + tf.range(self._share) < end, tf.float32)
         return tf.reshape(batch, (self._share, *self._format.image_shape)), tf.bitcast(rows, tf.uint32), weights
 
-    def _mean_losses(self, seen: Any, images: Any, weights: Any, in_step: Any, training: bool) -> tuple[Any, Any]:
-        """Return this device's share of the mean losses over the step's `in_step` images, given what is seen of them.
-
-        The first is what is minimised; where it has several parts, they follow and add up to it. The other are the
-        reconstructions.
-        """
-        outputs = self.autoencoder.outputs(seen, training)
-        terms = self._objective.per_image(images, outputs)
+    def _mean_losses(
+        self, seen: Any, images: Any, noise: Any, warmth: Any, weights: Any, in_step: Any, training: bool
+    ) -> _Losses:
+        """Return the losses over this device's share of the step's `in_step` images, given what is seen of them."""
+        objective, outputs = self._objective, self.autoencoder.outputs(seen, training, noise)
+        restored = outputs["reconstructions"]
+        terms = objective.per_image(images, outputs, warmth)
         penalties = self.autoencoder.penalties / self._replicas
         loss = tf.reduce_sum(sum(terms[1:], terms[0]) * weights) / in_step + penalties
-        if not self._objective.columns:
-            return tf.stack([loss]), outputs["reconstructions"]
-        parts = [tf.reduce_sum(term * weights) / in_step for term in terms]
-        losses = tf.stack([loss, *parts, *([penalties] if self._objective.penalised else [])])
-        return losses, outputs["reconstructions"]
+        if not objective.columns:
+            return _Losses(tf.stack([loss]), None, restored)
+        parts, measures = (
+            [tf.reduce_sum(numbers * weights) / in_step for numbers in group]
+            for group in objective.shown(images, outputs, terms)
+        )
+        values = tf.stack([loss, *parts, *([penalties] if objective.penalised else []), *measures])
+        if objective.distance is None or not training:
+            return _Losses(values, None, restored)
+        return _Losses(values, tf.reduce_sum(objective.distance(images, outputs) * weights) / in_step, restored)
 
 
 def _tensor_of(array: Stored) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 from aecli.core.rng import Draws
 from aecli.data.augmentation import AMOUNTS, Augmentation, draw_amounts
 from aecli.data.corruption import Corruption
+from aecli.models.code import NOISE
 from aecli.training.engines.tensorflow.array_namespace import TENSORFLOW, computed_once
 from aecli.training.engines.tensorflow.backend import tf
 
@@ -17,6 +18,7 @@ class Transforms:
         # Compiled even where the network is not: dozens of operations on every value become one loop.
         self._changed = tf.function(self._changed_body, jit_compile=True)
         self._corrupted = tf.function(self._corrupted_body, jit_compile=True)
+        self.code_noise = tf.function(self._code_noise_body, jit_compile=True)
 
     def training(self, images: Any, rows: Any, key: Any) -> tuple[Any, Any]:
         """Return what the network sees and what it is to give back."""
@@ -28,6 +30,12 @@ class Transforms:
     def validation(self, images: Any, rows: Any, key: Any) -> Any:
         """Return what the network sees; it is to give back the images."""
         return images if self._corruption is None else self._corrupted(images, rows, key)
+
+    def _code_noise_body(self, rows: Any, key: Any, length: int) -> Any:
+        """Return standard normal numbers for the codes of images, (N, length)."""
+        return computed_once(
+            key, lambda: Draws(TENSORFLOW, key, rows).normal(NOISE, length), tf.zeros((rows.shape[0], length))
+        )
 
     def _changed_body(self, images: Any, rows: Any, key: Any) -> tuple[Any, Any]:
         draws, augmentation, target = Draws(TENSORFLOW, key, rows), self._augmentation, images
