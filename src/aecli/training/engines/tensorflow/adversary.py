@@ -8,7 +8,7 @@ from aecli.training.engines.tensorflow.backend import keras, tf
 _RATE, _BETAS, _CLIPPED = 4e-4, (0.5, 0.9), 1.0
 """The step size of its Adam, which forgets sooner than that of the autoencoder, and the length of its gradients."""
 
-_MOST = 1e4
+_MOST = 1e8
 """The most that the adversarial loss is multiplied by, where the discriminator is flat and its gradient noise."""
 
 _TINY = 1e-12
