@@ -105,7 +105,9 @@ def of_type(schema: Schema, definitions: Mapping[str, Schema]) -> str:
         items = schema.get("items") or next(iter(schema.get("prefixItems", [{}])))
         return f"list of {values(items, definitions)}" if items else "list"
     if kind == "object":
-        return "`{name: ..., setting: ...}`" if "name" in schema.get("properties", {}) else "`{key: [values]}`"
+        properties = schema.get("properties", {})
+        mapping = "{name: weight, ...}" if properties else "{key: [values]}"
+        return code("{name: ..., setting: ...}" if "name" in properties else mapping)
     name = "path" if schema.get("format") == "path" else NAMES.get(kind or "", "")
     return (
         f"{name} {', '.join(f'{sign} {limit(schema[key])}' for key, sign in BOUNDS.items() if key in schema)}".strip()

@@ -7,7 +7,7 @@ from aecli.core.rng import derive
 LEAST_SIDE = 8
 """The least side of images that have patches to look at."""
 
-_CHANNELS = (32, 64)
+_CHANNELS = (32, 64, 128)
 _SLOPE = 0.2
 
 
@@ -23,12 +23,12 @@ def discriminator_problem(image_shape: tuple[int, int, int]) -> str | None:
 
 
 def halvings(image_shape: tuple[int, int, int]) -> int:
-    """Return how often it halves images of this shape: once from 8 pixels, twice from 16.
+    """Return how often it halves images of this shape: once, twice from 64 pixels, three times from 128.
 
-    Its patches are of 8 and of 18 pixels then. Larger ones have it look at colours and at what is shown more than at
-    edges: with a third halving photographs of 48 x 48 came back as blurred as without it.
+    So its patches are of 8, 18 or 38 pixels. Of larger ones it looks at the colours and at what is shown more than at
+    the edges: on photographs of 48 x 48, two and three halvings gave less sharpness for as many decibels.
     """
-    return min(len(_CHANNELS), min(image_shape[:2]).bit_length() - 3)
+    return min(len(_CHANNELS), max(1, min(image_shape[:2]).bit_length() - 5))
 
 
 def build_discriminator(image_shape: tuple[int, int, int], seed: int) -> Any:
