@@ -65,7 +65,7 @@ SCALARS = [
 ]  # fmt: skip
 OWN_FILES = (
     "config.yaml", "environment.json", "metrics.json", "history.csv", "health.csv", "encoder.onnx", "decoder.onnx",
-    "baselines.npz", "split.npz",
+    "baselines.npz", "split.npz", "sampler.npz",
 )  # fmt: skip
 
 _PLACE = st.floats(0, 1, exclude_max=True)
@@ -235,6 +235,7 @@ def use_images(name: str) -> Callable[[bytes], object]:
 def use_run(file: str, folder: Path) -> Callable[[bytes], object]:
     from aecli.runs.model import load_model
     from aecli.runs.run import Run
+    from aecli.runs.uses.sampling.kept import read_sampler
     from aecli.views.report.page import render
     from aecli.views.report.run_page import run_page
 
@@ -247,6 +248,9 @@ def use_run(file: str, folder: Path) -> Callable[[bytes], object]:
             if file.endswith(".onnx"):
                 model = load_model(run)
                 model.reconstruct(np.zeros((3, *model.image_shape), np.float32))
+            elif file == "sampler.npz":
+                kept = read_sampler(run, load_model(run))
+                assert kept is None or len(kept.sampler.draw(3, 0)) == 3
             elif file.endswith(".npz"):
                 assert run.baselines.components.size + len(run.split.train)
             else:
@@ -343,12 +347,17 @@ def fuzz(name: str, target: Target, tried: Counter[str], slowest: dict[str, floa
 
 
 def small_run(folder: Path) -> Path:
-    """Train a tiny run to damage."""
+    """Train a tiny run to damage, with a sampler."""
     from aecli.runs.config_file import load_config
+    from aecli.runs.model import load_model
+    from aecli.runs.uses.sampling.fitting import fit_sampler
+    from aecli.runs.uses.sampling.kept import keep_sampler
     from aecli.training.trainer import train
 
     sets = ["model.latent_dim=3", "model.hidden=[5]", "training.epochs=2"]
-    return train(load_config(None, sets).config, folder).path
+    run = train(load_config(None, sets).config, folder)
+    keep_sampler(run, fit_sampler(run, load_model(run), 2))
+    return run.path
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -622,6 +623,29 @@ def use(name: str) -> tuple[str, ...]:
     return (*command, *(() if command[0] == "plot" else (DATA,)), "--run", "runs/small")
 
 
+def samplers(evil: bytes) -> Iterator[Case]:
+    """Damaged files of what a run keeps of its sampler."""
+    huge, kind = shaped("(1000000000000,)", "<f8"), npy_bytes(np.frombuffer(b"mixture", "u1"))
+    contents = {
+        "is empty": b"", "is noise": bytes(range(256)) * 9, "is a pickle": pickle.dumps(Evil()),
+        "holds a pickle": zipped(("weights_sha256.npy", evil), packing=0),
+        "holds 10^12 values": zipped(("weights_sha256.npy", huge), packing=0),
+        "is packed": zipped(("weights_sha256.npy", kind)), "lacks arrays": zipped(("kind.npy", kind), packing=0),
+        "is cut": zipped(("kind.npy", kind), packing=0)[:-30],
+    }  # fmt: skip
+    file, command = "sampler.npz", ("sample", "--run", "runs/small")
+    for about, content in contents.items():
+        says = "damaged .*: remove it, and ae sample fits it again"
+        yield Case(f"run: {file} {about}", replace(file, content), command, says, f"runs/small/{file}")
+    for about, target in {"is a link to itself": file, "is a device": "/dev/zero"}.items():
+        build = partial(_link_sampler, target)
+        yield Case(f"run: {file} {about}", build, command, "cannot be read|damaged", f"runs/small/{file}")
+
+
+def _link_sampler(target: str, run: Run) -> None:
+    run.sampler_file.symlink_to(target)
+
+
 def runs() -> Iterator[Case]:
     def case(about: str, name: str, damage: Callable[[Run], object], says: str = "damaged", names: str = "") -> Case:
         where = names or f"runs/small/{name}"
@@ -695,6 +719,7 @@ def runs() -> Iterator[Case]:
     yield case("rows beyond the file", "split.npz", save("split.npz", train=rows + 10**9, validation=rows))
     yield case("negative rows", "split.npz", save("split.npz", train=-rows - 1, validation=rows))
     yield case("rows of no row", "split.npz", save("split.npz", train=rows, validation=rows[:0]))
+    yield from samplers(evil)
     together = "do not belong together|another program"
     yield case("halves swapped", "encoder.onnx", _swap, "another program")
     yield case("plots linked elsewhere", "split.npz", _plots_elsewhere, "is a link", "runs/small/plots")

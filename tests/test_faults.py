@@ -187,6 +187,7 @@ COMMANDS = {
     "reconstruct": ("reconstruct", "many.npy", "--output", "disk/a.npy"),
     "encode": ("encode", "many.npy", "--output", "disk/a.npy"),
     "decode": ("decode", "latents.npy", "--output", "disk/a.npy"),
+    "sample": ("sample", "--count", "5000", "--components", "1", "--output", "disk/a.npy"),
     "evaluate": ("evaluate", "many.npy", "--per-image", "disk/a.csv"),
     "import": ("import", "many.npy", "--output", "disk/a.npy"),
     "plot": ("plot", "errors", "--output", "disk/a.png"),

@@ -39,6 +39,7 @@ def test_an_old_run_works_with_every_command(old_run, ae):
     for arguments in (
         ["encode", str(DIGITS), "--output", "latents.npy"], ["decode", "latents.npy", "--output", "images.npy"],
         ["reconstruct", str(DIGITS), "--output", "again.npy"], ["plot"], ["plot", "history"], ["plot", "health"],
+        ["sample", "--components", "2"], ["plot", "traversal"],
         ["report", f"runs/{name}"], ["runs"],
     ):  # fmt: skip
         done = ae(*arguments)

@@ -16,7 +16,7 @@ from aecli.views.plot_table import PLOTS, Plot
 from tests.conftest import SMALL
 
 
-def latents(context, positions=None):
+def scatter(context, positions=None):
     """Draw the first two numbers of the codes of images."""
     images, _ = context.show(context.choose(count=50) if positions is None else positions)
     figure = Figure(figsize=(4, 4))
@@ -36,9 +36,9 @@ def speed(run):
 
 ROWS = (
     Plot(
-        "latents",
+        "scatter",
         "the codes, two numbers of each",
-        f"{__name__}:latents",
+        f"{__name__}:scatter",
         needs_images=True,
         options=("count", "worst"),
     ),
@@ -73,23 +73,23 @@ def plots_of(run):
 
 def test_images_are_chosen_by_the_options_of_its_row(ae, run, digits):
     np.save("images.npy", digits[:30])
-    done = ae("plot", "latents", "--images", "images.npy", "--count", "7", "--output", "seven.svg")
+    done = ae("plot", "scatter", "--images", "images.npy", "--count", "7", "--output", "seven.svg")
     assert done.exit_code == 0, done.output
     assert done.stdout == "seven.svg\n"
-    refused = ae("plot", "latents", "--index", "3")
+    refused = ae("plot", "scatter", "--index", "3")
     assert refused.exit_code == 2
-    assert "--index belongs to reconstructions or denoising" in refused.output
+    assert "--index belongs to reconstructions, denoising, interpolation or neighbours" in refused.output
     refused = ae("plot", "speed", "--worst", "3")
-    assert "--worst belongs to reconstructions or latents" in refused.output
+    assert "--worst belongs to reconstructions, neighbours or scatter" in refused.output
 
 
 def test_an_unknown_kind_is_answered_with_its_name(ae, run):
-    assert "latents" in ae("plot", "latent").output
+    assert "scatter" in ae("plot", "scater").output
 
 
 def test_every_training_draws_it(tmp_path):
     run = train(load_config(None, SMALL).config, tmp_path / "run", artifacts=(*FULL, plots.draw_plots))
-    assert {"latents", "speed", "history"} <= set(plots_of(run))
+    assert {"scatter", "speed", "history"} <= set(plots_of(run))
     assert "denoising" not in plots_of(run)
 
 
@@ -107,7 +107,7 @@ def test_an_artifact_is_written_and_leaves_out_what_has_nothing_to_show(tmp_path
     assert np.load(run.path / "latents.npy").shape == (len(run.split.validation), 8)
     assert run.environment["seconds"]["encoding"] > 0
     assert "speed" not in plots_of(run)
-    assert "latents" in plots_of(run)
+    assert "scatter" in plots_of(run)
 
 
 def test_an_artifact_that_fails_leaves_a_run_that_is_not_complete(tmp_path):

@@ -20,6 +20,7 @@ from tests.hostile import Evil, dense, external, npy_bytes
 USES = [
     ("encode", DIGITS), ("reconstruct", DIGITS), ("evaluate", DIGITS), ("plot",), ("plot", "filters"), ("plot", "health"),
     ("plot", "history"), ("plot", "errors"), ("report", "runs/small"), ("runs",),
+    ("sample", "--components", "1", "--output", "digits_samples.npy"), ("plot", "samples"), ("plot", "latents"),
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from aecli.runs.config_file import load_config
 from aecli.runs.model import load_model
 from aecli.runs.run import Run
 from aecli.runs.uses.evaluate import evaluate
-from aecli.runs.uses.latents import LatentSpread, dead_latents_note
+from aecli.runs.uses.latents import LatentSpread, dead_latents_note, image_movement
 from aecli.training.trainer import train
 from aecli.views.report.report import write_run_report
 from tests.conftest import DIGITS, SMALL
@@ -62,6 +62,21 @@ def test_it_reconstructs_to_the_last_bit_as_the_model_does(trained, monkeypatch)
     latents = model.encode(source.format.to_contract(np.load(DIGITS)[trained.split.validation]))
     assert spread.count == len(latents)
     assert spread.dead == np.flatnonzero(np.ptp(latents, axis=0) == 0).tolist() == trained.metrics["dead_latents"]
+
+
+def test_the_movement_of_the_image_is_that_of_each_latent_alone(trained, monkeypatch):
+    model, images = load_model(trained), open_images(DIGITS)
+    codes = np.concatenate([*images.map(model.encode)])
+    mean, (low, high) = codes.mean(axis=0), np.quantile(codes, (0.05, 0.95), axis=0).astype(np.float32)
+    moved = image_movement(model, mean, low, high)
+    for latent in range(8):
+        ends = np.repeat(mean[None], 2, axis=0)
+        ends[:, latent] = low[latent], high[latent]
+        before, after = model.decode(ends)
+        assert moved[latent] == pytest.approx(((after - before) ** 2).mean(), rel=1e-4)
+    monkeypatch.setattr(dataset, "_CHUNK_BYTES", 3 * 4 * 64)  # three latents at a time
+    np.testing.assert_allclose(image_movement(model, mean, low, high), moved, rtol=1e-4)
+    assert image_movement(model, mean, low, low).tolist() == [0] * 8
 
 
 def dead(run: Run, latents) -> Run:

@@ -41,7 +41,7 @@ def run_training(folder, *overrides, trainer=BRIEF, **options):
 
 def result(run):
     """All that must not depend on stops: the weights' hash, the epoch kept, the history and the health."""
-    history = [(record.epoch, record.loss, record.val_loss, record.learning_rate) for record in run.history]
+    history = [(r.epoch, r.loss, r.val_loss, r.learning_rate, r.terms) for r in run.history]
     return run.metrics["weights_sha256"], run.metrics["best_epoch"], history, run.health_file.read_text()
 
 
@@ -88,8 +88,13 @@ def windows(monkeypatch):
             "data.train=large.npy", "data.memory_budget=1", "training.epochs=2", "model.dropout=0.1",
             "data.augment={shift: 0.2, noise: 0.1}", "training.corruption={masking: 0.2}",
         ),
+        ("model.code={gaussian: {beta: 2, warmup: 2}}", "training.early_stopping={patience: 1}"),
+        ("model.code={quantised: {levels: 5}}",),
     ],
-    ids=["dropout, early stopping", "cosine, without a linear path", "streamed, augmented, corrupted"],
+    ids=[
+        "dropout, early stopping", "cosine, without a linear path", "streamed, augmented, corrupted", "Gaussian code",
+        "quantised code",
+    ],
 )  # fmt: skip
 def test_a_training_stopped_again_and_again_ends_with_the_same_bits(windows, overrides):
     expected = result(run_training("whole", *overrides))

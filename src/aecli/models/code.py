@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import log2
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -33,6 +33,11 @@ class QuantisedCode(Section):
 
     levels: Annotated[int, Field(ge=2, le=256)] = 8
     """values that each number of the code may have, evenly spaced from -1 to 1"""
+
+    def nearest(self, latents: Any) -> Any:
+        """Return the values (N, k) that a code may have, nearest to these; arrays of NumPy."""
+        steps = self.levels - 1
+        return ((latents + 1) * (steps / 2)).round().clip(0, steps) * (2 / steps) - 1
 
     def bits(self, code_length: int) -> float:
         """Return how many bits a code of this length has."""

@@ -50,7 +50,7 @@ class Objective:
 
     `measures` are no part of the sum: the history shows them beside it, of the validation images. Terms that warm reach
     their full weight after `warmup` epochs. Where the likelihood has a scale, it follows the mean of `distance`, a
-    number for each image.
+    number for each image. `guarded` ones are not minimised at the cost of reconstructing worse than a linear code.
     """
 
     terms: tuple[Term, ...]
@@ -58,6 +58,7 @@ class Objective:
     measures: tuple[Term, ...] = ()
     warmup: int = 0
     distance: PerImageTensor | None = None
+    guarded: bool = True
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -46,6 +46,8 @@ def checked_metrics(content: dict[str, Any]) -> dict[str, Any]:
     dead = content.get("dead_latents") or []  # earlier versions did not look for them
     if not isinstance(dead, list) or any(type(latent) is not int or latent < 0 for latent in dead):
         raise ValueError("its dead latents are no list of latents")
+    if "bits_per_image" in content:
+        _require(content, {"bits_per_image": _NUMBER})
     _check_variational(content)
     splits = content["splits"]
     if not {"train", "validation"} <= set(splits) <= {"train", "validation", "test"}:

@@ -179,9 +179,17 @@ def _measure(
         "ssim_window": ssim_window(*prepared.train.format.image_shape[:2]),
         "splits": splits,
         "dead_latents": spread.dead,
+        **_count_bits(trained.prepared),
         **_measure_denoising(trained),
         **_measure_likelihood(trained),
     }
+
+
+def _count_bits(prepared: Prepared) -> dict[str, Any]:
+    """Return what metrics.json says of the length of a quantised code."""
+    code = prepared.config.model.code
+    quantised = code.quantised if code else None
+    return {"bits_per_image": quantised.bits(prepared.code_length)} if quantised else {}
 
 
 def _measure_likelihood(trained: TrainedRun) -> dict[str, Any]:

@@ -93,7 +93,8 @@ def fit(
 
     if from_linear_code and best.weights is None:
         begun = validate()
-        best = Best(0, begun[0], 0, _reconstruction(begun, objective), step.autoencoder.get_weights())
+        error = _reconstruction(begun, objective) if objective.guarded else math.inf
+        best = Best(0, begun[0], 0, error, step.autoencoder.get_weights())
     while _goes_on(training, until, cursor, best):
         for position in step.train(train, training.seed, cursor):
             cursor = position

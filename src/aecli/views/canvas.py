@@ -41,7 +41,8 @@ if os.environ.get("MPLBACKEND"):
         matplotlib.rcParams["backend"] = os.environ["MPLBACKEND"]
 
 # Maps are made when Matplotlib is imported, of as many colours as the user's image.lut says.
-GREY, RED_BLUE, MAGMA = (colormaps[name].resampled(256) for name in ("gray", "RdBu_r", "magma"))
+_MAPS = "gray", "RdBu_r", "magma", "cividis"
+GREY, RED_BLUE, MAGMA, CIVIDIS = (colormaps[name].resampled(256) for name in _MAPS)
 
 _DEFAULTS = {name: value for name, value in matplotlib.rcParamsDefault.items() if not name.startswith("backend")}
 
@@ -56,5 +57,6 @@ def default_settings() -> Iterator[None]:
 
 
 __all__ = [
-    "GREY", "MAGMA", "RED_BLUE", "Figure", "FuncFormatter", "MaxNLocator", "Polygon", "Rectangle", "default_settings",
+    "CIVIDIS", "GREY", "MAGMA", "RED_BLUE", "Figure", "FuncFormatter", "MaxNLocator", "Polygon", "Rectangle",
+    "default_settings",
 ]  # fmt: skip

@@ -20,7 +20,8 @@ class Plot:
     """A picture of a run.
 
     `function` is "module:name": it takes the run, or, where it `needs_images`, a `plots.PlotContext` and the positions
-    of the images where `options` choose them, and raises NotInRunError for a run that has nothing of the kind.
+    of the images where `options` choose them, and raises NotInRunError for a run that has nothing of the kind. To one
+    that needs no images the option `count` goes as it is. `every_training` says whether trainings leave it in the run.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Plot:
     function: str
     needs_images: bool = False
     options: tuple[str, ...] = ()
+    every_training: bool = True
 
     @property
     def draw(self) -> "Callable[..., Figure]":
@@ -37,7 +39,7 @@ class Plot:
         return function
 
 
-_HERE = "aecli.views.plots"
+_HERE, _CODES = "aecli.views.plots", "aecli.views.codes"
 
 _ROWS = (
     Plot("reconstructions", "originals over reconstructions over error maps, with PSNR",
@@ -48,6 +50,16 @@ _ROWS = (
     Plot("errors", "distribution of the error, with examples", f"{_HERE}:errors", needs_images=True),
     Plot("filters", "what the first and the last layer learned", "aecli.views.filters:filters"),
     Plot("health", "dead units, saturated outputs and gradients, layer by layer", f"{_HERE}:health"),
+    Plot("samples", "new images, drawn by the run's sampler", f"{_CODES}.samples:samples",
+         options=("count",), every_training=False),
+    Plot("latents", "principal components of the codes, coloured by label or error",
+         f"{_CODES}.latents:latents", needs_images=True, every_training=False),
+    Plot("interpolation", "the way from image to image in the code, over a blend of pixels",
+         f"{_CODES}.interpolation:interpolation", needs_images=True, options=("index", "count"), every_training=False),
+    Plot("traversal", "what the latents that move the image most do",
+         f"{_CODES}.traversal:traversal", needs_images=True, every_training=False),
+    Plot("neighbours", "images whose codes are nearest, over those whose pixels are",
+         f"{_CODES}.neighbours:neighbours", needs_images=True, options=CHOOSING, every_training=False),
 )  # fmt: skip
 
 PLOTS: dict[str, Plot] = {row.name: row for row in _ROWS}

@@ -124,10 +124,10 @@ def reconstructions(context: PlotContext, positions: Sequence[int] | None = None
         sheet.show(i, 0, image_pixels(images[i]))
         sheet.show(i, 1, image_pixels(restored[i]))
         sheet.show(i, 2, {"X": error_maps[i], "cmap": MAGMA, "vmin": 0, "vmax": brightest})
-        sheet.write(i, _label(context, rows[i]), "exact" if np.isinf(values[i]) else f"{values[i]:.1f} dB")
+        sheet.write(i, image_label(context, rows[i]), "exact" if np.isinf(values[i]) else f"{values[i]:.1f} dB")
         if i % COLUMNS == 0:
             sheet.name_rows(i, ("original", "reconstructed", "error"))
-    _caption(
+    write_caption(
         sheet.figure,
         context,
         f"Shown: {len(images)}. Under each its PSNR. "
@@ -153,7 +153,7 @@ def denoising(context: PlotContext, positions: Sequence[int] | None = None) -> F
         if i % COLUMNS == 0:
             sheet.name_rows(i, ("clean", "noisy", "restored"))
     text = f"Shown: {len(images)}. Noisy by {corrupt.corruption}. Under each the PSNR of both."
-    _caption(sheet.figure, context, text)
+    write_caption(sheet.figure, context, text)
     return sheet.figure
 
 
@@ -208,7 +208,7 @@ def errors(context: PlotContext) -> Figure:
     axis.axvline(float(values.mean()), color=_ORANGE, label=f"mean {values.mean():.4g}")
     axis.set(xlabel="mse of an image", ylabel="images")
     axis.legend(frameon=False)
-    axis.set_title(_line(context), fontsize=10, loc="left")
+    axis.set_title(context_line(context), fontsize=10, loc="left")
     images, restored = context.show(positions)
     rows = context.row_numbers(positions)
     names = ("best", "25 %", "median", "75 %", "worst")
@@ -261,13 +261,15 @@ def health(run: Run) -> Figure:
 
 
 def draw_plots(trained: TrainedRun) -> None:
-    """Draw every plot that a trained run has something for, from its validation images; an artifact of its training."""
+    """Draw every plot that trainings draw and this one has something for, from its validation images; an artifact."""
     trained.stages.enter("plotting")
     source, rows = trained.prepared.train, trained.prepared.split.validation
     data = f"{source.file.name} (validation)"
     context = PlotContext(trained.run, trained.model, source, data, rows, trained.errors)
     notes = []
     for name, plot in PLOTS.items():
+        if not plot.every_training:
+            continue
         try:
             figure = plot.draw(context if plot.needs_images else trained.run)
             notes.append(save(figure, trained.run.plots_folder / f"{name}.png"))
@@ -323,7 +325,7 @@ def plain(name: str, longest: int = 40) -> str:
     return display_name(short).replace("$", r"\$")
 
 
-def _label(context: PlotContext, row: int) -> str:
+def image_label(context: PlotContext, row: int) -> str:
     """Return what stands over an image: its row and, where it is known, a short name of its file."""
     file = context.source.name(int(row))
     return f"#{row}" if file is None else f"#{row}\n{plain(_short(file), 15)}"
@@ -335,17 +337,19 @@ def _short(file: str) -> str:
     return f"{Path(name).stem}#{number}" if mark and number.isdigit() else Path(file).stem
 
 
-def _line(context: PlotContext) -> str:
+def context_line(context: PlotContext) -> str:
+    """Return which run is drawn on which images, and how many these are."""
     images = "image" if len(context) == 1 else "images"
     return f"run {plain(context.run.name)} on {plain(context.data)}, {len(context):,} {images}"
 
 
-def _caption(figure: Figure, context: PlotContext, text: str) -> None:
+def write_caption(figure: Figure, context: PlotContext, text: str) -> None:
+    """Write what is drawn, and a line about it, at the foot of a figure."""
     height = figure.get_size_inches()[1]
     figure.text(
         0.01,
         0.2 / height,
-        f"{_line(context)}\n{text}",
+        f"{context_line(context)}\n{text}",
         fontsize=7.5,
         color=INK,
         va="center",

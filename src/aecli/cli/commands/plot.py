@@ -54,7 +54,8 @@ def command(
     plot = PLOTS[kind]
     if given and given[0].removeprefix("--") not in plot.options:
         kinds = [name for name, other in PLOTS.items() if given[0].removeprefix("--") in other.options]
-        raise click.UsageError(f"{given[0]} belongs to {' or '.join(kinds)}")
+        listed = " or ".join([", ".join(kinds[:-1]), kinds[-1]] if len(kinds) > 1 else kinds)
+        raise click.UsageError(f"{given[0]} belongs to {listed}")
 
     from aecli.cli.terminal import note, note_if, reading
     from aecli.core.errors import RunError
@@ -76,7 +77,7 @@ def command(
         options = {"positions": context.choose(index, worst, best, count)} if given else {}
         figure = plot.draw(context, **options)
     else:
-        figure = plot.draw(run)
+        figure = plot.draw(run, **({} if count is None else {"count": count}))
     # A picture of chosen images stands beside the run's own, not in its place.
     chosen_name = f"_{given[0].strip('-')}" if given else ""
     file_name = f"_of_{source_name(images)}" if images is not None else ""

@@ -184,7 +184,7 @@ def _cure(run: "Run", config: "Config", device: str) -> str | None:
 def _report(run: "Run", quiet: bool) -> None:
     from aecli.cli.terminal import metric_cells, metric_header, note, note_if, note_limits, print_if, print_table
     from aecli.runs.baselines import row_titles
-    from aecli.runs.uses.latents import dead_latents_note
+    from aecli.runs.uses.latents import bits_line, dead_latents_note
     from aecli.runs.uses.likelihood import likelihood_line
     from aecli.runs.uses.standing import standing
 
@@ -208,6 +208,7 @@ def _report(run: "Run", quiet: bool) -> None:
     print_table(["images", "by", *metric_header()], rows, left=2)
     print_if(standing(metrics["splits"]["validation"], "the validation images"))
     print_if(likelihood_line(run))
+    print_if(bits_line(run))
     exact = sum(values["model"]["exact_copies"] for values in metrics["splits"].values())
     note_limits(run.image_format.image_shape, exact, quiet)
     note_if(dead_latents_note(run), quiet)

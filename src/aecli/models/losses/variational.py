@@ -36,6 +36,7 @@ def variational(loss: str, beta: float, warmup: int, free_bits: float) -> Object
         measures=(Term("sigma", sigma),) if likelihood.sigma else (),
         warmup=warmup,
         distance=distance if likelihood.sigma else None,
+        guarded=False,  # what a code costs is weighed against the reconstruction
     )
 
 

@@ -1,12 +1,15 @@
-"""Which latents of a model carry nothing: those that do not vary over images."""
+"""What latents of a model carry: nothing, where they do not vary over images, and else how far they move the image."""
 
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aecli.core.errors import AeError
+from aecli.data.dataset import chunk_slices
 from aecli.data.format import Images
 from aecli.models.family import Family
 from aecli.runs.config_file import load_recorded
@@ -46,6 +49,31 @@ class LatentSpread:
         low, high = (values[0].astype(np.float64) for values in self._extremes)
         spread = high - low
         return [int(i) for i in np.flatnonzero(spread <= _DEAD_WITHIN * spread.max())]
+
+
+def bits_line(run: Run) -> str | None:
+    """Return how long the code of a quantised run is; None for other codes."""
+    bits, shape = run.metrics.get("bits_per_image"), run.image_format.image_shape
+    if bits is None:
+        return None
+    return f"The code of an image is {bits:,.6g} bits long, {bits / prod(shape):.3g} for each of its values."
+
+
+def image_movement(model: Model, mean: NDArray[np.floating], low: Latents, high: Latents) -> NDArray[np.float64]:
+    """Return the mean squared difference (k,) of images that each latent makes on its way from `low` to `high` (k,).
+
+    The other latents stay at their `mean` (k,).
+    """
+    moved = np.zeros(len(mean))
+    # Of long codes as many at a time as an image, or a code, leaves room for.
+    for part in chunk_slices(len(mean), (max(prod(model.image_shape), len(mean)),)):
+        latents = np.arange(part.start, part.stop)
+        ends = np.tile(mean.astype(np.float32), (2, len(latents), 1))
+        for end, values in zip(ends, (low, high), strict=True):
+            end[np.arange(len(latents)), latents] = values[latents]
+        before, after = (model.decode(end) for end in ends)
+        moved[latents] = ((after - before) ** 2).mean(axis=(1, 2, 3), dtype=np.float64)
+    return moved
 
 
 def dead_latents_note(run: Run) -> str | None:

@@ -72,6 +72,8 @@ def _subtitle(run: Run) -> str:
     height, width, channels = fields["format"]["image_shape"]
     images = f"{Path(str(fields['file'])).name}: {fields['images']:,} images of {height} × {width} × {channels}"
     epochs = f"{metrics['epochs']} epochs, best {metrics['best_epoch']}"
+    bits = metrics.get("bits_per_image")
+    images += f" · codes of {bits:,.6g} bits" if bits else ""
     parts = [images, epochs, f"{metrics['seconds']:.1f} s", str(metrics.get("finished", ""))[:16].replace("T", " ")]
     return " · ".join(part for part in parts if part)
 
