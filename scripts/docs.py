@@ -105,8 +105,11 @@ def of_type(schema: Schema, definitions: Mapping[str, Schema]) -> str:
         items = schema.get("items") or next(iter(schema.get("prefixItems", [{}])))
         return f"list of {values(items, definitions)}" if items else "list"
     if kind == "object":
-        if "name" in schema.get("properties", {}):
+        properties = schema.get("properties", {})
+        if "name" in properties:
             return "`{name: ..., setting: ...}`"
+        if properties:
+            return "`{name: weight, ...}`"
         return "`{name: config}`" if "anyOf" in schema.get("additionalProperties", {}) else "`{key: [values]}`"
     name = "path" if schema.get("format") == "path" else NAMES.get(kind or "", "")
     return (

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from aecli.runs.metrics import METRICS, RunningMeans, mse, per_image, psnr, sse_per_image, ssim, ssim_window
+from aecli.models.losses.window import ssim_window
+from aecli.runs.metrics import (
+    COMPARABLE,
+    METRICS,
+    RunningMeans,
+    mse,
+    per_image,
+    psnr,
+    sharpness,
+    sse_per_image,
+    ssim,
+)
 
 
 def pairs(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -106,3 +117,49 @@ def test_the_summary_counts_exact_copies_apart():
 def test_all_exact_copies_have_no_mean_psnr():
     images, _ = pairs((2, 12, 12, 1))
     assert summarise(per_image(images, images), 0.5)["psnr"] is None
+
+
+def test_sharpness_is_1_of_a_copy_whatever_its_brightness_and_falls_with_the_square_of_the_contrast():
+    images, _ = pairs((3, 12, 9, 3))
+    np.testing.assert_allclose(sharpness(images, images), 1.0, rtol=1e-6)
+    np.testing.assert_allclose(sharpness(images, 0.5 * images + 0.3), 0.25, rtol=1e-4)
+
+
+def test_sharpness_of_known_edges():
+    # One step of 1 over 4 rows; half of it, and a second step of 1/2 in the other direction over 6 columns.
+    original, other = np.zeros((2, 1, 4, 6, 1), np.float32)
+    original[:, :, 3:], other[:, :, 3:] = 1, 0.5
+    other[:, 2:] += 0.5
+    np.testing.assert_allclose(sharpness(original, other), (4 * 0.25 + 6 * 0.25) / 4, rtol=1e-6)
+
+
+def test_blur_is_below_1_and_noise_above():
+    rng = np.random.default_rng(0)
+    images = rng.random((4, 16, 16, 1), np.float32)
+    blurred = (images + np.roll(images, 1, axis=1) + np.roll(images, 1, axis=2)) / 3
+    assert (sharpness(images, blurred) < 0.7).all()
+    smooth = np.repeat(np.linspace(0, 1, 16, dtype=np.float32)[None, :, None, None], 16, axis=2)
+    assert sharpness(smooth, smooth + rng.normal(0, 0.1, smooth.shape).astype(np.float32))[0] > 2
+
+
+def test_an_image_of_one_colour_has_no_sharpness_and_no_part_in_the_mean():
+    images, restored = pairs((4, 12, 12, 1))
+    images[1], images[3] = 0, 0.7
+    restored[3] = images[3]
+    assert np.isnan(sharpness(images, restored)[[1, 3]]).all()
+    summary = summarise(per_image(images, restored), 0.5)
+    assert summary["sharpness"] == pytest.approx(sharpness(images[[0, 2]], restored[[0, 2]]).mean())
+    assert summary["mse"] == pytest.approx(mse(images, restored).mean())
+    assert summarise(per_image(images[[1, 3]], restored[[1, 3]]), 0.5)["sharpness"] is None
+    assert sharpness(np.zeros((2, 1, 1, 3), np.float32), np.ones((2, 1, 1, 3), np.float32)).shape == (2,)
+
+
+def test_what_is_nan_of_a_network_stays_nan_in_the_means():
+    images, restored = pairs((3, 12, 12, 1))
+    restored[0, 0, 0] = np.nan
+    summary = summarise(per_image(images, restored), 0.5)
+    assert np.isnan([summary["mse"], summary["ssim"], summary["sharpness"]]).all()
+
+
+def test_studies_compare_by_every_metric_and_by_likelihood():
+    assert [*COMPARABLE] == ["mse", "mae", "sse_per_image", "psnr", "ssim", "sharpness", "nll"]

@@ -161,7 +161,16 @@ def test_metrics_hold_every_split_metric_and_baseline(trained):
     assert set(splits) == {"train", "validation"}
     for values in splits.values():
         assert set(values) == {"images", "model", "best_linear", "pca", "mean_image"}
-        assert set(values["model"]) == {"mse", "mae", "sse_per_image", "psnr", "ssim", "fvu", "exact_copies"}
+        assert set(values["model"]) == {
+            "mse",
+            "mae",
+            "sse_per_image",
+            "psnr",
+            "ssim",
+            "sharpness",
+            "fvu",
+            "exact_copies",
+        }
         assert values["mean_image"]["fvu"] == pytest.approx(1)
         assert values["model"]["sse_per_image"] == pytest.approx(64 * values["model"]["mse"])
     assert trained.metrics["ssim_window"] == 7

@@ -523,7 +523,7 @@ def test_without_javascript_the_page_is_complete(opened):
 def test_a_phone_shows_the_columns_that_decide_and_scrolls_the_others_but_not_the_page(opened):
     page, width = opened(viewport={"width": 390, "height": 844}), "document.querySelector('.scroll').scrollWidth"
     assert page.evaluate(width) <= 390
-    page.get_by_label("all 14 columns").check()
+    page.get_by_label("all 15 columns").check()
     assert page.evaluate(width) > 390
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
@@ -538,8 +538,8 @@ def test_the_columns_that_decide_show_at_once_and_the_others_on_a_click(opened, 
     assert headings(page) == ["variant", "verdict", "runs", "mse", "worse by"]
     legend = page.locator(".legend.more")
     assert not legend.is_visible()
-    page.get_by_label("all 14 columns").check()
-    assert len(headings(page)) == 14
+    page.get_by_label("all 15 columns").check()
+    assert len(headings(page)) == 15
     assert legend.is_visible()
     assert "no significance" in page.locator("p.more:not(.legend)").inner_text()
 
@@ -547,7 +547,7 @@ def test_the_columns_that_decide_show_at_once_and_the_others_on_a_click(opened, 
 def test_paper_has_all_columns_and_no_box_to_tick(opened):
     page = opened(viewport={"width": 720, "height": 1000})
     page.emulate_media(media="print")
-    assert len(headings(page)) == 14
+    assert len(headings(page)) == 15
     assert not page.locator("#all-columns").is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 720
 

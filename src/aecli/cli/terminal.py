@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from aecli.cli.stderr import native_stderr_silenced
-from aecli.runs.metrics import SSIM_WINDOW, metrics_without_copies, ssim_window, table_metrics
+from aecli.models.losses.window import SSIM_WINDOW, ssim_window
+from aecli.runs.metrics import metrics_without_copies, table_metrics
 from aecli.runs.records import EpochRecord
 from aecli.runs.run import Run
 from aecli.training.progress import NullProgress, Progress, stage_callback

@@ -1,6 +1,7 @@
 """A network as an engine trains it: three models over the same weights, and the layers whose health is measured."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -58,7 +59,8 @@ class Autoencoder:
     """Three Keras models over the same weights: images -> latents, latents -> images, and both.
 
     `layers` are those whose health is measured, those of the encoder first. The encoder of a Gaussian code gives its
-    means and its log-variances; `scale` is then the variable of its likelihood, None for other codes.
+    means and its log-variances; `scale` is then the variable of its likelihood, None for other codes. `discriminator`
+    is the Keras model that an adversarial training trains beside it, None for others.
     """
 
     encoder: Any
@@ -66,6 +68,23 @@ class Autoencoder:
     model: Any
     layers: tuple[WatchedLayer, ...]
     scale: Any = None
+    discriminator: Any = None
+
+    @property
+    def variables(self) -> list[Any]:
+        """All variables that a training changes but for those of optimizers."""
+        return [*self.model.variables, *(self.discriminator.variables if self.discriminator else ())]
+
+    def get_weights(self) -> list[Any]:
+        """Return copies of all weights, those of the discriminator last."""
+        return [*self.model.get_weights(), *(self.discriminator.get_weights() if self.discriminator else ())]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set all weights to what `get_weights` gave."""
+        count = len(self.model.weights)
+        self.model.set_weights(weights[:count])
+        if self.discriminator:
+            self.discriminator.set_weights(weights[count:])
 
     def outputs(self, images: Any, training: bool, noise: Any = None) -> Outputs:
         """Return what the network makes of images (N, H, W, C): its latents (N, latent_dim) and reconstructions.
@@ -88,7 +107,7 @@ class Autoencoder:
 
     def weights_sha256(self) -> str:
         """Return the SHA-256 of the weights, one after the other, as they lie in memory."""
-        return hashlib.sha256(b"".join(weights.tobytes() for weights in self.model.get_weights())).hexdigest()
+        return hashlib.sha256(b"".join(weights.tobytes() for weights in self.get_weights())).hexdigest()
 
     @property
     def convolutional(self) -> bool:

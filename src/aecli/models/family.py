@@ -12,8 +12,9 @@ from pydantic import Field, Strict, model_validator
 from aecli.core.schema import Choice, ChoiceOf, Section, parse_choice
 from aecli.models.activations import ACTIVATIONS, ALIASES, Activation, find_activation
 from aecli.models.code import Code, GaussianCode
+from aecli.models.losses.config import Loss
 from aecli.models.losses.variational import variational
-from aecli.models.objective import Objective, latent_l1, reconstruction
+from aecli.models.objective import Objective, latent_l1
 
 if TYPE_CHECKING:
     from aecli.models.autoencoder import Autoencoder
@@ -196,10 +197,14 @@ class Family(Section):
     def code_product(self, image_shape: tuple[int, int, int]) -> Product:
         """Return the matrix product of the layer that makes the code."""
 
-    def objective(self, loss: str) -> Objective:
-        """Return what a training minimises where the reconstructions are measured by this loss of Keras."""
+    def objective(self, loss: Loss) -> Objective:
+        """Return what a training minimises where the reconstructions are measured by this loss."""
+        from aecli.models.losses.terms import reconstruction_terms
+
         sparse = (latent_l1(self.activity_l1),) if self.activity_l1 else ()
         gaussian = self.variational
-        plain = Objective((reconstruction(loss),))
-        base = variational(loss, gaussian.beta, gaussian.warmup, gaussian.free_bits) if gaussian else plain
+        if gaussian and isinstance(loss, str):
+            base = variational(loss, gaussian.beta, gaussian.warmup, gaussian.free_bits)
+        else:
+            base = Objective(reconstruction_terms(loss))
         return replace(base, terms=(*base.terms, *sparse), penalised=bool(self.l1 or self.l2))

@@ -16,11 +16,15 @@ PerImageTensor = Callable[[Any, Outputs], Any]
 PENALTIES = "penalties"
 """The term of the weights' own penalties, which are no number of an image."""
 
+ADVERSARIAL = ("adversarial", "discriminator")
+"""Losses of an adversarial training that are no parts of the sum: the network's, and the discriminator's."""
+
 
 @dataclass(frozen=True)
 class Term:
     """One term: a number for each image, and its weight.
 
+    `reconstructs` says whether it measures how images are given back, `convolutional` whether kernels move over them.
     With `warms` the weight grows to its full size over the objective's warm-up. The history shows the weighted numbers,
     or those that `shown` gives in their place.
     """
@@ -30,6 +34,8 @@ class Term:
     weight: float = 1.0
     warms: bool = False
     shown: PerImageTensor | None = None
+    reconstructs: bool = False
+    convolutional: bool = False
 
     def weighted(self, images: Any, outputs: Outputs, warmth: Any) -> Any:
         """Return what each image adds to the loss, (N,)."""
@@ -65,6 +71,16 @@ class Objective:
         names = (*(term.name for term in self.terms), *((PENALTIES,) if self.penalised else ()))
         return names if len(names) > 1 else ()
 
+    @property
+    def reconstruction(self) -> tuple[int, ...]:
+        """The places among the terms of those that measure how images are given back, by default the first."""
+        return tuple(i for i, term in enumerate(self.terms) if term.reconstructs) or (0,)
+
+    @property
+    def convolutional(self) -> bool:
+        """Whether kernels move over images in one of the terms."""
+        return any(term.convolutional for term in self.terms)
+
     def warmth(self, epoch: int) -> float:
         """Return the share of their full weight that terms which warm have in an epoch, counted from 1."""
         return min(1.0, epoch / (self.warmup + 1))
@@ -82,7 +98,7 @@ class Objective:
         return parts, [measure.per_image(images, outputs) for measure in self.measures]
 
 
-def reconstruction(loss: str) -> Term:
+def reconstruction(loss: str, weight: float = 1.0) -> Term:
     """Return the term of a loss of Keras between images and reconstructions, its mean over the pixels."""
     from aecli.models.backend import keras
 
@@ -91,7 +107,7 @@ def reconstruction(loss: str) -> Term:
     def per_image(images: Any, outputs: Outputs) -> Any:
         return keras.ops.mean(function(images, outputs["reconstructions"]), axis=(1, 2))
 
-    return Term(loss, per_image)
+    return Term(loss, per_image, weight, reconstructs=True)
 
 
 def latent_l1(weight: float) -> Term:

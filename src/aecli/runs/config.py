@@ -6,15 +6,16 @@ Every key lives once: in the section of its room.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from aecli.core.errors import did_you_mean
 from aecli.core.schema import Choice, ChoiceOf, Parameter, Section, parse_choice
 from aecli.data.config import DataConfig
 from aecli.data.corruption import Corruption
 from aecli.models.families import DEFAULT_FAMILY, AnyFamily
+from aecli.models.losses.config import AnyLoss
 
 _ADAM: Mapping[str, Parameter] = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
 _CLIP: Mapping[str, Parameter] = {"clipnorm": None}
@@ -59,11 +60,25 @@ class EarlyStopping(Section):
     """the smallest fall that counts as improvement"""
 
 
+class Adversarial(Section):
+    """A discriminator that learns to tell reconstructions from originals, and the network to deceive it: sharp images.
+
+    The loss stays. Without early stopping the last epoch's weights are kept.
+    """
+
+    weight: Annotated[float, Field(gt=0, le=1000)] = 0.5
+    """how strongly it pulls at the reconstructions, as a multiple of what the loss does"""
+    start: Annotated[int, Field(gt=0)] = 5
+    """epochs in which the discriminator learns alone, before the network has to deceive it"""
+
+
 class TrainingConfig(Section):
     """How the network is trained."""
 
-    loss: Literal["mse", "mae", "huber", "binary_crossentropy"] = "mse"
-    """mse, mae, huber or binary_crossentropy"""
+    loss: AnyLoss = "mse"
+    """mse, mae, huber or binary_crossentropy, or weights of several, e.g. {mse: 1, ssim: 0.02, features: 0.1}"""
+    adversarial: Adversarial | None = None
+    """null, or a discriminator for sharper images, e.g. {weight: 0.5, start: 5}"""
     optimizer: OptimizerChoice = parse_choice("adam", find_optimizer)
     """adam, adamw, sgd, rmsprop or nadam; settings as {name: sgd, momentum: 0.9}"""
     learning_rate: Annotated[float, Field(gt=0, le=1e6)] = 1e-3
@@ -84,6 +99,15 @@ class TrainingConfig(Section):
     """how often to write what --resume goes on from; results do not depend on it"""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """decides split, initial weights, order, dropout, augmentation and corruption"""
+
+    @model_validator(mode="after")
+    def _adversary_counts(self) -> Self:
+        if self.adversarial and self.adversarial.start >= self.epochs:
+            raise ValueError(
+                f"adversarial.start {self.adversarial.start} leaves none of {self.epochs} epochs in which the "
+                f"discriminator counts: set a smaller one, or more training.epochs"
+            )
+        return self
 
 
 ABSENT: Mapping[str, Mapping[str, Any]] = MappingProxyType({"model": {"linear_path": "none", "output_bias": "zero"}})

@@ -13,14 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecli.data.format import Images
+from aecli.models.losses.window import C1, C2, gaussian_band, ssim_window
 
 _Matrix = NDArray[np.float32]
 PerImage = NDArray[np.float64]
 """One value per image, float64 (N,)."""
 
-SSIM_WINDOW = 11
-_SSIM_SIGMA = 1.5
-_C1, _C2 = np.float32(0.01**2), np.float32(0.03**2)
 _CACHED_PIXELS = 100_000
 _TILE = 16
 """Filtered positions in one product: few, since each costs the window plus the tile."""
@@ -95,8 +93,8 @@ def _ssim(x: Images, y: Images, window: int) -> _Matrix:
     means, variances = filtered.reshape(2, 2, len(x), -1)
     means *= means
     variances -= means
-    means[0] += 2 * _C1
-    variances[0] += 2 * _C2
+    means[0] += 2 * C1
+    variances[0] += 2 * C2
     similarity = means[0] - means[1]
     similarity *= variances[0] - variances[1]
     means[0] += means[1]
@@ -104,11 +102,6 @@ def _ssim(x: Images, y: Images, window: int) -> _Matrix:
     means[0] *= variances[0]
     similarity /= means[0]
     return np.asarray(similarity.mean(axis=1))
-
-
-def ssim_window(height: int, width: int) -> int:
-    """Return the side of SSIM's window for images of this size: 11, or the largest odd one that fits."""
-    return min(SSIM_WINDOW, height - 1 + height % 2, width - 1 + width % 2)
 
 
 def _filtered(maps: _Matrix, window: int) -> _Matrix:
@@ -130,22 +123,26 @@ def _filtered(maps: _Matrix, window: int) -> _Matrix:
 
 def _tiles(size: int, window: int) -> Iterator[tuple[slice, slice, _Matrix]]:
     """Yield parts of `size` filtered positions, the pixels each needs, and the matrix from these to those."""
-    band = _gaussian_band(_TILE, window)
+    band = gaussian_band(_TILE, window)
     step = math.ceil(size / math.ceil(size / _TILE))
     for start in range(0, size, step):
         stop = min(start + step, size)
         yield slice(start, stop), slice(start, stop + window - 1), band[: stop - start, : stop - start + window - 1]
 
 
-def _gaussian_band(size: int, window: int) -> _Matrix:
-    """Return (size, size + window - 1): each row is the window, normalised, one pixel further on."""
-    offsets = np.arange(window) - window // 2
-    weights = np.exp(-0.5 * (offsets / _SSIM_SIGMA) ** 2)
-    weights /= weights.sum()
-    band = np.zeros((size, size + window - 1), np.float32)
-    for row in range(size):
-        band[row, row : row + window] = weights
-    return band
+def sharpness(images: Images, reconstructions: Images) -> PerImage:
+    """Squared differences between neighbouring pixels, summed up, over those of the original: 1 is as sharp as it.
+
+    Blur is below 1 and noise above. An original of one colour has no edges to compare with: its value is NaN.
+    """
+    own, theirs = _edge_energy(images), _edge_energy(reconstructions)
+    return np.asarray(np.divide(theirs, own, out=np.full(len(own), np.nan), where=own > 0))
+
+
+def _edge_energy(images: Images) -> PerImage:
+    """Return the sum of the squared differences between neighbours, down and across, over all channels."""
+    differences = (_flat(np.diff(images, axis=axis)) for axis in (1, 2))
+    return np.asarray(sum(np.einsum("np,np->n", each, each) for each in differences), np.float64)
 
 
 def _flat(images: Images) -> Images:
@@ -156,10 +153,10 @@ def _flat(images: Images) -> Images:
 class Metric:
     """A number for each image; every column, format, direction and help text of it follows from its row.
 
-    `of` gives the values (N,) of images and their reconstructions; it is None for `FVU`, which is of means. `format`
-    is that of a mean, and `decimals` those of studies, where None takes three digits of the best. An exact copy has no
-    `finite` value of some: such images are left out of their mean. `beside` says whether the page of a study shows it
-    beside the metric that it compares by.
+    `of` gives the values (N,) of images and their reconstructions, NaN for an image that has none; it is None for
+    `FVU` and `NLL`, which are of means. `format` is that of a mean, and `decimals` those of studies, where None takes
+    three digits of the best. An exact copy has no `finite` value of some. Images without a value, or a finite one, are
+    left out of the mean. `beside` says whether the page of a study shows it beside the metric that it compares by.
     """
 
     name: str
@@ -185,6 +182,9 @@ _ROWS = (
     Metric("psnr", "psnr dB", ".2f", "higher", "10 log10(1 / mse), mean over the images", psnr, decimals=2,
            finite=False),
     Metric("ssim", "ssim", ".4f", "higher", "structural similarity, Wang et al. 2004", ssim, decimals=4),
+    Metric("sharpness", "sharp", ".2f", "higher",
+           "energy of the edges over that of the original: 1 is as sharp, below is blur, above is noise", sharpness,
+           decimals=2),
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {row.name: row for row in _ROWS}
@@ -229,7 +229,8 @@ class RunningMeans:
 
     def __init__(self, names: Iterable[str] | None = None) -> None:
         self.count = self.exact_copies = 0
-        self._sums = dict.fromkeys(METRICS if names is None else names, 0.0)
+        names = [*METRICS] if names is None else [*names]
+        self._sums, self._counts = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0)
 
     def add(self, values: Mapping[str, PerImage]) -> None:
         """Take in the values of more images."""
@@ -237,16 +238,19 @@ class RunningMeans:
         self.count += len(exact)
         self.exact_copies += int(exact.sum())
         for name, vector in values.items():
-            self._sums[name] += float((vector if METRICS[name].finite else vector[~exact]).sum())
+            # Whatever is NaN of a network that gives NaN is to be seen in the mean.
+            has_value = ~np.isnan(vector) | np.isnan(values["mse"])
+            known = vector[has_value if METRICS[name].finite else has_value & ~exact]
+            self._sums[name] += float(known.sum())
+            self._counts[name] += len(known)
 
     def summary(self, mean_image_mse: float) -> dict[str, float | int | None]:
         """Return each metric's mean over the images, and `fvu` = mse / `mean_image_mse`.
 
-        Exact copies have no finite PSNR: they are counted in `exact_copies`, not averaged. A mean over
-        no image, and an `fvu` of images that are all the mean image, is None.
+        Exact copies have no finite PSNR: they are counted in `exact_copies`, not averaged, as images of one colour are
+        not in `sharpness`. A mean over no image, and an `fvu` of images that are all the mean image, is None.
         """
-        counts = {name: self.count - (0 if METRICS[name].finite else self.exact_copies) for name in self._sums}
-        means = {name: total / counts[name] if counts[name] else None for name, total in self._sums.items()}
+        means = {name: total / count if (count := self._counts[name]) else None for name, total in self._sums.items()}
         error = means["mse"]
         fvu = error / mean_image_mse if error is not None and mean_image_mse > 0 else None
         return {**means, "fvu": fvu, "exact_copies": self.exact_copies}

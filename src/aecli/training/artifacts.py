@@ -18,10 +18,11 @@ from aecli.core.npy import NpyWriter
 from aecli.data.format import Images, Stored
 from aecli.models.autoencoder import Autoencoder
 from aecli.models.linear.fit import LinearCodes
-from aecli.models.losses.likelihood import LIKELIHOODS
+from aecli.models.losses.likelihood import likelihood_of
+from aecli.models.losses.window import ssim_window
 from aecli.runs.baselines import Baselines
 from aecli.runs.diagnosis import COLLAPSED_KL
-from aecli.runs.metrics import PerImage, ssim_window
+from aecli.runs.metrics import PerImage
 from aecli.runs.model import Model, load_model
 from aecli.runs.records import EpochRecord
 from aecli.runs.run import Run
@@ -194,9 +195,10 @@ def _count_bits(prepared: Prepared) -> dict[str, Any]:
 def _measure_likelihood(trained: TrainedRun) -> dict[str, Any]:
     """Return what metrics.json says of a variational network as a distribution; latents that carry nothing are dead."""
     scale, training = trained.autoencoder.scale, trained.prepared.config.training
-    if scale is None:
+    likelihood = likelihood_of(training.loss)
+    if scale is None or likelihood is None:
         return {}
-    likelihood, value = LIKELIHOODS[training.loss], float(scale)
+    value = float(scale)
     density = Density(trained.model, likelihood, value, training.seed)
     parts = {part: images for part, images in trained.prepared.parts.items() if part != "train"}
     bounds = {part: density.measure(images, rows) for part, (images, rows) in parts.items()}

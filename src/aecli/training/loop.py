@@ -8,7 +8,7 @@ from typing import Literal
 
 from aecli.core.errors import TrainingError
 from aecli.data.loader import Loader
-from aecli.models.objective import Objective
+from aecli.models.objective import ADVERSARIAL, Objective
 from aecli.runs.config import EarlyStopping, TrainingConfig
 from aecli.runs.records import EpochRecord
 from aecli.training.checkpoints import Best, Cursor, TrainingState
@@ -56,11 +56,14 @@ def fit(
     objective's warm-up. `on_epoch` receives after each epoch its record and the network's health, `on_step` several
     times a second how far it is; what either raises ends the training. Losses are means over the images plus the
     penalties, and records have the columns of the `objective`. With early stopping, or where the network begins at a
-    linear code, the weights end as those of the best epoch, epoch 0 among them. Raises TrainingError when the loss
-    becomes NaN or infinite, or when `start` is of another network.
+    linear code, the weights end as those of the best epoch, epoch 0 among them. What is sharp has a larger loss: with
+    an adversary no epoch before it counts is the best, nor waited for, and without early stopping the last one is kept.
+    Raises TrainingError when the loss becomes NaN or infinite, or when `start` is of another network.
     """
     cursor, best = (start.cursor, start.best) if start else (Cursor(), Best())
+    from_linear_code = from_linear_code and training.adversarial is None
     keeps_best = from_linear_code or training.early_stopping is not None
+    first = training.adversarial.start if training.adversarial else 0
     if start:
         step.restore(start.variables, start.optimizer)
     sample = validation.sample()
@@ -90,8 +93,8 @@ def fit(
 
     if from_linear_code and best.weights is None:
         begun = validate()
-        error = _reconstruction(begun) if objective.guarded else math.inf
-        best = Best(0, begun[0], 0, error, step.autoencoder.model.get_weights())
+        error = _reconstruction(begun, objective) if objective.guarded else math.inf
+        best = Best(0, begun[0], 0, error, step.autoencoder.get_weights())
     while _goes_on(training, until, cursor, best):
         for position in step.train(train, training.seed, cursor):
             cursor = position
@@ -100,21 +103,22 @@ def fit(
         ended = time.perf_counter()
         record = EpochRecord(
             cursor.epoch, losses[0], val_losses[0], step.learning_rate, ended - began,
-            _terms(objective, losses[1:], val_losses[1:]),
+            _terms(objective, losses[1:], val_losses[1:]) | _adversarial(training, losses),
         )  # fmt: skip
         on_epoch(record, step.probe(cursor.epoch, sample))
         _require_finite(record)
-        if keeps_best:
-            best = _better(best, record.epoch, val_losses, training.early_stopping, step)
+        if keeps_best and record.epoch > first:
+            error = _reconstruction(val_losses, objective)
+            best = _better(best, record.epoch, val_losses[0], error, training.early_stopping, step)
             best = best if record.epoch > objective.warmup else replace(best, waited=0)
-        else:
+        elif not keeps_best:
             best = Best(record.epoch)
         cursor, began = Cursor(cursor.epoch + 1), time.perf_counter()
         report("epoch")
     report("end")
     step.free_images()
     if best.weights is not None:
-        step.autoencoder.model.set_weights(best.weights)
+        step.autoencoder.set_weights(best.weights)
     return FitResult(best.epoch, compile_seconds, validation_seconds)
 
 
@@ -136,6 +140,11 @@ def _terms(objective: Objective, parts: Sequence[float], val_parts: Sequence[flo
     return terms | dict(zip(names, val_parts[len(objective.parts) :], strict=True))
 
 
+def _adversarial(training: TrainingConfig, losses: Sequence[float]) -> dict[str, float]:
+    """Return the losses of an adversarial training that are no parts of its loss, which come last."""
+    return dict(zip(ADVERSARIAL, losses[-len(ADVERSARIAL) :], strict=True)) if training.adversarial else {}
+
+
 def _require_finite(record: EpochRecord) -> None:
     if math.isfinite(record.loss) and math.isfinite(record.val_loss):
         return
@@ -147,15 +156,15 @@ def _require_finite(record: EpochRecord) -> None:
 
 
 def _better(
-    best: Best, epoch: int, val_losses: Sequence[float], stopping: EarlyStopping | None, step: CompiledStep
+    best: Best, epoch: int, val_loss: float, error: float, stopping: EarlyStopping | None, step: CompiledStep
 ) -> Best:
     """Take note of an epoch, better by a smaller loss where it reconstructs no worse than the start."""
-    falls = val_losses[0] < best.val_loss - (stopping.min_delta if stopping else 0.0)
-    if falls and _reconstruction(val_losses) <= best.start:
-        return Best(epoch, val_losses[0], 0, best.start, step.autoencoder.model.get_weights())
+    falls = val_loss < best.val_loss - (stopping.min_delta if stopping else 0.0)
+    if falls and error <= best.start:
+        return Best(epoch, val_loss, 0, best.start, step.autoencoder.get_weights())
     return replace(best, waited=best.waited + 1)
 
 
-def _reconstruction(losses: Sequence[float]) -> float:
-    """Return the loss between images and reconstructions: the first part where the loss has several."""
-    return losses[1] if len(losses) > 1 else losses[0]
+def _reconstruction(losses: Sequence[float], objective: Objective) -> float:
+    """Return the loss between images and reconstructions: the sum of its parts where the loss has several."""
+    return sum(losses[1 + place] for place in objective.reconstruction) if objective.parts else losses[0]

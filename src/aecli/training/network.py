@@ -3,14 +3,15 @@
 import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from aecli.core.errors import TrainingError
 from aecli.models.autoencoder import Autoencoder
 from aecli.models.linear.start import Start
-from aecli.models.losses.likelihood import LIKELIHOODS
+from aecli.models.losses.discriminator import build_discriminator
+from aecli.models.losses.likelihood import likelihood_of
 from aecli.runs.onnx_check import read_graph
 from aecli.training.engines.engine import CompiledStep, Engine
 from aecli.training.export.onnx_writer import write_onnx
@@ -57,11 +58,16 @@ def build_autoencoder(
     config = prepared.config
     try:
         with computing_in(precision):
-            network = prepared.model.build(prepared.train.format.image_shape, config.training.seed, start)
+            shape, seed = prepared.train.format.image_shape, config.training.seed
+            network = prepared.model.build(shape, seed, start)
+            if config.training.adversarial:
+                network = replace(network, discriminator=build_discriminator(shape, seed))
     except engine.out_of_memory as error:
         raise TrainingError("model: its weights do not fit in memory: set a smaller model") from error
     if network.scale is not None:
-        network.scale.assign(LIKELIHOODS[config.training.loss].scale(start.error))
+        likelihood = likelihood_of(config.training.loss)
+        assert likelihood is not None  # else it would have been refused
+        network.scale.assign(likelihood.scale(start.error))
     return network
 
 

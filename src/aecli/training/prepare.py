@@ -13,7 +13,9 @@ from aecli.data.files.open import open_source, opens_at_once
 from aecli.data.loader import WINDOW_BYTES, Loader
 from aecli.data.split import Split, split_indices
 from aecli.models.family import LARGEST_PATH, Family
-from aecli.models.losses.likelihood import LIKELIHOODS
+from aecli.models.losses.config import loss_problem, loss_text, weights_of
+from aecli.models.losses.discriminator import discriminator_problem
+from aecli.models.losses.likelihood import LIKELIHOODS, likelihood_of
 from aecli.runs.config import Config
 from aecli.training.check.findings import before_training, constant_images
 from aecli.training.progress import Progress
@@ -129,10 +131,13 @@ def split_of(config: Config, train: ImageDataset, test: ImageDataset | None) -> 
 
 
 def check_shape(config: Config, source: ImageDataset) -> None:
-    """Raise ConfigError where no such network can be built for images of this shape."""
-    problem = config.model.problem(source.format.image_shape) or code_problem(config)
-    if problem is not None:
-        raise ConfigError([problem])
+    """Raise ConfigError where images of this shape have no such network, no such loss, or no discriminator."""
+    shape = source.format.image_shape
+    problems = [config.model.problem(shape), code_problem(config), loss_problem(config.training.loss, shape)]
+    if config.training.adversarial:
+        problems.append(discriminator_problem(shape))
+    if any(problems):
+        raise ConfigError([problem for problem in problems if problem])
 
 
 def code_problem(config: Config) -> str | None:
@@ -140,10 +145,10 @@ def code_problem(config: Config) -> str | None:
     gaussian, loss, epochs = config.model.variational, config.training.loss, config.training.epochs
     if gaussian is None:
         return None
-    if loss not in LIKELIHOODS:
+    if likelihood_of(loss) is None:
         known = ", ".join(LIKELIHOODS)
         return (
-            f"training.loss: {loss} is the logarithm of no distribution, which a Gaussian code needs: "
+            f"training.loss: {loss_text(loss)} is the logarithm of no distribution, which a Gaussian code needs: "
             f"set training.loss to one of {known}"
         )
     if gaussian.warmup >= epochs:
@@ -170,7 +175,7 @@ def check_output_range(config: Config, source: ImageDataset) -> None:
         raise ConfigError(
             [f"model.output_activation: {output} gives only {reach[0]:.4g} to {reach[1]:.4g}; {place}: {cure}"]
         )
-    if config.training.loss == "binary_crossentropy":
+    if "binary_crossentropy" in weights_of(config.training.loss):
         if low < -slack or high > 1 + slack:
             raise ConfigError(
                 [f"training.loss: binary_crossentropy needs images in [0, 1]; {place}: set training.loss: mse"]

@@ -143,7 +143,7 @@ class Trainer:
             with session.marked_when_it_ends_early():
                 run.write_history(log.records)
                 run.write_health(log.health)
-                compiled.export_copy.model.set_weights(compiled.step.autoencoder.model.get_weights())
+                compiled.export_copy.set_weights(compiled.step.autoencoder.get_weights())
                 trained = TrainedRun(
                     run, name, prepared, compiled.export_copy, log.records, best_epoch, stages, fitted,
                 )  # fmt: skip

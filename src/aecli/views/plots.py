@@ -176,7 +176,8 @@ def history(run: Run) -> Figure:
             axis.plot(epochs, values, style, color=f"C{i + 2}", marker=marker, lw=1, label=label)
     best = min(records, key=lambda record: record.val_loss)
     axis.plot([best.epoch], [best.val_loss], "o", color=_ORANGE, ms=6)
-    losses = [value for r in records for value in (r.loss, r.val_loss, *r.terms.values())]
+    parts = [value for r in records for pair in r.parts.values() for value in pair]
+    losses = [value for r in records for value in (r.loss, r.val_loss)] + parts
     if min(losses) > 0 and max(losses) > 5 * min(losses):
         axis.set_yscale("log")
         for formatted in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):

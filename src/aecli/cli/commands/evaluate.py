@@ -48,8 +48,9 @@ def command(
     """
     from aecli.cli.terminal import note, note_if, note_limits, note_run, print_if, print_json, reading
     from aecli.core.files import refuse_output, write_text
+    from aecli.models.losses.window import ssim_window
     from aecli.runs.baselines import row_titles
-    from aecli.runs.metrics import METRICS, ssim_window
+    from aecli.runs.metrics import METRICS
     from aecli.runs.model import load_model
     from aecli.runs.run import find_run
     from aecli.runs.uses.evaluate import evaluate

@@ -43,7 +43,7 @@ def command(
     from aecli.core.files import refuse_output
     from aecli.core.npy import NpyWriter
     from aecli.data.files.open import source_name
-    from aecli.runs.metrics import ssim_window
+    from aecli.models.losses.window import ssim_window
     from aecli.runs.model import load_model
     from aecli.runs.run import find_run
     from aecli.runs.uses.evaluate import evaluate

@@ -11,6 +11,8 @@ from math import log, pi, sqrt
 from types import MappingProxyType
 from typing import Any
 
+from aecli.models.losses.config import Loss
+
 RATE = 0.05
 """How far the scale follows the distance of a batch."""
 
@@ -61,3 +63,8 @@ LIKELIHOODS = MappingProxyType(
     }
 )  # fmt: skip
 """Name of a loss -> its distribution; a loss that stands here nowhere is the logarithm of none."""
+
+
+def likelihood_of(loss: Loss) -> Likelihood | None:
+    """Return the distribution of a loss, None where it is the logarithm of none, as a sum of several is."""
+    return LIKELIHOODS.get(loss) if isinstance(loss, str) else None

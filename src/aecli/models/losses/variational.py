@@ -32,7 +32,7 @@ def variational(loss: str, beta: float, warmup: int, free_bits: float) -> Object
 
     divergence = Term("kl", paid if free_bits else kl, beta, warms=warmup > 0, shown=kl)
     return Objective(
-        (Term("reconstruction", nats), divergence),
+        (Term("reconstruction", nats, reconstructs=True), divergence),
         measures=(Term("sigma", sigma),) if likelihood.sigma else (),
         warmup=warmup,
         distance=distance if likelihood.sigma else None,

@@ -37,7 +37,7 @@ class Evaluation:
     def to_csv(self, names: Sequence[str] | None = None) -> str:
         """Return one line per image: its number, its file where `names` has it, its part, and every metric kept.
 
-        An exact copy has a psnr of "inf".
+        An exact copy has a psnr of "inf"; where an image has no value of a metric, its cell is empty.
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -45,7 +45,8 @@ class Evaluation:
         known = {title: cells for title, cells in known.items() if cells}
         writer.writerow(["image", *known, *self.per_image])
         for i, values in enumerate(zip(*self.per_image.values(), strict=True)):
-            writer.writerow([i, *(cells[i] for cells in known.values()), *(f"{value:.9g}" for value in values)])
+            measured = ("" if np.isnan(value) else f"{value:.9g}" for value in values)
+            writer.writerow([i, *(cells[i] for cells in known.values()), *measured])
         return text.getvalue()
 
 

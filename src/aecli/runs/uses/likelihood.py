@@ -15,7 +15,7 @@ from aecli.core.rng import Draws, derive, draw_key
 from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.format import Images, Stored
 from aecli.models.code import NOISE
-from aecli.models.losses.likelihood import LIKELIHOODS, Likelihood
+from aecli.models.losses.likelihood import Likelihood, likelihood_of
 from aecli.runs.config_file import load_recorded
 from aecli.runs.metrics import PerImage, mae, mse
 from aecli.runs.model import Model
@@ -72,12 +72,13 @@ class Density:
     def from_run(cls, run: Run, model: Model) -> "Density":
         """Return the density of a run; NotInRunError where it has none, being of plain numbers or of levels."""
         config, fields = load_recorded(run.config_file).config, run.metrics.get("variational")
-        if fields is None or config.model.variational is None or not model.variational:
+        likelihood = likelihood_of(config.training.loss)
+        if fields is None or likelihood is None or config.model.variational is None or not model.variational:
             raise NotInRunError(
                 f"{run.path}: its code is no distribution, so that no image has a likelihood: train one that has, "
                 f"e.g. ae train -c vae"
             )
-        return cls(model, LIKELIHOODS[config.training.loss], float(fields["scale"]), config.training.seed)
+        return cls(model, likelihood, float(fields["scale"]), config.training.seed)
 
     def measure(self, source: ImageDataset, rows: Rows | None = None, samples: int = 0) -> Bound:
         """Measure the bound on the images of a source or on some of its rows, with one code drawn for each.

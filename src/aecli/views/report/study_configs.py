@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from aecli.models.losses.config import loss_text
 from aecli.runs.config_file import in_a_line
 from aecli.studies.summary import SummaryRow
 from aecli.studies.tables import count
@@ -36,7 +37,7 @@ def _flat(row: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 def trainings(data: StudyData) -> list[str]:
     """Return the epochs and the loss, each where it is that of all rows."""
     epochs = {data.training(row).epochs for row in data.rows}
-    losses = {data.training(row).loss for row in data.rows}
+    losses = {loss_text(data.training(row).loss) for row in data.rows}
     said = [f"{max(epochs)} epochs"] * (len(epochs) == 1) + [f"{max(losses)} loss"] * (len(losses) == 1)
     return [", ".join(said)] if said else []
 

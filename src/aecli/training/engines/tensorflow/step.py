@@ -21,10 +21,11 @@ from aecli.data.format import Stored
 from aecli.data.loader import ALIGNMENT, Loader, Window, kept_as_stored
 from aecli.models.autoencoder import Autoencoder
 from aecli.models.losses.likelihood import LEAST, RATE
-from aecli.models.objective import Objective
+from aecli.models.objective import ADVERSARIAL, Objective
 from aecli.runs.config import TrainingConfig
 from aecli.training.checkpoints import Cursor, VariableValues
 from aecli.training.engines.optimizer import make_optimizer
+from aecli.training.engines.tensorflow.adversary import Adversary, Verdict
 from aecli.training.engines.tensorflow.backend import keras, tf
 from aecli.training.engines.tensorflow.health import HealthProbe
 from aecli.training.engines.tensorflow.transforms import Transforms
@@ -34,10 +35,26 @@ _SECONDS_PER_CALL = 0.25
 
 
 class _Epoch(NamedTuple):
-    """What the steps of an epoch share: the key of its draws, uint32 (2,), and the warmth of its objective."""
+    """What the steps of an epoch share.
+
+    The key of its draws, uint32 (2,), the warmth of its objective, and 1 where an adversarial loss counts, else 0.
+    """
 
     key: Any
     warmth: Any
+    counts: Any
+
+
+class _Losses(NamedTuple):
+    """This device's share of the mean losses over a step's images.
+
+    The first of `values` is what is minimised; what the history shows of its parts follows, where it has several.
+    `distance` is the mean that the scale of a likelihood follows, None where there is none.
+    """
+
+    values: Any
+    distance: Any
+    reconstructions: Any
 
 
 class _Pace:
@@ -73,7 +90,10 @@ class TensorFlowStep:
         self._transforms = Transforms(augmentation, training.corruption)
         self._optimizer = make_optimizer(training, len(train))
         self._optimizer.build(autoencoder.model.trainable_variables)
-        self._untrained = [keras.ops.convert_to_numpy(variable) for variable in self._optimizer.variables]
+        self._adversary = None
+        if training.adversarial:
+            self._adversary = Adversary(autoencoder.discriminator, training.adversarial)
+        self._untrained = [keras.ops.convert_to_numpy(variable) for variable in self._optimizer_variables]
         self._strategy = tf.distribute.get_strategy()
         self._replicas = self._strategy.num_replicas_in_sync
         self._share = math.ceil(self.batch_size / self._replicas)
@@ -83,7 +103,8 @@ class TensorFlowStep:
         # On a CPU, random numbers inside XLA are an order of magnitude slower than outside it, and convolutions in a
         # loop of its 4 times, after minutes of compiling. On a GPU they should not be: that has not been measured.
         on_cpu = not tf.config.get_visible_devices("GPU")
-        jit = not _has_random_layers(autoencoder.model) and not (autoencoder.convolutional and on_cpu)
+        convolutional = autoencoder.convolutional or objective.convolutional or self._adversary is not None
+        jit = not _has_random_layers(autoencoder.model) and not (convolutional and on_cpu)
         # Gradients cannot be summed between devices inside a compiled program.
         self._train_steps, self._validate_steps = (
             tf.function(self._steps_of(step), jit_compile=jit and self._replicas == 1)
@@ -101,23 +122,28 @@ class TensorFlowStep:
         """The learning rate of the next step."""
         return float(keras.ops.convert_to_numpy(self._optimizer.learning_rate))
 
+    @property
+    def _optimizer_variables(self) -> list[Any]:
+        others = self._adversary.optimizer.variables if self._adversary else ()
+        return [*self._optimizer.variables, *others]
+
     def reset(self, fresh: Autoencoder) -> None:
         """Go back to the state before training, with the variables of a freshly built network."""
-        for variable, source in zip(self.autoencoder.model.variables, fresh.model.variables, strict=True):
+        for variable, source in zip(self.autoencoder.variables, fresh.variables, strict=True):
             variable.assign(source)
-        for variable, value in zip(self._optimizer.variables, self._untrained, strict=True):
+        for variable, value in zip(self._optimizer_variables, self._untrained, strict=True):
             variable.assign(value)
         self.free_images()
 
     def values(self) -> tuple[list[VariableValues], list[VariableValues]]:
-        """Return copies of the network's variables, states of its dropout included, and of the optimizer's."""
-        variables = self.autoencoder.model.variables, self._optimizer.variables
+        """Return copies of the networks' variables, states of their dropout included, and of their optimizers'."""
+        variables = self.autoencoder.variables, self._optimizer_variables
         model, optimizer = ([keras.ops.convert_to_numpy(variable) for variable in group] for group in variables)
         return model, optimizer
 
     def restore(self, model: Sequence[VariableValues], optimizer: Sequence[VariableValues]) -> None:
         """Set the variables to what `values` gave; TrainingError where they are those of another network."""
-        for variables, values in ((self.autoencoder.model.variables, model), (self._optimizer.variables, optimizer)):
+        for variables, values in ((self.autoencoder.variables, model), (self._optimizer_variables, optimizer)):
             if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
                 raise TrainingError(
                     "checkpoint: its variables have other shapes than this version makes: train again with --overwrite"
@@ -131,34 +157,43 @@ class TensorFlowStep:
 
     def compile(self, train: Loader, validation: Loader) -> None:
         """Compile both passes: calls of no steps."""
-        nothing, epoch, totals = tf.constant(0), self._epoch(0, VALIDATION), self._totals(Cursor())
+        nothing, epoch = tf.constant(0), self._epoch(0, VALIDATION)
         images, visits = self._tensors(train, train.warmup_window())
-        self._train_steps(images, visits, epoch, nothing, nothing, nothing, totals)
+        self._train_steps(images, visits, epoch, nothing, nothing, nothing, self._training_totals(Cursor()))
         images, visits = self._tensors(validation, validation.warmup_window())
-        self._validate_steps(images, visits, epoch, nothing, nothing, nothing, totals)
+        self._validate_steps(images, visits, epoch, nothing, nothing, nothing, self._totals(Cursor()))
 
     def _totals(self, cursor: Cursor) -> Any:
         """Return the sums so far, float32: of the loss, and of its parts where it has several."""
         count = 1 + len(self._objective.columns)
         return tf.constant(cursor.totals or (0.0,) * count, tf.float32)
 
+    def _training_totals(self, cursor: Cursor) -> Any:
+        """Return the sums so far of a training: those of an adversary come last."""
+        if self._adversary is None or cursor.totals:
+            return self._totals(cursor)
+        return tf.concat([self._totals(cursor), tf.zeros(len(ADVERSARIAL))], axis=0)
+
     def train(self, loader: Loader, seed: int, start: Cursor) -> Iterator[Cursor]:
         """Train on the images of an epoch in its order, from the cursor on; yield where it stands after every call."""
         windows, epoch = loader.shuffled(seed, start.epoch, start.window), self._epoch(seed, start.epoch)
-        return self._visit(self._train_steps, self._training_pace, loader, windows, epoch, start)
+        totals = self._training_totals(start)
+        return self._visit(self._train_steps, self._training_pace, loader, windows, epoch, start, totals)
 
     def validate(self, loader: Loader, seed: int) -> Iterator[Cursor]:
         """Sum up the losses over the images, penalties included; yield the sums so far in a cursor after every call.
 
         The images are corrupted, and codes drawn, alike in every epoch.
         """
-        epoch = self._epoch(seed, VALIDATION)
-        return self._visit(self._validate_steps, self._validation_pace, loader, loader.sequential(), epoch, Cursor())
+        epoch, windows, start = self._epoch(seed, VALIDATION), loader.sequential(), Cursor()
+        totals = self._totals(start)
+        return self._visit(self._validate_steps, self._validation_pace, loader, windows, epoch, start, totals)
 
     def _epoch(self, seed: int, epoch: int) -> _Epoch:
         """Return what the steps of an epoch share, or those of a validation, whose terms all have their full weight."""
         warmth = 1.0 if epoch == VALIDATION else self._objective.warmth(epoch)
-        return _Epoch(tf.constant(draw_key(seed, epoch), tf.uint32), tf.constant(warmth))
+        counts = self._adversary is not None and self._adversary.counts(epoch)
+        return _Epoch(tf.constant(draw_key(seed, epoch), tf.uint32), tf.constant(warmth), tf.constant(float(counts)))
 
     def _visit(
         self,
@@ -168,8 +203,9 @@ class TensorFlowStep:
         windows: Iterator[Window],
         epoch: _Epoch,
         start: Cursor,
+        totals: Any,
     ) -> Iterator[Cursor]:
-        step, totals = start.step, self._totals(start)
+        step = start.step
         for number, window in enumerate(windows, start.window):
             images, visits = self._tensors(loader, window)
             steps = math.ceil(len(window.order) / self.batch_size)
@@ -240,24 +276,35 @@ class TensorFlowStep:
         images, rows, weights = self._batch(images, visits, step, count)
         seen, images = self._transforms.training(images, rows, epoch.key)
         noise = self._noise(rows, epoch)
-        losses, distance, gradients = self._gradients(seen, images, noise, epoch.warmth, weights, in_step)
+        values, distance, gradients, verdict = self._gradients(seen, images, noise, epoch, weights, in_step)
         self._optimizer.apply(gradients, self._variables)
         if distance is not None:
             self._follow(distance)
-        return losses
+        if self._adversary is None or verdict is None:
+            return values
+        self._adversary.learn(verdict.gradients)
+        return tf.concat([values, verdict.losses], axis=0)
 
     def _validate_step(self, images: Any, visits: Any, epoch: _Epoch, step: Any, count: Any, in_step: Any) -> Any:
         images, rows, weights = self._batch(images, visits, step, count)
         seen, noise = self._transforms.validation(images, rows, epoch.key), self._noise(rows, epoch)
-        return self._mean_losses(seen, images, noise, epoch.warmth, weights, in_step, training=False)[0]
+        return self._mean_losses(seen, images, noise, epoch.warmth, weights, in_step, training=False).values
 
     def _gradients_body(
-        self, seen: Any, images: Any, noise: Any, warmth: Any, weights: Any, in_step: Any
-    ) -> tuple[Any, Any, Any]:
-        with tf.GradientTape() as tape:
-            losses, distance = self._mean_losses(seen, images, noise, warmth, weights, in_step, training=True)
-            loss = losses[0]
-        return losses, distance, tape.gradient(loss, [variable.value for variable in self._variables])
+        self, seen: Any, images: Any, noise: Any, epoch: _Epoch, weights: Any, in_step: Any
+    ) -> tuple[Any, Any, Any, Verdict | None]:
+        """Return the losses of a step, the distance, the gradients of the weights, and what an adversary says."""
+        variables, adversary = [variable.value for variable in self._variables], self._adversary
+        with tf.GradientTape(persistent=adversary is not None) as tape:
+            losses = self._mean_losses(seen, images, noise, epoch.warmth, weights, in_step, training=True)
+            loss = losses.values[0]
+        if adversary is None:
+            return losses.values, losses.distance, tape.gradient(loss, variables), None
+        restored = losses.reconstructions
+        verdict = adversary.judge(images, restored, tape.gradient(loss, restored), epoch.counts, weights, in_step)
+        both = [tf.ones_like(loss), verdict.push]
+        gradients = tape.gradient([loss, restored], variables, output_gradients=both)
+        return losses.values, losses.distance, gradients, verdict
 
     def _noise(self, rows: Any, epoch: _Epoch) -> Any:
         """Return what the codes of a step are drawn with, (N, latent_dim), None where they are not drawn."""
@@ -286,26 +333,23 @@ class TensorFlowStep:
 
     def _mean_losses(
         self, seen: Any, images: Any, noise: Any, warmth: Any, weights: Any, in_step: Any, training: bool
-    ) -> tuple[Any, Any]:
-        """Return this device's share of the mean losses over the step's `in_step` images, given what is seen of them.
-
-        The first is what is minimised; what the history shows of its parts follows, where it has several. The other is
-        the mean distance that the scale of a likelihood follows, None where there is none.
-        """
+    ) -> _Losses:
+        """Return the losses over this device's share of the step's `in_step` images, given what is seen of them."""
         objective, outputs = self._objective, self.autoencoder.outputs(seen, training, noise)
+        restored = outputs["reconstructions"]
         terms = objective.per_image(images, outputs, warmth)
         penalties = self.autoencoder.penalties / self._replicas
         loss = tf.reduce_sum(sum(terms[1:], terms[0]) * weights) / in_step + penalties
         if not objective.columns:
-            return tf.stack([loss]), None
+            return _Losses(tf.stack([loss]), None, restored)
         parts, measures = (
             [tf.reduce_sum(numbers * weights) / in_step for numbers in group]
             for group in objective.shown(images, outputs, terms)
         )
-        losses = tf.stack([loss, *parts, *([penalties] if objective.penalised else []), *measures])
+        values = tf.stack([loss, *parts, *([penalties] if objective.penalised else []), *measures])
         if objective.distance is None or not training:
-            return losses, None
-        return losses, tf.reduce_sum(objective.distance(images, outputs) * weights) / in_step
+            return _Losses(values, None, restored)
+        return _Losses(values, tf.reduce_sum(objective.distance(images, outputs) * weights) / in_step, restored)
 
 
 def _tensor_of(array: Stored) -> Any:

@@ -6,6 +6,7 @@ from itertools import chain
 
 import numpy as np
 
+from aecli.models.losses.config import loss_text
 from aecli.runs.metrics import COMPARABLE
 from aecli.runs.records import EpochRecord, LayerHealth
 from aecli.studies.results import Result
@@ -111,7 +112,7 @@ def learning_curves(data: StudyData) -> Figure | None:
     means = {name: band[1] for name, band in bands.items()}
     curves = [*chain.from_iterable(lost.values())]
     epochs = [1.0, float(max(len(values) for values in (*means.values(), *(c.y for c in curves))))]
-    loss_of, panels = {row.variant: data.training(row).loss for row in data.rows}, []
+    loss_of, panels = {row.variant: loss_text(data.training(row).loss) for row in data.rows}, []
     for name in (row.variant for row in data.rows if row.variant in {**bands, **lost}):
         # Only what was trained by the same loss has a place on the same axes.
         alike = {other for other, loss in loss_of.items() if loss == loss_of[name]}
