@@ -196,13 +196,14 @@ NLL = Metric(
 FVU = Metric("fvu", "fvu", ".4f", "lower", "mse by that of the mean image: 1 means nothing was learned", None)
 
 
-COMPARABLE: dict[str, Metric] = {**METRICS, NLL.name: NLL}
-"""What a study can compare by."""
-
-
 def table_metrics() -> tuple[Metric, ...]:
     """Return the columns of a table of means: every metric, and the fraction of variance unexplained."""
     return (*METRICS.values(), FVU)
+
+
+def comparable() -> dict[str, Metric]:
+    """Return what a study can compare by: every metric, and the likelihood of variational networks."""
+    return {**METRICS, NLL.name: NLL}
 
 
 def metrics_without_copies() -> tuple[str, ...]:

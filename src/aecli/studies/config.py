@@ -135,9 +135,9 @@ class _Keys:
 
 def _metric_names() -> Iterable[str]:
     # Imported when a config names a metric: other configs, and their errors, need no NumPy.
-    from aecli.runs.metrics import COMPARABLE
+    from aecli.runs.metrics import comparable
 
-    return COMPARABLE
+    return comparable()
 
 
 _Values = Annotated[tuple[Any, ...], Strict(False), Field(min_length=1)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aecli.core.errors import AeError
 from aecli.runs.baselines import BASELINES
-from aecli.runs.metrics import COMPARABLE, table_metrics
+from aecli.runs.metrics import comparable, table_metrics
 from aecli.studies.results import Result
 from aecli.studies.stats import AgainstBest, Interval, compare_scores, mean_interval
 from aecli.studies.verdict import _verdict
@@ -117,7 +117,7 @@ def summarise(results: Sequence[Result], metric: str = "mse", networks: str = ""
     groups = _by_row(results)
     chosen = {row: _own_best(group) for row, group in groups.items()}
     scores = {row: _scores(runs, seeds, metric) for row, runs in chosen.items()}
-    comparison = compare_scores(scores, higher_is_better=COMPARABLE[metric].better == "higher")
+    comparison = compare_scores(scores, higher_is_better=comparable()[metric].better == "higher")
     rows = tuple(
         SummaryRow(
             name=row.name,
@@ -225,7 +225,7 @@ def _means(runs: Sequence[Result], metric: str) -> dict[str, float | None]:
     """Return the means of a row, and what it leaves of the best linear code's error: its metric as a share of that."""
     means = {name: _mean(runs, name) for name in (*(row.name for row in table_metrics()), *_MEANS, metric)}
     ours, linear = means[metric], _mean(runs, f"best_linear_{metric}")
-    lower = COMPARABLE[metric].better == "lower"
+    lower = comparable()[metric].better == "lower"
     return {**means, "of_linear": ours / linear if lower and ours is not None and linear else None}
 
 
@@ -234,7 +234,7 @@ def _curve(chosen: Mapping[str, Sequence[Result]], metric: str) -> tuple[CurvePo
     lengths = {(runs[0].config, runs[0].latent_dim) for runs in chosen.values()}
     if len(lengths) == len({config for config, _ in lengths}) > 1:
         return ()  # of different networks, to whose difference the code length is one reason among others
-    better = max if COMPARABLE[metric].better == "higher" else min
+    better = max if comparable()[metric].better == "higher" else min
     points: dict[int, list[CurvePoint]] = {}
     for row, runs in chosen.items():
         mean, pca = _mean(runs, metric), _mean(runs, f"pca_{metric}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aecli.runs.baselines import BASELINES
-from aecli.runs.metrics import COMPARABLE
+from aecli.runs.metrics import comparable
 from aecli.studies.plan import plan
 from aecli.studies.stats import Comparison, Interval
 
@@ -75,7 +75,7 @@ def _baseline_parts(rows: Sequence[SummaryRow], baselines: Sequence[Baseline], m
         named = [baseline for baseline in baselines if baseline.name.startswith(BASELINES[key])]
         if len(named) == 1:
             known, best = named[0].mean.estimate, rows[0].mean.estimate
-            ahead = known > best if COMPARABLE[metric].better == "higher" else known < best
+            ahead = known > best if comparable()[metric].better == "higher" else known < best
             parts.append(f"{words}{' does better' if ahead else ''}: {_number(known)}")
     # Where they are the same, as they are where PCA is the best, one of them says it.
     return parts[:1] if len({part.rpartition(": ")[2] for part in parts}) == 1 else parts
@@ -83,7 +83,7 @@ def _baseline_parts(rows: Sequence[SummaryRow], baselines: Sequence[Baseline], m
 
 def _own_pca_part(rows: Sequence[SummaryRow], metric: str) -> str:
     """Say which configs do worse than PCA of their own code length."""
-    higher = COMPARABLE[metric].better == "higher"
+    higher = comparable()[metric].better == "higher"
     known = {
         row.name: (row.network.pca, row.mean.estimate)
         for row in rows

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from aecli.core.errors import AeError
-from aecli.runs.metrics import COMPARABLE, METRICS
+from aecli.runs.metrics import METRICS, comparable
 from aecli.runs.run import Run
 from aecli.studies.results import Result
 from aecli.studies.stats import FEWEST_SEEDS, Interval, least_p, mean_interval
@@ -150,7 +150,7 @@ _DECIMALS = {"settled": 1, "seconds": 2}
 
 def _digits(data: StudyData, metric: str) -> int:
     """Return the decimals of a metric: three digits of the best variant's, the same all down the column."""
-    return COMPARABLE[metric].decimals or decimals_for(data.rows[0].means[metric] or math.nan)
+    return comparable()[metric].decimals or decimals_for(data.rows[0].means[metric] or math.nan)
 
 
 def _row(data: StudyData, row: SummaryRow, others: list[str], digits: int) -> tuple[Cell, ...]:
@@ -202,7 +202,7 @@ def _seed_table(data: StudyData) -> PageTable:
     for row in data.rows:
         by_seed = {result.seed: result for result in data.of(row)}
         rows.append((Cell(row.variant, key=row.variant), *(_seed_cell(data, by_seed.get(seed)) for seed in seeds)))
-    ordered = COMPARABLE[data.summary.metric].better
+    ordered = comparable()[data.summary.metric].better
     note = f"{data.summary.metric} on the test images, {ordered} is better."
     return PageTable((Column("variant"), *(Column(f"seed {seed}") for seed in seeds)), tuple(rows), notes=(note,))
 

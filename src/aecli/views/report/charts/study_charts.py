@@ -7,7 +7,7 @@ from itertools import chain
 import numpy as np
 
 from aecli.models.losses.config import loss_text
-from aecli.runs.metrics import COMPARABLE
+from aecli.runs.metrics import comparable
 from aecli.runs.records import EpochRecord, LayerHealth
 from aecli.studies.results import Result
 from aecli.studies.stats import Interval, mean_interval
@@ -71,7 +71,7 @@ def differences(data: StudyData) -> Figure | None:
     if len(data.rows) < 2 or data.summary.best is None:
         return None
     metric, best = data.summary.metric, data.rows[0]
-    sign = -1 if COMPARABLE[metric].better == "higher" else 1
+    sign = -1 if comparable()[metric].better == "higher" else 1
     base = {r.seed: r.value(metric) for r in data.complete(best)}
     # The best one has a row too: the rows then stand beside those of the chart of seeds.
     rows = [ChartRow(best.variant, (Value(0.0, f"{best.variant}: the best mean", "mean best", "diamond"),))]
