@@ -170,7 +170,7 @@ def test_a_study_before_it_is_still_read(study):
 
 
 def test_an_unknown_metric_is_answered_with_its_name():
-    with pytest.raises(ConfigError, match=r"expected one of mse, .*mae_edge, received 'mae_edgy'.*'mae_edge'"):
+    with pytest.raises(ConfigError, match=r"expected one of mse, .*mae_edge.*, received 'mae_edgy'.*'mae_edge'"):
         load_config(None, ("study.metric=mae_edgy",), StudyFile)
 
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from aecli.views.plot_table import PLOTS
+
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
@@ -12,7 +14,7 @@ import pytest
         (("cache", "claer"), "No such command 'claer'; did you mean 'clear'?"),
         (("help",), "No such command 'help'; see "),
         (("plot", "histry"), "received 'histry'; did you mean 'history'?"),
-        (("plot", "xyz"), "expected one of reconstructions, denoising, history, errors, filters, health, received 'xyz'"),
+        (("plot", "xyz"), f"expected one of {', '.join(PLOTS)}, received 'xyz'"),
         (("import", "a.npy", "--fit", "strech"), "received 'strech'; did you mean 'stretch'?"),
         (("compare", "a.npy", "--table", "latx"), "received 'latx'; did you mean 'latex'?"),
         (("train", "--dta", "x"), "No such option '--dta'; did you mean '--data'?"),

@@ -1,6 +1,6 @@
 """The sampler of a run: that which it keeps, or one fitted to the codes of its training images, and measured."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
@@ -45,7 +45,7 @@ Components = int | Literal["auto"] | None
 MOST_TRAINING = 10_000
 """Training images that a sampler is fitted to and copies are searched among, spread evenly over all."""
 
-_MOST_PIXELS, MOST_CODES = 2 * 10**8, 5 * 10**7
+_MOST_PIXELS, MOST_CODES = 2 * 10**8, 25 * 10**6
 """Values of all their pixels, which are read several times, and of all their codes, which are held."""
 
 _LEAST_WEIGHT = 1e-3
@@ -98,12 +98,9 @@ def fit_sampler(
     prior = components is None and has_prior(run)
     weights = _weights(model, codes) if model.latent_dim > MOST_AXES else None
     sampler: Sampler = PriorSampler(model.latent_dim) if prior else fit_to_codes(codes, components, weights)
-    return RunSampler(
-        sampler,
-        not isinstance(components, int),
-        len(codes),
-        _measure(run, model, sampler, codes, (source, rows), components, weights, on_progress),
-    )
+    samplers = {"sampler": sampler, "gaussian": fit_to_codes(codes, 1, weights)}
+    measures = _measure(run, model, samplers, (source, rows), components, on_progress)
+    return RunSampler(sampler, not isinstance(components, int), len(codes), measures)
 
 
 def fit_to_codes(codes: Latents, components: Components, weights: Values | None = None) -> MixtureSampler:
@@ -130,18 +127,15 @@ def _most_training(model: Model) -> int:
 def _measure(
     run: Run,
     model: Model,
-    sampler: Sampler,
-    codes: Latents,
+    samplers: Mapping[str, Sampler],
     training: tuple[ImageDataset, Rows],
     components: Components,
-    weights: Values | None,
     on_progress: ProgressCallback,
 ) -> Measures:
-    """Measure the sampler beside a mixture on codes of PCA and one Gaussian on the codes."""
+    """Measure samplers of the model's codes, by their rows of the table, and a mixture on codes of PCA."""
     baselines, held_out = run.baselines, held_out_images(run, training[0])
-    measures = Measures(
-        held_out.part, held_out.count, len(codes), axes_of(len(codes), model.image_shape), len(baselines.components)
-    )
+    count, length = len(training[1]), len(baselines.components)
+    measures = Measures(held_out.part, held_out.count, count, axes_of(count, model.image_shape), length)
     if held_out.count < FEWEST_IMAGES:
         return measures
     encode, decode = _linear_code(baselines)
@@ -154,11 +148,8 @@ def _measure(
         return lambda count: draw_images(of, by, model.image_shape, count, _SEED)
 
     of_run = decoder_of(run, model)
-    sources = {
-        "sampler": drawn(sampler, of_run),
-        "pca": drawn(pca, decode),
-        "gaussian": drawn(fit_to_codes(codes, 1, weights), of_run),
-    }
+    sources = {name: drawn(sampler, of_run) for name, sampler in samplers.items()}
+    sources["pca"] = drawn(pca, decode)
     rows = measure_reach(training, held_out, baselines.mean, sources)
     return replace(measures, pca_mixture=len(pca.mixture), rows=rows)
 

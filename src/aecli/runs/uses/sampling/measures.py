@@ -141,5 +141,6 @@ def measure_reach(
             copies = float((nearest_distances(points, near) < nearest).mean())
             return Reach(coverage(real, points), recall(real, points), copies)
 
-        drawn = {name: reach(space.place_all(source(len(real)))) for name, source in sources.items()}
-        return {"held_out": reach(others), **drawn}
+        reached = {name: reach(space.place_all(source(len(real)))) for name, source in sources.items()}
+        reached["held_out"] = reach(others)
+        return {name: reached[name] for name in ROWS}

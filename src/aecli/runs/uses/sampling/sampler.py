@@ -58,7 +58,9 @@ def fit_axes(codes: Latents, most: int = MOST_AXES, weights: Values | None = Non
     """
     weights = np.ones(codes.shape[1]) if weights is None else weights
     mean = codes.mean(axis=0, dtype=np.float64)
-    centred = ((codes - mean) * weights).astype(np.float32)
+    apart = codes - mean
+    apart *= weights
+    centred = apart.astype(np.float32)
     directions = fit_components(lambda function: [function(centred)], centred.shape, most)[1]
     along = centred @ directions
     spread = along.std(axis=0)
