@@ -115,6 +115,11 @@ class Family(Section):
         return self
 
     @property
+    def kind(self) -> str:
+        """What kind of network it is in a few words: its family, and its code where that is no plain one."""
+        return ", ".join([self.family, *(name for name, kind in self.code or () if kind is not None)])
+
+    @property
     def variational(self) -> GaussianCode | None:
         """What says how the code of a variational network is trained, None for other networks."""
         return self.code.gaussian if self.code else None

@@ -78,7 +78,7 @@ class Study:
         base |= {"latent_dim": run.code_length(variant.config.model)}
         if variant.of:
             model = variant.config.model
-            base |= {"config": variant.of, "family": model.family, "weights": _weights(run, model)}
+            base |= {"config": variant.of, "family": model.kind, "weights": _weights(run, model)}
         if run.state == "complete":
             return read_result(run, base)
         if run.state in ("incomplete", "interrupted"):
