@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sharper
 
 import aecli
+import sharper
 from aecli.data.dataset import ImageDataset, open_images
 from aecli.models.linear.probabilistic import linear_gaussian
 from aecli.runs.model import load_model
