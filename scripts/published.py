@@ -66,7 +66,10 @@ def keras_example() -> str:
 
 def learned_sigma() -> str:
     """784-256-32, 6 epochs of 12,800 images: mse of the test images, decoded from the mean."""
-    keys = {"model.hidden": [256], "model.latent_dim": 32, "training.epochs": 6, "data.test": str(TEST)}
+    keys = {
+        "model.hidden": [256], "model.latent_dim": 32, "training.epochs": 6, "training.batch_size": 64,
+        "data.test": str(TEST),
+    }  # fmt: skip
     images = np.load(TRAIN)[:12_930]  # 12,800 and one hundredth to validate on
     mses = [
         trained(images, {**keys, "model.linear_path": path}).metrics["splits"]["test"]["model"]["mse"]
@@ -135,7 +138,7 @@ ROWS: dict[str, tuple[str, str, Callable[[], str]]] = {
         "150.4 = 144.2 + 6.46", keras_example,
     ),
     "learned_sigma": (
-        "784-256-32, sigma learned, 6 epochs of 12,800 MNIST images, mse of the test images",
+        "784-256-32, sigma learned, 6 epochs of 12,800 MNIST images in batches of 64, mse of the test images",
         "0.0098 (with a sigma of 1: 0.043)", learned_sigma,
     ),
     "linear_8": ("linear, 8 latents, MNIST, -ELBO against probabilistic PCA", "equal", lambda: linear(8)),
