@@ -17,8 +17,7 @@ import numpy as np
 from aecli.core.errors import TrainingError
 from aecli.core.rng import VALIDATION, draw_key
 from aecli.data.augmentation import Augmentation
-from aecli.data.format import Stored
-from aecli.data.loader import ALIGNMENT, Loader, Window, kept_as_stored
+from aecli.data.loader import Loader, Window
 from aecli.models.autoencoder import Autoencoder
 from aecli.models.losses.likelihood import LEAST, RATE
 from aecli.models.objective import ADVERSARIAL, Objective
@@ -29,6 +28,7 @@ from aecli.training.engines.tensorflow.adversary import Adversary, Verdict
 from aecli.training.engines.tensorflow.backend import keras, tf
 from aecli.training.engines.tensorflow.health import HealthProbe
 from aecli.training.engines.tensorflow.transforms import Transforms
+from aecli.training.engines.tensorflow.windows import WindowTensors
 
 _SECONDS_PER_CALL = 0.25
 """How long the compiled loop runs before Python can show progress and handle Ctrl-C."""
@@ -96,10 +96,10 @@ class TensorFlowStep:
         self._untrained = [keras.ops.convert_to_numpy(variable) for variable in self._optimizer_variables]
         self._strategy = tf.distribute.get_strategy()
         self._replicas = self._strategy.num_replicas_in_sync
-        self._share = math.ceil(self.batch_size / self._replicas)
+        self._windows = WindowTensors(self._format, self.batch_size)
+        self._share = self._windows.share
         self._variables = autoencoder.model.trainable_variables
-        self._kept_as_stored = kept_as_stored(np.dtype(self._format.dtype))
-        self._scale, self._offset = self._format.scale_and_offset() if self._kept_as_stored else (1.0, 0.0)
+        self._scale, self._offset = self._windows.scale_and_offset
         # On a CPU, random numbers inside XLA are an order of magnitude slower than outside it, and convolutions in a
         # loop of its 4 times, after minutes of compiling. On a GPU they should not be: that has not been measured.
         on_cpu = not tf.config.get_visible_devices("GPU")
@@ -115,7 +115,6 @@ class TensorFlowStep:
             self._gradients = tf.function(self._gradients_body, jit_compile=jit)
         self.probe = HealthProbe(autoencoder, objective).measure
         self._training_pace, self._validation_pace = _Pace(), _Pace()
-        self._resident: dict[int, Any] = {}
 
     @property
     def learning_rate(self) -> float:
@@ -153,14 +152,14 @@ class TensorFlowStep:
 
     def free_images(self) -> None:
         """Free the images held for training."""
-        self._resident.clear()
+        self._windows.free()
 
     def compile(self, train: Loader, validation: Loader) -> None:
         """Compile both passes: calls of no steps."""
         nothing, epoch = tf.constant(0), self._epoch(0, VALIDATION)
-        images, visits = self._tensors(train, train.warmup_window())
+        images, visits = self._windows.tensors(train, train.warmup_window())
         self._train_steps(images, visits, epoch, nothing, nothing, nothing, self._training_totals(Cursor()))
-        images, visits = self._tensors(validation, validation.warmup_window())
+        images, visits = self._windows.tensors(validation, validation.warmup_window())
         self._validate_steps(images, visits, epoch, nothing, nothing, nothing, self._totals(Cursor()))
 
     def _totals(self, cursor: Cursor) -> Any:
@@ -207,7 +206,7 @@ class TensorFlowStep:
     ) -> Iterator[Cursor]:
         step = start.step
         for number, window in enumerate(windows, start.window):
-            images, visits = self._tensors(loader, window)
+            images, visits = self._windows.tensors(loader, window)
             steps = math.ceil(len(window.order) / self.batch_size)
             while step < steps:
                 stop = min(step + pace.steps, steps)
@@ -220,37 +219,6 @@ class TensorFlowStep:
                 yield Cursor(start.epoch, *place, sums)
             step = 0
             del window, images, visits  # before the next one comes
-
-    def _tensors(self, loader: Loader, window: Window) -> tuple[Any, Any]:
-        """Return a window's images (capacity, H * W * C) and the visits to them, filled up with zeros to full batches.
-
-        Each visit is the position of an image in the window and its row in the file, int32 (2, visits).
-        """
-        images = self._resident.get(id(loader))
-        if images is None:
-            images = self._on_every_device(self._load(window.read()))
-            if not loader.streamed:
-                self._resident[id(loader)] = images
-        unused = self._replicas * self._share - self.batch_size
-        visits = np.zeros((2, math.ceil(loader.capacity / self.batch_size) * self.batch_size + unused), np.int32)
-        visits[0, : len(window.order)] = window.order
-        visits[1, : len(window.order)] = window.rows.astype(np.uint32).view(np.int32)
-        return images, self._on_every_device(visits)
-
-    def _load(self, stored: Stored) -> Stored:
-        images = stored if self._kept_as_stored else self._format.to_contract(stored)
-        return images.reshape(len(images), -1)
-
-    def _on_every_device(self, array: Stored) -> Any:
-        if self._replicas == 1:
-            return _tensor_of(array)
-        devices = self._strategy.extended.worker_devices
-
-        def copy(context: Any) -> Any:
-            with tf.device(devices[context.replica_id_in_sync_group]):
-                return tf.constant(array)
-
-        return self._strategy.experimental_distribute_values_from_function(copy)
 
     def _steps_of(self, run: Callable[..., Any]) -> Callable[..., Any]:
         """Return a loop over some steps, which adds their losses to the totals."""
@@ -350,13 +318,6 @@ class TensorFlowStep:
         if objective.distance is None or not training:
             return _Losses(values, None, restored)
         return _Losses(values, tf.reduce_sum(objective.distance(images, outputs) * weights) / in_step, restored)
-
-
-def _tensor_of(array: Stored) -> Any:
-    """Return a tensor of an array's values: on a CPU in the array's own memory, where `tf.constant` copies twice."""
-    if array.ctypes.data % ALIGNMENT or tf.config.get_visible_devices("GPU"):
-        return tf.constant(array)
-    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
 def _has_random_layers(model: Any) -> bool:
