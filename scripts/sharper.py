@@ -2,8 +2,8 @@
 
     python scripts/sharper.py [--epochs N]
 
-Needs the photos in ../shared/data; about ten minutes of one core. Prints the Markdown table of docs/sharper.md:
-the means over the validation photos, and the processor time of each training.
+Needs the photos in ../shared/data; about seven minutes of one core. Prints the Markdown table of docs/sharper.md:
+the means over the validation photos, and the processor time of each training (the first loads TensorFlow too).
 """
 
 import argparse
