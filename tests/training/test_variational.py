@@ -2,6 +2,9 @@
 
 import csv
 import json
+import shutil
+import subprocess
+import sys
 from math import prod
 from pathlib import Path
 
@@ -288,8 +291,6 @@ def test_it_verifies(variational):
     ],
 )
 def test_damaged_numbers_are_refused(variational, tmp_path, change, message):
-    import shutil
-
     run = Run(shutil.copytree(variational.path, tmp_path / "run"))
     content = json.loads(run.metrics_file.read_text())
     content["variational"] |= change
@@ -315,10 +316,29 @@ def test_what_does_not_fit_is_refused_before_training(overrides, message, tmp_pa
 
 
 def test_samples_are_of_the_prior(variational, ae, tmp_path):
-    import shutil
-
     run = Run(shutil.copytree(variational.path, tmp_path / "run"))
     done = ae("sample", "--run", run.path, "--count", "9")
     assert done.exit_code == 0, done.output
     assert "9 samples of the prior: " in done.stdout
     assert "mixture of " in ae("sample", "--run", run.path, "--count", "9", "--components", "2", "--overwrite").stdout
+
+
+def test_the_kl_of_each_latent_is_drawn(variational, trained):
+    from aecli.views.codes.divergence import divergence
+
+    [axis] = divergence(variational).axes
+    heights = [bar.get_height() for bar in axis.patches]
+    assert heights == sorted(variational.metrics["latent_kl"], reverse=True)
+    with pytest.raises(NotInRunError, match="its code is no distribution"):
+        divergence(trained)
+
+
+def test_another_process_trains_the_same_bits(variational):
+    sets = [part for key in (*VARIATIONAL, "training.epochs=4", "data.test_split=0.1") for part in ("--set", key)]
+    Path("defaults.yaml").write_text("{}")
+    done = subprocess.run(
+        [sys.executable, "-m", "aecli", "train", "--config", "defaults.yaml", "--run", "again", *sets],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert Run(Path("again")).metrics["weights_sha256"] == variational.metrics["weights_sha256"]

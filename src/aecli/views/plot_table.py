@@ -50,6 +50,8 @@ _ROWS = (
     Plot("errors", "distribution of the error, with examples", f"{_HERE}:errors", needs_images=True),
     Plot("filters", "what the first and the last layer learned", "aecli.views.filters:filters"),
     Plot("health", "dead units, saturated outputs and gradients, layer by layer", f"{_HERE}:health"),
+    Plot("kl", "how much each latent of a variational code says, of a run that has one",
+         f"{_CODES}.divergence:divergence"),
     Plot("samples", "new images, drawn by the run's sampler", f"{_CODES}.samples:samples",
          options=("count",), every_training=False),
     Plot("latents", "principal components of the codes, coloured by label or error",
