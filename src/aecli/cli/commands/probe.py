@@ -115,10 +115,10 @@ def _print_table(result: "Probe") -> None:
         [
             row.title,
             CLASSIFIERS[row.classifier] if row.classifier else "",
-            f"{100 * row.right.estimate:.1f} %",
+            f"{row.right.number()} %",
             row.right.interval(),
-            f"{100 * row.beyond_pca.estimate:+.1f}" if row.beyond_pca else "",
-            row.beyond_pca.interval("+") if row.beyond_pca else "",
+            row.beyond_pca.number("+", 2) if row.beyond_pca else "",
+            row.beyond_pca.interval("+", 2) if row.beyond_pca else "",
         ]
         for row in result.rows
     ]

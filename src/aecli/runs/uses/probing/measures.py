@@ -21,13 +21,13 @@ class Share:
     low: float
     high: float
 
-    def percent(self, sign: str = "") -> str:
-        """Return it in percent, with `sign` "+" always with a sign: 83.1 % [82.4, 83.8]."""
-        return f"{100 * self.estimate:{sign}.1f} % {self.interval(sign)}"
+    def number(self, sign: str = "", digits: int = 1) -> str:
+        """Return the estimate in percent, with `sign` "+" always with a sign."""
+        return f"{100 * self.estimate:{sign}.{digits}f}"
 
-    def interval(self, sign: str = "") -> str:
+    def interval(self, sign: str = "", digits: int = 1) -> str:
         """Return the interval in percent."""
-        return f"[{100 * self.low:{sign}.1f}, {100 * self.high:{sign}.1f}]"
+        return f"[{100 * self.low:{sign}.{digits}f}, {100 * self.high:{sign}.{digits}f}]"
 
 
 def share_right(right: Right) -> Share:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +19,9 @@ from aecli.runs.model import Model
 from aecli.runs.uses.parts import Parts
 from aecli.runs.uses.probing.features import Representation, features_of, representations, standardise
 from aecli.runs.uses.probing.labels import UNKNOWN, numbers_in
-from aecli.runs.uses.probing.measures import Share, paired_difference, share_right
+from aecli.runs.uses.probing.measures import Right, Share, paired_difference, share_right
 from aecli.runs.uses.probing.neighbours import NEIGHBOURS, classify_by_neighbours
-from aecli.runs.uses.probing.regression import Classes, Features, fit_softmax
+from aecli.runs.uses.probing.regression import Classes, Features, fit_penalised
 from aecli.runs.uses.probing.selection import (
     MOST_TEST,
     MOST_TRAINING,
@@ -97,9 +97,14 @@ class Probe:
     rows: tuple[ProbeRow, ...]
     left_out: dict[str, str]
 
-    def row(self, representation: str, classifier: str) -> ProbeRow:
+    def row(self, representation: str, classifier: str | None) -> ProbeRow:
         """Return one of the rows."""
         return next(r for r in self.rows if (r.representation, r.classifier) == (representation, classifier))
+
+    def better(self, row: ProbeRow, other: ProbeRow) -> bool:
+        """Whether the test images show that a row is better than another: the interval of their difference says so."""
+        truth = self.task.test_classes
+        return paired_difference(row.predicted == truth, other.predicted == truth).low > 0
 
     def to_csv(self, labels: Labels) -> str:
         """Return one line for each test image: its row, its file where that is known, its label, all predictions."""
@@ -131,8 +136,7 @@ def make_task(
     if test is None:
         selection = hold_out(images.path, len(images.source), parts, seed)
     else:
-        everything = (np.arange(len(one.source)) for one in (images, test))
-        selection = Selection(*everything, f"{test.path}")
+        selection = Selection(np.arange(len(images.source)), np.arange(len(test.source)), str(test.path))
     train, found = selection.train, (len(selection.train), len(selection.test))
     most = max(2, min(MOST_TRAINING, MOST_VALUES // (2 * model.latent_dim)))
     labels = images.labels.values
@@ -179,7 +183,7 @@ def probe(
     with one_blas_thread():
         for representation in seen:
             on_progress(f"probing {representation.title}", 0, 1)
-            for classifier, classes in _predictions(task, representation):
+            for classifier, classes in _predictions(task, representation, seed):
                 predicted.append((representation, classifier, classes))
     pca = {name: classes == task.test_classes for one, name, classes in predicted if one.name == "pca"}
     rows = [_row(task, one.name, one.title, name, classes, pca) for one, name, classes in predicted]
@@ -189,17 +193,17 @@ def probe(
     return Probe(task, tuple(rows), left_out)
 
 
-def _predictions(task: Task, representation: Representation) -> Iterator[tuple[str, Classes]]:
+def _predictions(task: Task, representation: Representation, seed: int) -> Iterator[tuple[str, Classes]]:
     """Yield the classes of the test images by each classifier."""
     training = features_of(representation, task.train, task.selection.train)
     test = features_of(representation, task.test, task.selection.test)
     standardise(training, test)
-    yield "linear", _by_regression(task, training, test)
+    yield "linear", _by_regression(task, training, test, seed)
     yield "neighbours", classify_by_neighbours(test, training, task.train_classes)
 
 
-def _by_regression(task: Task, training: Features, test: Features) -> Classes:
-    return fit_softmax(training, task.train_classes, len(task.classes)).predict(test)
+def _by_regression(task: Task, training: Features, test: Features, seed: int) -> Classes:
+    return fit_penalised(training, task.train_classes, len(task.classes), seed).predict(test)
 
 
 def _row(
@@ -208,7 +212,7 @@ def _row(
     title: str,
     classifier: str | None,
     classes: Classes,
-    pca: dict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]],
+    pca: Mapping[str, Right],
 ) -> ProbeRow:
     right = classes == task.test_classes
     beyond = None
@@ -218,23 +222,27 @@ def _row(
 
 
 def verdict(result: Probe) -> str:
-    """Return in one sentence what the latents tell of the classes, beside PCA and the most frequent class."""
-    parts = []
-    for classifier, called in {"linear": "A linear probe", "neighbours": f"{NEIGHBOURS} nearest neighbours"}.items():
-        row, pca = result.row("latents", classifier), result.row("pca", classifier)
-        verb = "is" if classifier == "linear" else "are"
-        parts.append(
-            f"{called} on the latents {verb} right for {row.right.percent()}, {_beside(row.beyond_pca)} {pca.title}"
-        )
+    """Return in one sentence what the latents tell of the classes, beside PCA, pixels and the most frequent class."""
+    subjects = {"linear": "A linear probe on the latents is", "neighbours": f"{NEIGHBOURS} nearest neighbours are"}
+    rows = [result.row("latents", classifier) for classifier in subjects]
+    said = "; ".join(
+        f"{subject} right for {row.right.number()} % {row.right.interval()}{_beside(result, row)}"
+        for row, subject in zip(rows, subjects.values(), strict=True)
+    )
     frequent = result.rows[-1]
-    both: Sequence[ProbeRow] = [result.row("latents", classifier) for classifier in CLASSIFIERS]
-    nothing = all(row.right.low <= frequent.right.estimate for row in both)
-    end = f"no better than the most frequent class ({100 * frequent.right.estimate:.1f} %)" if nothing else ""
-    return f"{parts[0]}; {parts[1]}{f': {end}' if end else ''}."
+    if any(result.better(row, frequent) for row in rows):
+        return f"{said}."
+    return f"{said}: no better than the most frequent class ({frequent.right.number()} %)."
 
 
-def _beside(difference: Share | None) -> str:
+def _beside(result: Probe, row: ProbeRow) -> str:
+    """Return how a row of the latents stands to the same classifier on PCA, and on pixels where these do better."""
+    difference, title = row.beyond_pca, result.row("pca", row.classifier).title
     if difference is None:
-        return "beside"
+        return ""
     word = "better than" if difference.low > 0 else "worse than" if difference.high < 0 else "no better than"
-    return f"by {100 * difference.estimate:+.1f} {difference.interval('+')} {word}"
+    beside = f", {word} {title} ({difference.number('+', 2)} {difference.interval('+', 2)} points)"
+    pixels = next((r for r in result.rows if (r.representation, r.classifier) == ("pixels", row.classifier)), None)
+    if pixels and result.better(pixels, row):
+        beside += f" and worse than on {pixels.title} ({pixels.right.number()} %)"
+    return beside
