@@ -35,7 +35,8 @@ def hold_out(path: object, count: int, parts: Parts, seed: int) -> Selection:
     """Divide the images of one file: by the parts of the run's training, else a fifth is drawn for the test."""
     if "train" in parts:
         name = "test" if "test" in parts else "validation"
-        return Selection(parts["train"], parts[name], f"the run's own {name} images, and trained on those it was")
+        held_out = f"the run's own {name} images; those of its training train the probe"
+        return Selection(parts["train"], parts[name], held_out)
     if count < 2:
         raise DataError(f"{path}: holds {count} image, a probe needs some to train on and some to test: give more")
     order = np.random.default_rng(derive(seed, "probe", "held out")).permutation(count)
