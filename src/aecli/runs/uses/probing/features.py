@@ -18,9 +18,6 @@ from aecli.runs.uses.probing.selection import MOST_VALUES
 _MOST_PROJECTION = 2 * 10**7
 """Values of a random projection: one that has more is left out."""
 
-_CONSTANT = 1e-6
-"""How little a feature may vary, as a share of what the one that varies most does, to count as constant."""
-
 
 @dataclass(frozen=True)
 class Representation:
@@ -75,18 +72,19 @@ def features_of(representation: Representation, source: ImageDataset, rows: Rows
 
 
 def standardise(training: Features, test: Features) -> None:
-    """Take the mean of the training features away from both, and divide by their standard deviations, in place.
+    """Take the mean of the training features away from both, and divide by their spread, in place.
 
-    Features (n, d) that do not vary in training become 0.
+    The spread is one number, the root of the mean variance of the features (n, d). Divided each by its own, the last
+    principal component would weigh as much as the first, and PCA and pixels look worse than they are. Features that do
+    not vary at all become 0.
     """
     mean = training.mean(axis=0, dtype=np.float64)
-    parts = list(chunk_slices(len(training), training.shape[1:]))
-    spread = np.sqrt(sum(np.square(training[part] - mean).sum(axis=0) for part in parts) / len(training))
-    varies = spread > _CONSTANT * spread.max(initial=0)
-    scale = np.divide(1, spread, out=np.zeros_like(spread), where=varies).astype(np.float32)
     for features in (training, test):
         features -= mean.astype(np.float32)
-        features *= scale
+    parts = chunk_slices(len(training), training.shape[1:])
+    spread = np.sqrt(sum(float(np.square(training[part], dtype=np.float64).sum()) for part in parts) / training.size)
+    for features in (training, test):
+        features *= np.float32(1 / spread if spread > 0 else 0)
 
 
 def _random_projection(size: int, length: int, seed: int) -> Features:

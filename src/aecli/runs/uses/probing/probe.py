@@ -187,7 +187,8 @@ def probe(
                 predicted.append((representation, classifier, classes))
     pca = {name: classes == task.test_classes for one, name, classes in predicted if one.name == "pca"}
     rows = [_row(task, one.name, one.title, name, classes, pca) for one, name, classes in predicted]
-    frequent = np.bincount(task.train_classes).argmax()
+    # Of the test images: the most that one answer for all of them can reach.
+    frequent = np.bincount(task.test_classes[task.test_classes != UNKNOWN], minlength=1).argmax()
     most = np.full(len(task.test_classes), frequent, np.int64)
     rows.append(_row(task, "most_frequent", "most frequent class", None, most, {}))
     return Probe(task, tuple(rows), left_out)
