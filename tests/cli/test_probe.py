@@ -82,7 +82,7 @@ def test_pictures_in_folders_and_other_test_images(ae, run, digits):
         ((), "has no labels (there is no digits_labels.npy beside digits.npy)"),
         (("--labels", "short.npy"), "short.npy: holds 5 labels, and"),
         (("--labels", "none.npy"), "none.npy: no such file"),
-        (("--labels", "one.npy"), "training images are of class 'a': give images of two classes or more"),
+        (("--labels", "one.npy"), "every training image is of class 'a': give images of two classes or more"),
         (("--labels", "bright.npy", "--labels-per-class", "8000"), "--labels-per-class 8,000: 16,000 training images, more than 15,000: ask for at most 7,500"),
         (("--labels", "bright.npy", "--labels-per-class", "1500"), "training images, --labels-per-class 1,500 asks for more"),
         (("--labels", "bright.npy", "--test-labels", "one.npy"), "there are no test images: name them with --test"),

@@ -226,7 +226,7 @@ def test_labels_are_read_from_a_file(six, name, content):
         ("l.npy", np.arange(5), "holds 5 labels, and six.npy 6 images"), ("l.npy", np.linspace(0, 1, 6), "whole numbers or words"),
         ("l.csv", "a,b\n1,2\n", "has no column label"), ("l.csv", "label,b\n1\n", "another number of cells"), ("l.csv", b"\xff\xfe\xff", "not a text of labels"),
         ("l.csv", "", "holds 0 labels"), ("l.txt", "1\n2\n", "holds 2 labels"), ("l.csv", "file,label\na,1\n", "images of six.npy have no names"),
-        ("l.npy", None, "no such file"),
+        ("l.npy", None, "no such file: give an .npy, IDX, .csv or .txt of labels"), ("l.npz", "PK", "no labels are read from such a file: give an .npy"),
     ],
 )  # fmt: skip
 def test_a_file_of_no_labels_gets_one_line(six, name, content, says):
@@ -336,7 +336,7 @@ def test_many_images_are_drawn_from(trained, digits, monkeypatch):
 
 @pytest.mark.parametrize(
     ("labels", "says"),
-    [(np.zeros(200), "all 160 training images are of class '0'"), (np.arange(200), "classes, a probe tells up to 100 ")],
+    [(np.zeros(200), "every training image is of class '0'"), (np.arange(200), "classes, a probe tells up to 100 ")],
 )  # fmt: skip
 def test_labels_that_tell_nothing_are_refused(trained, digits, monkeypatch, labels, says):
     from aecli.runs.uses.probing import probe as module

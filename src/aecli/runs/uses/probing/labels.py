@@ -17,7 +17,8 @@ UNKNOWN = -1
 """The number of a class that is not among those asked for."""
 
 _LONGEST_CELL = 1000
-_TEXTS = (".csv", ".txt")
+_TEXTS, _ARRAYS = (".csv", ".txt"), (".npy", ".gz")
+_KINDS = "an .npy, IDX, .csv or .txt of labels"
 
 
 def labels_of(source: ImageDataset) -> Labels | NoLabels:
@@ -46,10 +47,12 @@ def labels_from(path: Path, source: ImageDataset) -> Labels:
     in any where a column `file` names them; or one label a line. Raises DataError.
     """
     if not path.is_file():
-        raise DataError(f"{path}: no such file: give one of labels, .npy, IDX or .csv")
+        raise DataError(f"{path}: no such file: give {_KINDS}")
     try:
         if path.suffix.lower() in _TEXTS:
             return _from_words(_labels_in_text(path, source))
+        if path.suffix.lower() not in _ARRAYS and "idx" not in path.name.lower():
+            raise DataError(f"{path}: no labels are read from such a file: give {_KINDS}")
         array = labels_file(path)
         _require_count(path, len(array), source)
         found = read_labels(array, len(source))

@@ -158,8 +158,8 @@ def _require_classes(images: LabelledImages, train: Rows, per_class: int | None,
     names, numbers = images.labels.classes, np.unique(images.labels.values[train])
     if len(numbers) == 1:
         raise DataError(
-            f"{images.path}: all {len(train):,} training images are of class {display_name(names[numbers[0]])!r}: "
-            f"give images of two classes or more"
+            f"{images.path}: every training image is of class {display_name(names[numbers[0]])!r}: give images of two "
+            f"classes or more"
         )
     if len(numbers) > _MOST_CLASSES:
         raise DataError(
