@@ -26,6 +26,7 @@ COMMANDS = {
     "decode": "Write the images of latents.",
     "sample": "Draw new images with a run, and measure how much they reach.",
     "evaluate": "Measure a run on images, beside the mean image and PCA.",
+    "probe": "Classify labelled images by their latents, and by PCA.",
     "plot": "Draw a picture of a run: reconstructions, history, ...",
     "report": "Make the HTML page of a study or a run.",
     "import": "Make an .npy of a folder of pictures, IDX, .npz, ...",

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.data.files.labels import Labels, labels_beside
+from aecli.data.files.labels import Labels
+from aecli.runs.uses.probing.labels import labels_of as labels_of_images
 from aecli.runs.uses.sampling.sampler import fit_axes
 from aecli.views.canvas import CIVIDIS, Figure, default_settings
 from aecli.views.codes.codes import codes_of, thinned
@@ -49,22 +50,11 @@ def latents(context: PlotContext) -> Figure:
 
 
 def labels_of(context: PlotContext) -> Labels | None:
-    """Return the labels of the images drawn from: those beside their array, or the folders of their files."""
-    source = context.source
-    beside = labels_beside(source.file, source.decoding.key)
-    found = beside if isinstance(beside, Labels) else _folders_of(source.names or ())
-    if found is None:
+    """Return the labels of the images drawn from: those beside their array, in their list, or their folders."""
+    found = labels_of_images(context.source)
+    if not isinstance(found, Labels):
         return None
     return Labels(found.values if context.rows is None else found.values[context.rows], found.classes)
-
-
-def _folders_of(names: tuple[str, ...]) -> Labels | None:
-    """Return the first folders of files as their classes, None where they have not at least two."""
-    folders = [name.split("/")[0] if "/" in name else None for name in names]
-    if None in folders or len(set(folders)) < 2:
-        return None
-    classes, numbers = np.unique(np.array(folders, str), return_inverse=True)
-    return Labels(numbers.reshape(-1).astype(np.int64), tuple(map(str, classes)))
 
 
 def _color_by_label(axis: Any, points: _Points, labels: Labels) -> None:
