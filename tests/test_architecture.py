@@ -155,7 +155,7 @@ def test_the_training_room_loads_no_pictures_and_no_pages():
     [
         ["reconstruct", str(DIGITS)], ["encode", str(DIGITS)], ["evaluate", str(DIGITS)], ["plot"], ["plot", "filters"],
         ["plot", "errors"], ["plot", "history"], ["report", "runs/small"], ["runs"], ["config", "show"], ["decode", "latents.npy"],
-        ["sample", "--components", "1"], ["plot", "latents"], ["plot", "neighbours"],
+        ["sample", "--components", "1"], ["score", str(DIGITS)], ["evaluate", "--keep"], ["plot", "latents"], ["plot", "neighbours"],
     ],
     ids=lambda a: " ".join(Path(x).name for x in a),
 )  # fmt: skip

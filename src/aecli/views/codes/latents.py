@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.data.files.labels import Labels, labels_beside
+from aecli.data.files.labels import Labels, NoLabels
+from aecli.data.labels import labels_of
 from aecli.runs.uses.sampling.sampler import fit_axes
 from aecli.views.canvas import CIVIDIS, Figure, default_settings
 from aecli.views.codes.codes import codes_of, thinned
@@ -34,7 +35,7 @@ def latents(context: PlotContext) -> Figure:
     points[:, : len(axes.spread)] = placed * axes.spread
     figure = Figure(figsize=(7, 6), layout="constrained")
     axis = figure.add_subplot()
-    labels = labels_of(context)
+    labels = labels_drawn(context)
     if labels is None:
         _color_by_error(figure, axis, points, context)
     else:
@@ -48,23 +49,12 @@ def latents(context: PlotContext) -> Figure:
     return figure
 
 
-def labels_of(context: PlotContext) -> Labels | None:
+def labels_drawn(context: PlotContext) -> Labels | None:
     """Return the labels of the images drawn from: those beside their array, or the folders of their files."""
-    source = context.source
-    beside = labels_beside(source.file, source.decoding.key)
-    found = beside if isinstance(beside, Labels) else _folders_of(source.names or ())
-    if found is None:
+    found = labels_of(context.source)
+    if isinstance(found, NoLabels):
         return None
     return Labels(found.values if context.rows is None else found.values[context.rows], found.classes)
-
-
-def _folders_of(names: tuple[str, ...]) -> Labels | None:
-    """Return the first folders of files as their classes, None where they have not at least two."""
-    folders = [name.split("/")[0] if "/" in name else None for name in names]
-    if None in folders or len(set(folders)) < 2:
-        return None
-    classes, numbers = np.unique(np.array(folders, str), return_inverse=True)
-    return Labels(numbers.reshape(-1).astype(np.int64), tuple(map(str, classes)))
 
 
 def _color_by_label(axis: Any, points: _Points, labels: Labels) -> None:

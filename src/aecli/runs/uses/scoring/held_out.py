@@ -9,10 +9,8 @@ import numpy as np
 
 from aecli.core.errors import AeError, RunError, one_line, unreadable
 from aecli.core.npy import read_arrays, write_arrays
-from aecli.data.dataset import ImageDataset, Rows
 from aecli.runs.metrics import METRICS, DerivedFromMse, PerImage
 from aecli.runs.run import Run
-from aecli.runs.uses.inputs import reopen_images
 from aecli.runs.uses.kept_arrays import letters, require, text_of, weights_sha256
 
 ROWS = ("model", "pca", "mean_image")
@@ -52,17 +50,6 @@ def values_of(values: Mapping[str, PerImage], metric: str, image_shape: tuple[in
 def held_out_part(run: Run) -> str:
     """Return which part of a run's images is held out for judging: its test images, or else its validation images."""
     return "test" if run.environment.get("test") or len(run.split.test) else "validation"
-
-
-def open_held_out(run: Run) -> tuple[ImageDataset, Rows | None]:
-    """Open the images with a run's held-out part, and return its rows there, None for all.
-
-    Raises RunError where they are gone or have changed.
-    """
-    fields, part = run.environment.get("test"), held_out_part(run)
-    cure = "name the file where they are now: ae evaluate IMAGES --keep"
-    source = reopen_images(run, fields or run.environment["data"], cure)
-    return source, None if fields else getattr(run.split, part)
 
 
 def write_held_out(run: Run, held: HeldOut) -> None:
