@@ -3,14 +3,14 @@
 | option | meaning | commands |
 | --- | --- | --- |
 | IMAGES | a folder, an archive or a list of pictures, or an array | reconstruct, encode, score |
-| --run | the run to use, by default the newest complete one | reconstruct, encode, decode, sample, score, evaluate, plot |
+| --run | the run to use, or the newest complete one | reconstruct, encode, decode, sample, score, evaluate, plot |
 | --output | the file to write | import, reconstruct, encode, decode, sample, score, plot, report, config init |
 | --overwrite | allow it to replace a file | the same |
 | --config, --set | where the config comes from | check, train, config show |
 | --json | the result as JSON | check, train, verify, reconstruct, sample, score, evaluate, config show, runs, cache |
 | --device | what trains | train, verify |
-| --threads | how many threads compute | check, import, train, verify, reconstruct, encode, decode, sample, score, evaluate |
-| --quiet | only errors on stderr | check, import, train, verify, reconstruct, encode, decode, sample, score, evaluate, plot |
+| --threads | how many compute | check, import, train, verify, reconstruct, encode, decode, sample, score, evaluate |
+| --quiet | only errors on stderr | those of --threads, plot |
 """
 
 import os

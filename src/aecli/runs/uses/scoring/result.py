@@ -1,6 +1,6 @@
 """What `ae score` finds: scores with their threshold and p-values, judged by labels where there are some."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.files.labels import Labels, NoLabels
 from aecli.data.labels import labels_of
 from aecli.runs.baselines import row_titles
+from aecli.runs.config_file import load_recorded
 from aecli.runs.metrics import PerImage
 from aecli.runs.model import Model
 from aecli.runs.run import Run
@@ -157,7 +158,7 @@ def ask_of_labels(run: Run, source: ImageDataset, normal: str | None) -> AskedLa
         return AskedLabels()
     present = {found.classes[number] for number in np.unique(found.values)}
     asked = tuple(name.strip() for name in normal.split(",")) if normal is not None else ()
-    classes = asked or tuple(name for name in _USUAL_NORMAL if name in present)
+    classes = asked or _trained_on(run, present) or tuple(name for name in _USUAL_NORMAL if name in present)
     if not classes:
         return AskedLabels(
             found, note=f"{source.file.path}: has labels: --normal CLASS,... says which of them are normal"
@@ -169,6 +170,12 @@ def ask_of_labels(run: Run, source: ImageDataset, normal: str | None) -> AskedLa
     if chosen.all():
         return AskedLabels(found, classes, note=f"{source.file.path}: all images are normal: there is no AUROC")
     return AskedLabels(found, classes, chosen)
+
+
+def _trained_on(run: Run, present: Container[str]) -> tuple[str, ...]:
+    """Return the one class that a run was trained on, where images are of it."""
+    name = load_recorded(run.config_file).config.data.only_label
+    return () if name is None or name not in present else (name,)
 
 
 def held_out_of(run: Run, model: Model, metric: str, given: ImageDataset | None, normal: Sequence[str]) -> KnownScores:
