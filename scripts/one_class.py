@@ -2,8 +2,8 @@
 
     python scripts/one_class.py DATA [--sets mnist,fashion_mnist] [--classes 0,1,...] [--seeds N] [--work DIR]
 
-DATA holds <set>_train.npy, <set>_test.npy and their _labels.npy. A run of each class and seed is trained on the training
-images of that class alone, and scores all test images. Prints the tables of docs/anomalies.md.
+DATA holds <set>_train.npy, <set>_test.npy and their _labels.npy. For each class and seed a run is trained on that class
+of the training images, and scores all test images. Prints the table of docs/anomalies.md.
 """
 
 import argparse

@@ -42,11 +42,8 @@ def test_it_is_the_training_on_these_images_alone(labelled, digits):
     np.save("alone.npy", digits[2:600:3])
     one = train(config(), Path("runs/one"))
     other = train(load_config(None, [*SMALL, "data.train=alone.npy"]).config, Path("runs/other"))
-    assert one.metrics["splits"]["validation"]["images"] == other.metrics["splits"]["validation"]["images"]
-    # The order of an epoch and what is drawn for a row are functions of its number: no more than the start is the same.
-    assert one.metrics["splits"]["train"]["pca"]["mse"] == pytest.approx(
-        other.metrics["splits"]["train"]["pca"]["mse"], rel=1e-5
-    )
+    assert one.metrics["weights_sha256"] == other.metrics["weights_sha256"]
+    assert one.metrics["splits"]["validation"] == other.metrics["splits"]["validation"]
 
 
 def test_it_is_verified_and_goes_on_exactly(ae, labelled):

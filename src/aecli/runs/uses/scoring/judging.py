@@ -74,8 +74,9 @@ def verdicts(judged: Mapping[str, Judged], titles: Mapping[str, str]) -> list[st
         theirs = judged[row].auroc
         difference, (low, high) = ours.less(theirs)
         if low <= 0:
+            subject = "The mean image" if row == "mean_image" else title
             lines.append(
-                f"{title} tells them apart {'better' if high < 0 else 'as well'}: AUROC {theirs.area:.3f} against "
+                f"{subject} tells them apart {'better' if high < 0 else 'as well'}: AUROC {theirs.area:.3f} against "
                 f"{ours.area:.3f} (difference {difference:+.3f} [{low:+.3f}, {high:+.3f}])"
             )
     return lines
