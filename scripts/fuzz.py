@@ -65,7 +65,7 @@ SCALARS = [
 ]  # fmt: skip
 OWN_FILES = (
     "config.yaml", "environment.json", "metrics.json", "history.csv", "health.csv", "encoder.onnx", "decoder.onnx",
-    "baselines.npz", "split.npz", "sampler.npz",
+    "baselines.npz", "split.npz", "sampler.npz", "held_out.npz",
 )  # fmt: skip
 
 _PLACE = st.floats(0, 1, exclude_max=True)
@@ -236,6 +236,7 @@ def use_run(file: str, folder: Path) -> Callable[[bytes], object]:
     from aecli.runs.model import load_model
     from aecli.runs.run import Run
     from aecli.runs.uses.sampling.kept import read_sampler
+    from aecli.runs.uses.scoring.held_out import read_held_out
     from aecli.views.report.page import render
     from aecli.views.report.run_page import run_page
 
@@ -251,6 +252,9 @@ def use_run(file: str, folder: Path) -> Callable[[bytes], object]:
             elif file == "sampler.npz":
                 kept = read_sampler(run, load_model(run))
                 assert kept is None or len(kept.sampler.draw(3, 0)) == 3
+            elif file == "held_out.npz":
+                held_out = read_held_out(run)
+                assert held_out is None or len(held_out) >= 1
             elif file.endswith(".npz"):
                 assert run.baselines.components.size + len(run.split.train)
             else:

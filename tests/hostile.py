@@ -623,8 +623,14 @@ def use(name: str) -> tuple[str, ...]:
     return (*command, *(() if command[0] == "plot" else (DATA,)), "--run", "runs/small")
 
 
-def samplers(evil: bytes) -> Iterator[Case]:
-    """Damaged files of what a run keeps of its sampler."""
+def kept_files(evil: bytes) -> Iterator[Case]:
+    """Damaged files of what a run keeps for its uses."""
+    yield from _kept_file("sampler.npz", ("sample", "--run", "runs/small"), "ae sample fits it", evil)
+    score = ("score", DATA, "--run", "runs/small")
+    yield from _kept_file("held_out.npz", score, "ae evaluate --keep makes it", evil)
+
+
+def _kept_file(file: str, command: tuple[str, ...], cure: str, evil: bytes) -> Iterator[Case]:
     huge, kind = shaped("(1000000000000,)", "<f8"), npy_bytes(np.frombuffer(b"mixture", "u1"))
     contents = {
         "is empty": b"", "is noise": bytes(range(256)) * 9, "is a pickle": pickle.dumps(Evil()),
@@ -633,17 +639,23 @@ def samplers(evil: bytes) -> Iterator[Case]:
         "is packed": zipped(("weights_sha256.npy", kind)), "lacks arrays": zipped(("kind.npy", kind), packing=0),
         "is cut": zipped(("kind.npy", kind), packing=0)[:-30],
     }  # fmt: skip
-    file, command = "sampler.npz", ("sample", "--run", "runs/small")
     for about, content in contents.items():
-        says = "damaged .*: remove it, and ae sample fits it again"
-        yield Case(f"run: {file} {about}", replace(file, content), command, says, f"runs/small/{file}")
+        says = f"damaged .*: remove it, and {cure} again"
+        build = on_images(replace(file, content))
+        yield Case(f"run: {file} {about}", build, command, says, f"runs/small/{file}")
     for about, target in {"is a link to itself": file, "is a device": "/dev/zero"}.items():
-        build = partial(_link_sampler, target)
-        yield Case(f"run: {file} {about}", build, command, "cannot be read|damaged", f"runs/small/{file}")
+        yield Case(
+            f"run: {file} {about}",
+            on_images(partial(_link_kept, file, target)),
+            command,
+            "cannot be read|damaged",
+            f"runs/small/{file}",
+        )
 
 
-def _link_sampler(target: str, run: Run) -> None:
-    run.sampler_file.symlink_to(target)
+def _link_kept(file: str, target: str, run: Run) -> None:
+    (run.path / file).unlink(missing_ok=True)
+    (run.path / file).symlink_to(target)
 
 
 def runs() -> Iterator[Case]:
@@ -719,7 +731,7 @@ def runs() -> Iterator[Case]:
     yield case("rows beyond the file", "split.npz", save("split.npz", train=rows + 10**9, validation=rows))
     yield case("negative rows", "split.npz", save("split.npz", train=-rows - 1, validation=rows))
     yield case("rows of no row", "split.npz", save("split.npz", train=rows, validation=rows[:0]))
-    yield from samplers(evil)
+    yield from kept_files(evil)
     together = "do not belong together|another program"
     yield case("halves swapped", "encoder.onnx", _swap, "another program")
     yield case("plots linked elsewhere", "split.npz", _plots_elsewhere, "is a link", "runs/small/plots")

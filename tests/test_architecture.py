@@ -20,7 +20,7 @@ BESIDE = ("__init__.py", "__main__.py", "api.py", "nn")
 ONLY_IN = {
     "yaml": "core runs", "fcntl": "core", "resource": "core", "PIL": "data", "keras": "models training",
     "tensorflow": "training/engines/tensorflow", "onnx": "training views", "onnxruntime": "runs",
-    "scipy": "data/files/formats runs/uses/probing training/check studies", "h5py": "data/files/formats", "multiprocessing": "studies", "matplotlib": "views", "jinja2": "views", "markupsafe": "views",
+    "scipy": "data/files/formats runs/uses/probing runs/uses/scoring training/check studies", "h5py": "data/files/formats", "multiprocessing": "studies", "matplotlib": "views", "jinja2": "views", "markupsafe": "views",
     "click": "cli", "rich": "cli",
 }  # fmt: skip
 """Package -> the folders that may import it; a package that stands here nowhere is imported anywhere."""
@@ -155,7 +155,7 @@ def test_the_training_room_loads_no_pictures_and_no_pages():
     [
         ["reconstruct", str(DIGITS)], ["encode", str(DIGITS)], ["evaluate", str(DIGITS)], ["plot"], ["plot", "filters"],
         ["plot", "errors"], ["plot", "history"], ["report", "runs/small"], ["runs"], ["config", "show"], ["decode", "latents.npy"],
-        ["sample", "--components", "1"], ["plot", "latents"], ["plot", "neighbours"],
+        ["sample", "--components", "1"], ["score", str(DIGITS)], ["evaluate", "--keep"], ["plot", "latents"], ["plot", "neighbours"],
         ["probe", str(DIGITS), "--labels", "labels.npy"],
     ],
     ids=lambda a: " ".join(Path(x).name for x in a),

@@ -39,7 +39,8 @@ def test_an_old_run_works_with_every_command(old_run, ae):
     for arguments in (
         ["encode", str(DIGITS), "--output", "latents.npy"], ["decode", "latents.npy", "--output", "images.npy"],
         ["reconstruct", str(DIGITS), "--output", "again.npy"], ["plot"], ["plot", "history"], ["plot", "health"],
-        ["sample", "--components", "2"], ["plot", "traversal"],
+        ["sample", "--components", "2"], ["plot", "traversal"], ["score", str(DIGITS), "--output", "before.csv"],
+        ["evaluate", "--keep"], ["score", str(DIGITS), "--output", "after.csv"],
         ["report", f"runs/{name}"], ["runs"],
     ):  # fmt: skip
         done = ae(*arguments)
@@ -47,6 +48,10 @@ def test_an_old_run_works_with_every_command(old_run, ae):
     assert np.load("latents.npy").shape == (1797, 4)
     np.testing.assert_array_equal(np.load("again.npy")[old_run.split.validation], np.load(old_run.reconstructions_file))
     assert "complete" in done.stdout
+    before, after = (Path(name).read_text().splitlines() for name in ("before.csv", "after.csv"))
+    assert [line.split(",")[:2] for line in before] == [line.split(",")[:2] for line in after]
+    assert before[1].endswith(",,")
+    assert after[1].endswith(",1")
 
 
 def test_an_old_run_can_be_extended(old_run, ae):

@@ -11,11 +11,11 @@ from aecli.core.errors import DataError
 from aecli.data.dataset import open_images
 from aecli.data.files.labels import Labels, NoLabels
 from aecli.data.files.options import DecodeOptions
+from aecli.data.labels import UNKNOWN, labels_from, labels_of, numbers_in, required_labels
 from aecli.runs.model import load_model
 from aecli.runs.uses.inputs import open_images_for
 from aecli.runs.uses.probing import neighbours, selection
 from aecli.runs.uses.probing.features import representations, standardise
-from aecli.runs.uses.probing.labels import UNKNOWN, labels_from, labels_of, numbers_in, required_labels
 from aecli.runs.uses.probing.measures import Share, paired_difference, share_right
 from aecli.runs.uses.probing.neighbours import classify_by_neighbours
 from aecli.runs.uses.probing.probe import LabelledImages, make_task, probe, verdict

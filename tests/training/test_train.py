@@ -151,7 +151,7 @@ def test_the_run_is_complete_and_has_every_file(trained):
     (checkpoint,) = {path.name for path in trained.checkpoint_files}  # a slow training has replaced earlier ones
     assert names == {
         "config.yaml", "environment.json", "split.npz", "history.csv", "health.csv", "model.keras", "encoder.onnx", "decoder.onnx",
-        "baselines.npz", "reconstructions.npy", "metrics.json", checkpoint, "plots/reconstructions.png", "plots/history.png",
+        "baselines.npz", "reconstructions.npy", "held_out.npz", "metrics.json", checkpoint, "plots/reconstructions.png", "plots/history.png",
         "plots/errors.png", "plots/filters.png", "plots/health.png",
     }  # fmt: skip
 

@@ -15,7 +15,7 @@ from aecli.training.trainer import train
 from aecli.views import plots
 from aecli.views.codes.codes import codes_of, small, thinned
 from aecli.views.codes.interpolation import interpolation
-from aecli.views.codes.latents import labels_of, latents
+from aecli.views.codes.latents import labels_drawn, latents
 from aecli.views.codes.neighbours import neighbours
 from aecli.views.codes.samples import sheet_of_samples
 from aecli.views.codes.traversal import traversal
@@ -108,7 +108,7 @@ def test_latents_are_coloured_by_label_where_there_are_labels(trained, digits):
     labels = np.arange(len(digits)) % 3
     context = labelled(trained, digits, labels)
     context = replace(context, rows=np.arange(1, 1000, 2))
-    np.testing.assert_array_equal(labels_of(context).values, labels[1:1000:2])
+    np.testing.assert_array_equal(labels_drawn(context).values, labels[1:1000:2])
     figure = latents(context)
     colors = figure.axes[0].collections[0].get_facecolors()[:, :3]
     assert len(np.unique(colors, axis=0)) == 3
@@ -138,7 +138,7 @@ def test_folders_of_pictures_are_classes(ae, trained, digits):
         Path(f"pictures/{'ab'[i % 2]}").mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(f"pictures/{'ab'[i % 2]}/{i}.png")
     context = plots.open_context(trained, Path("pictures"))
-    found = labels_of(context)
+    found = labels_drawn(context)
     assert found.classes == ("a", "b")
     assert found.values.tolist() == [0] * 6 + [1] * 6
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "encode": "Write the latents of images.",
     "decode": "Write the images of latents.",
     "sample": "Draw new images with a run, and measure how much they reach.",
+    "score": "Tell strange images from normal ones: a score and a verdict each.",
     "evaluate": "Measure a run on images, beside the mean image and PCA.",
     "probe": "Classify labelled images by their latents, and by PCA.",
     "plot": "Draw a picture of a run: reconstructions, history, ...",

@@ -2,15 +2,15 @@
 
 | option | meaning | commands |
 | --- | --- | --- |
-| IMAGES | a folder, an archive or a list of pictures, or an array | reconstruct, encode, evaluate, probe |
-| --run | the run, by default the newest complete one | reconstruct, encode, decode, sample, evaluate, probe, plot |
-| --output | the file to write | import, reconstruct, encode, decode, sample, plot, report, config init |
+| IMAGES | a folder, an archive or a list of pictures, or an array | reconstruct, encode, score, evaluate, probe |
+| --run | the run, by default the newest complete one | reconstruct, encode, decode, sample, score, evaluate, probe, plot |
+| --output | the file to write | import, reconstruct, encode, decode, sample, score, plot, report, config init |
 | --overwrite | allow it to replace a file | the same |
 | --config, --set | where the config comes from | check, train, config show |
-| --json | the result as JSON | check, train, verify, reconstruct, sample, evaluate, probe, config show, runs, cache |
+| --json | as JSON | check, train, verify, reconstruct, sample, score, evaluate, probe, config show, runs, cache |
 | --device | what trains | train, verify |
-| --threads | its threads | check, import, train, verify, reconstruct, encode, decode, sample, evaluate, probe |
-| --quiet | only errors | check, import, train, verify, reconstruct, encode, decode, sample, evaluate, probe, plot |
+| --threads | of it | check, import, train, verify, reconstruct, encode, decode, sample, score, evaluate, probe |
+| --quiet | only errors on stderr | those of --threads, plot |
 """
 
 import os

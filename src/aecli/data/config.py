@@ -36,6 +36,13 @@ Size = Annotated[
 ]
 
 
+def _class_name(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+ClassName = Annotated[str, Field(min_length=1), BeforeValidator(_class_name, json_schema_input_type=int | str)]
+
+
 class DataConfig(Section):
     """Which images, and how to read them."""
 
@@ -49,6 +56,8 @@ class DataConfig(Section):
     """share of them kept for the test where there is no file of test images; 0: none"""
     split_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """decides the split; null: training.seed"""
+    only_label: ClassName | None = None
+    """trains on the images of this class alone, by the labels beside them or their folders; null: on all"""
     image_shape: (
         Annotated[tuple[Annotated[int, Field(gt=0)], ...], Strict(False), Field(min_length=2, max_length=3)] | None
     ) = None

@@ -17,6 +17,10 @@ class Split:
     validation: Rows
     test: Rows
 
+    def of(self, rows: Rows) -> "Split":
+        """Return the same split of these rows of a larger file: its rows are positions among them, ascending."""
+        return Split(rows[self.train], rows[self.validation], rows[self.test])
+
 
 def split_indices(path: str, count: int, validation_split: float, seed: int, test_split: float = 0.0) -> Split:
     """Return a shuffled split: a function of the seed, at least one image in each part asked for."""

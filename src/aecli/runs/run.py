@@ -70,6 +70,7 @@ class Run:
     reconstructions_file = property(lambda self: self.path / "reconstructions.npy")
     metrics_file = property(lambda self: self.path / "metrics.json")
     sampler_file = property(lambda self: self.path / "sampler.npz")
+    held_out_file = property(lambda self: self.path / "held_out.npz")
     failure_file = property(lambda self: self.path / "failure.json")
     report_file = property(lambda self: self.path / "report.html")
     lock_file = property(lambda self: self.path / ".lock")
@@ -80,8 +81,8 @@ class Run:
         return [
             self.metrics_file, self.failure_file, self.config_file, self.environment_file, self.split_file,
             self.history_file, self.health_file, self.model_file, self.encoder_file, self.decoder_file,
-            self.baselines_file, self.reconstructions_file, self.sampler_file, self.report_file,
-            *self.checkpoint_files,
+            self.baselines_file, self.reconstructions_file, self.sampler_file, self.held_out_file,
+            self.report_file, *self.checkpoint_files,
         ]  # fmt: skip
 
     @property
@@ -154,7 +155,7 @@ class Run:
     def reopen(self, config_yaml: str) -> None:
         """Make a run incomplete again, to train it further, with the same config but for its epochs."""
         try:
-            self._remove([self.metrics_file, self.failure_file, self.sampler_file])
+            self._remove([self.metrics_file, self.failure_file, self.sampler_file, self.held_out_file])
             self.plots_folder.mkdir(exist_ok=True)
         except OSError as error:
             raise WriteError(f"{self.path}: cannot be written ({error.strerror}): see to the folder") from error

@@ -17,7 +17,7 @@ from aecli.runs.config_file import NamedConfig, known_keys, load_config, nested_
 
 _SHARED = (
     "data.train", "data.test", "data.test_split", "data.size", "data.fit", "data.color", "data.frames", "data.axes",
-    "training.seed", "data.split_seed",
+    "data.only_label", "training.seed", "data.split_seed",
 )  # fmt: skip
 """Keys that decide which images a study compares on: they belong to all its variants."""
 

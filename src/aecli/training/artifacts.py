@@ -1,7 +1,7 @@
 """What a run leaves behind: a list of artifacts, each a function of the trained run that writes its files.
 
 `FULL` is what `ae train` writes, without its pictures, which the views draw; `STUDY` leaves out what a study has no
-use for: the reconstructions, and all metrics of the training images but the mse.
+use for: the reconstructions, the metrics of each held-out image, and all metrics of the training images but the mse.
 """
 
 import time
@@ -30,6 +30,7 @@ from aecli.runs.uses.denoise import ValidationCorruption, evaluate_denoising
 from aecli.runs.uses.evaluate import evaluate
 from aecli.runs.uses.latents import LatentSpread
 from aecli.runs.uses.likelihood import Density
+from aecli.runs.uses.scoring.held_out import ROWS, HeldOut, kept_metrics, write_held_out
 from aecli.training.export.onnx_writer import write_onnx
 from aecli.training.prepare import Prepared
 from aecli.training.progress import Stages
@@ -133,12 +134,13 @@ def save_baselines(trained: TrainedRun) -> None:
 
 
 def measure_all(trained: TrainedRun) -> None:
-    """Measure every metric on every part of the images; write the validation images' reconstructions."""
+    """Measure every metric on every part of the images; write the validation images' reconstructions, held_out.npz."""
     rows, image_format = trained.prepared.split.validation, trained.prepared.train.format
     shape = (len(rows), *image_format.sample_shape)
     trained.stages.enter("measuring")
     with NpyWriter(trained.run.reconstructions_file, shape, image_format.dtype) as writer:
-        _measure(trained, None, writer.write)
+        held_out = _measure(trained, None, writer.write, kept_metrics())
+    write_held_out(trained.run, held_out)
 
 
 def measure_for_study(trained: TrainedRun) -> None:
@@ -152,18 +154,27 @@ STUDY: tuple[Artifact, ...] = (save_keras_model, save_onnx_models, save_baseline
 
 
 def _measure(
-    trained: TrainedRun, train_metrics: Collection[str] | None, write: Callable[[Stored], object] | None
-) -> None:
+    trained: TrainedRun,
+    train_metrics: Collection[str] | None,
+    write: Callable[[Stored], object] | None,
+    keep: Collection[str] = (),
+) -> HeldOut:
+    """Fill in the metrics of a run; return the metrics in `keep` of each of its held-out images."""
     prepared, fitted = trained.prepared, trained.baselines
+    last = [*prepared.parts][-1]
+    held_out: dict[str, dict[str, PerImage]] = {}
     splits: dict[str, dict[str, Any]] = {}
     spread = LatentSpread(trained.model)
     for part, (images, rows) in prepared.parts.items():
         evaluation = evaluate(
             spread.reconstruct if part == "validation" else trained.model.reconstruct, images, fitted.baselines, rows,
             metrics=train_metrics if part == "train" else None,
-            with_baselines=part not in fitted.summaries,
-            keep=("mse",) if part == "validation" else (), write=write if part == "validation" else None,
+            with_baselines=part not in fitted.summaries or (part == last and bool(keep)),
+            keep=_kept_of(part, keep if part == last else ()), keep_baselines=bool(keep),
+            write=write if part == "validation" else None,
         )  # fmt: skip
+        if part == last:
+            held_out = evaluation.kept
         if part == "validation":
             trained.errors = evaluation.per_image["mse"]
         model_row = {"model": evaluation.summary.pop("model")}
@@ -183,6 +194,12 @@ def _measure(
         **_measure_denoising(trained),
         **_measure_likelihood(trained),
     }
+    return HeldOut(last, {row: held_out[row] for row in ROWS if row in held_out})
+
+
+def _kept_of(part: str, keep: Collection[str]) -> tuple[str, ...]:
+    """Return the metrics to keep of each image of a part: the mse of the validation images is drawn."""
+    return tuple(dict.fromkeys((*(("mse",) if part == "validation" else ()), *keep)))
 
 
 def _count_bits(prepared: Prepared) -> dict[str, Any]:

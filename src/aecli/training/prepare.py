@@ -3,13 +3,15 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from aecli.core.errors import ConfigError
+from aecli.core.errors import ConfigError, DataError
 from aecli.core.files import packaged
 from aecli.core.machine import memory_size
 from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.config import PACKAGED_DIGITS
 from aecli.data.dataset import ImageDataset, Rows, open_images, open_images_like
+from aecli.data.files.labels import NoLabels
 from aecli.data.files.open import open_source, opens_at_once
+from aecli.data.labels import labels_of, rows_of_class
 from aecli.data.loader import WINDOW_BYTES, Loader
 from aecli.data.split import Split, split_indices
 from aecli.models.family import LARGEST_PATH, Family
@@ -109,6 +111,9 @@ def prepare(
         if source is not None:
             check_output_range(config, source)
             progress.note(str(source))
+    if config.data.only_label is not None:
+        count = sum(map(len, (split.train, split.validation, split.test)))
+        progress.note(f"data.only_label {config.data.only_label}: {count:,} of {len(train):,} images")
     prepared = Prepared(config, train, test, split, mapped)
     if prepared.model is not config.model:
         progress.note(
@@ -124,10 +129,37 @@ def prepare(
 
 
 def split_of(config: Config, train: ImageDataset, test: ImageDataset | None) -> Split:
-    """Return the rows for training, validation and, where there is no test file, test; DataError for too few images."""
+    """Return the rows for training, validation and, where there is no test file, test; DataError for too few images.
+
+    They are those of one class where the config asks for one: a function of the seed and of its rows. Raises
+    ConfigError where there is a test file beside, which would have images of other classes.
+    """
     data = config.data
     test_split = 0.0 if test else data.test_split
-    return split_indices(str(train.file.path), len(train), data.validation_split, config.split_seed, test_split)
+    path, seed = str(train.file.path), config.split_seed
+    if data.only_label is None:
+        return split_indices(path, len(train), data.validation_split, seed, test_split)
+    rows = _rows_of_label(data.only_label, train, test)
+    path = f"{path}: of class '{data.only_label}'"
+    return split_indices(path, len(rows), data.validation_split, seed, test_split).of(rows)
+
+
+def _rows_of_label(name: str, train: ImageDataset, test: ImageDataset | None) -> Rows:
+    """Return the rows of the training file that are of a class."""
+    if test is not None:
+        raise ConfigError(
+            [
+                f"data.only_label: {name}, while the test images are of every class: leave out data.test, or set "
+                f"data.test_split"
+            ]
+        )
+    labels = labels_of(train)
+    if isinstance(labels, NoLabels):
+        raise DataError(f"{train.file.path}: data.only_label {name}: {labels.reason}: put labels there")
+    try:
+        return rows_of_class(labels, name)
+    except ValueError as error:
+        raise DataError(f"{train.file.path}: data.only_label: {error}") from error
 
 
 def check_shape(config: Config, source: ImageDataset) -> None:

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from aecli.core.errors import ConfigError, OtherImagesError, ReadError, RunError
+from aecli.data.split import Split
 from aecli.runs.config import Config
 from aecli.runs.config_file import load_recorded
 from aecli.runs.provenance import with_absolute_paths
@@ -78,6 +81,18 @@ def check_images(run: Run, data: Mapping[str, Any]) -> None:
                 f"{now['file']}: its SHA-256 is {now['sha256'][:12]}..., that of the images the run was begun on "
                 f"{before['sha256'][:12]}...: give the same images, or another --run"
             )
+
+
+def check_split(run: Run, split: Split) -> None:
+    """Raise OtherImagesError where the rows are not those that the run was begun with: its labels are others."""
+    if not run.split_file.is_file():  # it was killed before it wrote them
+        return
+    before = run.split
+    if not all(np.array_equal(getattr(before, part), getattr(split, part)) for part in ("train", "validation", "test")):
+        raise OtherImagesError(
+            f"{run.split_file}: holds other rows than the labels beside the images give now: give the same labels, or "
+            f"another --run"
+        )
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from aecli.training.engines.engine import NetworkHealth
 from aecli.training.loop import StepEvent
 from aecli.training.prepare import Prepared
 from aecli.training.progress import Progress
-from aecli.training.resume import check_images, find_checkpoint
+from aecli.training.resume import check_images, check_split, find_checkpoint
 
 
 class TrainingLog:
@@ -66,6 +66,7 @@ class TrainingSession:
         before = run.environment if run.environment_file.is_file() else None
         if before:
             check_images(run, environment)
+            check_split(run, self._prepared.split)
         point = find_checkpoint(run, trajectory, streamed, note)
         run.reopen(to_yaml(self._prepared.config))
         changed = environment_differences(before, environment) if before and point else []

@@ -204,7 +204,8 @@ class Trainer:
     def _fit_split(self, prepared: Prepared, images: "_Images") -> SplitBaselines:
         config = prepared.config
         data, length = config.data, prepared.code_length
-        key = json.dumps([images.fields, config.split_seed, data.validation_split, data.test_split, length])
+        split = [config.split_seed, data.validation_split, data.test_split, data.only_label]
+        key = json.dumps([images.fields, split, length])
         if key not in self._baselines:
             self._baselines[key] = fit_split(prepared)
         return self._baselines[key]

@@ -18,9 +18,12 @@ Box = tuple[float, float, float, float]
 
 
 class Sheet:
-    """A figure of images in columns, `rows` rows of them in a band, measured in inches."""
+    """A figure of images in columns, `rows` rows of them in a band, measured in inches; `free` ones are left on top."""
 
-    def __init__(self, count: int, image_shape: tuple[int, int, int], rows: int = 3, title_lines: int = 1) -> None:
+    def __init__(
+        self, count: int, image_shape: tuple[int, int, int], rows: int = 3, title_lines: int = 1, free: float = 0.0
+    ) -> None:
+        self._free = free
         self._ratio = image_shape[0] / image_shape[1]
         aspect = min(max(self._ratio, 0.2), 3.0)
         self._wide = _CELL / max(1.0, aspect**0.5)
@@ -30,7 +33,7 @@ class Sheet:
         self._band = rows * (self._tall + _GAP) + _TITLES / 2 + self._above
         # A caption needs its width even under few images.
         width = max(_MARGIN + min(COLUMNS, count) * (self._wide + _GAP) + 0.1, 7.5)
-        self.height = ceil(count / COLUMNS) * self._band + _CAPTION
+        self.height = free + ceil(count / COLUMNS) * self._band + _CAPTION
         self.figure = Figure(figsize=(width, self.height))
         self._axis: Any = self.figure.add_axes((0, 0, 1, 1), autoscale_on=False)
         self._axis.set(xlim=(0, width), ylim=(0, self.height))
@@ -40,7 +43,7 @@ class Sheet:
         """Return the place of an image in a row of its band, counted from 0; it keeps its proportions."""
         band, column = divmod(image, COLUMNS)
         x = _MARGIN + column * (self._wide + _GAP) + self._wide / 2
-        y = self.height - self._above - band * self._band - row * (self._tall + _GAP) - self._tall / 2
+        y = self.height - self._free - self._above - band * self._band - row * (self._tall + _GAP) - self._tall / 2
         half = min(self._wide, self._tall / self._ratio) / 2
         return x - half, x + half, y - half * self._ratio, y + half * self._ratio
 

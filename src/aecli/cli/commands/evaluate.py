@@ -8,7 +8,6 @@ import click
 
 from aecli.cli.options import (
     FILE,
-    images_argument,
     json_option,
     overwrite_option,
     quiet_option,
@@ -17,12 +16,15 @@ from aecli.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from aecli.runs.run import Run
     from aecli.runs.uses.evaluate import Evaluation
+    from aecli.runs.uses.scoring.held_out import HeldOut
 
 
 @click.command("evaluate")
-@images_argument
+@click.argument("images", type=FILE, required=False)
 @run_option
+@click.option("--keep", is_flag=True, help="Keep the metrics of the run's held-out images in it, for ae score.")
 @click.option("--per-image", type=FILE, metavar="FILE.csv", help="Also write every metric of every image.")
 @click.option(
     "--samples",
@@ -35,14 +37,17 @@ if TYPE_CHECKING:
 @threads_option
 @quiet_option
 def command(
-    images: Path, run_folder: Path | None, per_image: Path | None, samples: int | None, overwrite: bool, as_json: bool,
-    quiet: bool,
+    images: Path | None, run_folder: Path | None, keep: bool, per_image: Path | None, samples: int | None,
+    overwrite: bool, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Measure a run on IMAGES, beside the mean image and PCA.
 
     Both baselines were fitted on the run's training images; PCA has the same code length. Pixels are
     in [0, 1]; fvu is the mse divided by that of the mean image. Of the file that the run was trained on
     every part is measured apart; of other images it is said whether the run is better than PCA.
+
+    --keep makes held_out.npz, which ae score needs and runs of earlier versions and of studies lack. It takes no
+    IMAGES where those of the training are still there.
 
     Of a variational run -ELBO is measured too, in nats an image, of densities where the loss is mse or mae.
     """
@@ -57,10 +62,17 @@ def command(
     from aecli.runs.uses.inputs import open_images_for
     from aecli.runs.uses.likelihood import Density, in_a_line
     from aecli.runs.uses.parts import held_out, own_parts, parts_note
+    from aecli.runs.uses.scoring.keeping import keep_held_out
     from aecli.runs.uses.standing import standing
 
+    if images is None and (not keep or per_image or samples):
+        raise click.UsageError("Missing argument 'IMAGES'; only --keep does without")
     run = find_run(run_folder)
     model = load_model(run)
+    if images is None:
+        note_run(run, quiet, named=run_folder is not None)
+        _print_kept(run, keep_held_out(run, model), as_json)
+        return
     density = Density.from_run(run, model) if samples or model.variational else None
     note_run(run, quiet, named=run_folder is not None)
     if per_image is not None:
@@ -70,8 +82,11 @@ def command(
     parts = own_parts(run, source)
     note(str(source), quiet)
     note_if(parts_note(source, parts), quiet)
-    keep = METRICS if per_image is not None else ()
-    evaluation = evaluate(model.reconstruct, source, baselines, keep=keep, parts=parts)
+    if keep:
+        held = keep_held_out(run, model, source)
+        note(f"{run.held_out_file}: keeps the metrics of {len(held):,} {held.part} images", quiet)
+    in_csv = METRICS if per_image is not None else ()
+    evaluation = evaluate(model.reconstruct, source, baselines, keep=in_csv, parts=parts)
     if per_image is not None:
         write_text(per_image, evaluation.to_csv(source.names))
     bound = density.measure(source, samples=samples or 0).to_json() if density else None
@@ -88,6 +103,15 @@ def command(
         print_if(in_a_line(bound, run.metrics["variational"]["sigma"], "these images"))
     if held_out(parts):
         print_if(standing(summary, usual=run.metrics["splits"]["validation"]))
+
+
+def _print_kept(run: "Run", held: "HeldOut", as_json: bool) -> None:
+    from aecli.cli.terminal import print_json
+
+    if as_json:
+        print_json({"run": str(run.path), "held_out": str(run.held_out_file), "part": held.part, "images": len(held)})
+        return
+    click.echo(f"{run.held_out_file}: keeps the metrics of {len(held):,} {held.part} images")
 
 
 def _print_table(evaluation: "Evaluation", names: Mapping[str, str], count: int) -> None:

@@ -48,11 +48,11 @@ def command(
     from aecli.cli.terminal import note, note_if, note_run, print_json, reading
     from aecli.core.errors import AeError
     from aecli.core.files import refuse_output, write_text
+    from aecli.data.labels import required_labels
     from aecli.runs.model import load_model
     from aecli.runs.run import find_run
     from aecli.runs.uses.inputs import open_images_for
     from aecli.runs.uses.parts import own_parts, parts_note
-    from aecli.runs.uses.probing.labels import required_labels
     from aecli.runs.uses.probing.probe import LabelledImages, make_task, probe, verdict
 
     run = find_run(run_folder)

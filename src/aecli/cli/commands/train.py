@@ -1,5 +1,6 @@
 """`ae train`"""
 
+import json
 import os
 import shlex
 from dataclasses import replace
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 @click.command("train")
 @config_option
 @click.option("-d", "--data", type=FILE, metavar="PATH", help="Training images, like --set data.train=PATH.")
+@click.option("--only-label", metavar="CLASS", help="Train on one class alone, like --set data.only_label=CLASS.")
 @set_option
 @click.option(
     "--run", "run_folder", type=FILE, metavar="DIR", help="Folder of the run.  [default: runs/ and the config's name]"
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 def command(
     config_file: Path | None,
     data: Path | None,
+    only_label: str | None,
     overrides: tuple[str, ...],
     run_folder: Path | None,
     device: str,
@@ -73,6 +76,8 @@ def command(
     """
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other: give one of them")
+    if only_label is not None:
+        overrides = (*overrides, f"data.only_label={json.dumps(only_label)}")  # a string of JSON is one of YAML
     if resume and config_file is None:
         from aecli.runs.config_file import load_recorded
         from aecli.runs.run import run_to_resume

@@ -27,12 +27,14 @@ class Evaluation:
 
     The rows are `model` and, where measured, those of BASELINES. `splits` holds the same for each part of the
     training that the images belong to, with the number of its `images`, and `split` the name of each image's part.
+    `kept` holds the same values as `per_image` of every row: {row: {metric: (N,)}}.
     """
 
     summary: Summary
     per_image: dict[str, PerImage]
     splits: dict[str, dict[str, Any]] = field(default_factory=dict)
     split: tuple[str, ...] = ()
+    kept: dict[str, dict[str, PerImage]] = field(default_factory=dict)
 
     def to_csv(self, names: Sequence[str] | None = None) -> str:
         """Return one line per image: its number, its file where `names` has it, its part, and every metric kept.
@@ -91,13 +93,15 @@ def evaluate(
     with_baselines: bool = True,
     baseline_metrics: Collection[str] | None = None,
     keep: Collection[str] = (),
+    keep_baselines: bool = False,
     write: Callable[[Stored], object] | None = None,
     parts: Parts | None = None,
 ) -> Evaluation:
     """Measure `reconstruct` on the images of a source or of some of its rows, and the baselines on the same.
 
     `metrics` are names of METRICS, mse among them, by default all, for the model's row, `baseline_metrics` those for
-    the baselines. Only the metrics named in `keep` are kept for each image; the rest takes no memory per image.
+    the baselines. Only the metrics named in `keep` are kept for each image, of the model and, with `keep_baselines`,
+    of the baselines; the rest takes no memory per image.
     `write` receives the reconstructions as they are stored, chunk by chunk in order. `parts` are rows of the source
     that are measured apart too.
     """
@@ -116,7 +120,8 @@ def evaluate(
     part_of = part_numbers(parts, len(source) if parts else 0)
     measured_rows = {"model": metrics, **dict.fromkeys(others, baseline_metrics)}
     whole, groups = _Group(measured_rows), {name: _Group(measured_rows) for name in parts}
-    vectors: dict[str, list[PerImage]] = {name: [] for name in keep}
+    kept_rows = ("model", *(others if keep_baselines else ()))
+    vectors: dict[str, dict[str, list[PerImage]]] = {row: {name: [] for name in keep} for row in kept_rows}
     with one_blas_thread():
         for measured in source.map_stored(measure, rows):
             if write is not None and measured.stored is not None:
@@ -124,11 +129,14 @@ def evaluate(
             whole.add(measured, slice(None))
             for i, group in enumerate(groups.values()):
                 group.add(measured, part_of[measured.numbers] == i)
-            for name, kept in vectors.items():
-                kept.append(measured.rows["model"][name])
+            for row, of_row in vectors.items():
+                for name, parts_so_far in of_row.items():
+                    parts_so_far.append(measured.rows[row][name])
+    kept = {row: {name: np.concatenate(v) for name, v in of_row.items()} for row, of_row in vectors.items()}
     return Evaluation(
         whole.summary(),
-        {name: np.concatenate(kept) for name, kept in vectors.items()},
+        kept["model"],
         {name: {"images": group.count, **group.summary()} for name, group in groups.items()},
         tuple([*parts, ""][i] for i in (part_of if rows is None else part_of[rows])) if parts and keep else (),
+        kept,
     )

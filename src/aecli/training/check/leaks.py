@@ -14,8 +14,9 @@ _PARTS = ("train", "validation", "test")
 
 
 def parts_of(split: Split, train: ImageDataset, test: ImageDataset | None) -> NDArray[np.int8]:
-    """Return the part of every image, as a place in _PARTS, those of the training file first."""
-    parts = np.zeros(len(train), np.int8)
+    """Return the part of every image, as a place in _PARTS, -1 for none; those of the training file first."""
+    parts = np.full(len(train), -1, np.int8)
+    parts[split.train] = 0
     parts[split.validation] = 1
     parts[split.test] = 2
     return parts if test is None else np.concatenate([parts, np.full(len(test), 2, np.int8)])

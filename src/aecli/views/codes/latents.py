@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.data.files.labels import Labels
-from aecli.runs.uses.probing.labels import labels_of as labels_of_images
+from aecli.data.files.labels import Labels, NoLabels
+from aecli.data.labels import labels_of
 from aecli.runs.uses.sampling.sampler import fit_axes
 from aecli.views.canvas import CIVIDIS, Figure, default_settings
 from aecli.views.codes.codes import codes_of, thinned
@@ -35,7 +35,7 @@ def latents(context: PlotContext) -> Figure:
     points[:, : len(axes.spread)] = placed * axes.spread
     figure = Figure(figsize=(7, 6), layout="constrained")
     axis = figure.add_subplot()
-    labels = labels_of(context)
+    labels = labels_drawn(context)
     if labels is None:
         _color_by_error(figure, axis, points, context)
     else:
@@ -49,10 +49,10 @@ def latents(context: PlotContext) -> Figure:
     return figure
 
 
-def labels_of(context: PlotContext) -> Labels | None:
-    """Return the labels of the images drawn from: those beside their array, in their list, or their folders."""
-    found = labels_of_images(context.source)
-    if not isinstance(found, Labels):
+def labels_drawn(context: PlotContext) -> Labels | None:
+    """Return the labels of the images drawn from: those beside their array, or the folders of their files."""
+    found = labels_of(context.source)
+    if isinstance(found, NoLabels):
         return None
     return Labels(found.values if context.rows is None else found.values[context.rows], found.classes)
 

@@ -14,11 +14,11 @@ from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.files.labels import Labels
 from aecli.data.files.manifest import display_name
+from aecli.data.labels import UNKNOWN, numbers_in
 from aecli.runs.baselines import Baselines
 from aecli.runs.model import Model
 from aecli.runs.uses.parts import Parts
 from aecli.runs.uses.probing.features import Representation, features_of, representations, standardise
-from aecli.runs.uses.probing.labels import UNKNOWN, numbers_in
 from aecli.runs.uses.probing.measures import Right, Share, paired_difference, share_right
 from aecli.runs.uses.probing.neighbours import NEIGHBOURS, classify_by_neighbours
 from aecli.runs.uses.probing.regression import Classes, Features, fit_penalised

@@ -1,17 +1,16 @@
 """sampler.npz: what a run keeps of its sampler, so that images can be drawn without those of its training."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aecli.core.errors import AeError, RunError, WriteError, one_line, unreadable
 from aecli.core.npy import read_arrays, write_arrays
 from aecli.core.progress import ProgressCallback, no_progress
 from aecli.runs.model import Model
 from aecli.runs.run import Run
+from aecli.runs.uses.kept_arrays import letters, require, text_of, weights_sha256
 from aecli.runs.uses.sampling.fitting import Components, RunSampler, fit_sampler
 from aecli.runs.uses.sampling.measures import ROWS, Measures, Reach
 from aecli.runs.uses.sampling.mixture import Mixture
@@ -47,7 +46,7 @@ def keep_sampler(run: Run, fitted: RunSampler) -> str | None:
     if fitted.kept:
         return None
     try:
-        write_arrays(run.sampler_file, {"weights_sha256": _letters(_weights_sha256(run)), **_arrays_of(fitted)})
+        write_arrays(run.sampler_file, {"weights_sha256": letters(weights_sha256(run)), **_arrays_of(fitted)})
     except WriteError as error:
         return f"{error}; the next ae sample fits it again"
     return None
@@ -58,7 +57,7 @@ def read_sampler(run: Run, model: Model) -> RunSampler | None:
     path = run.sampler_file
     try:
         arrays = read_arrays(path, _ALWAYS, _MIXTURE)
-        if _text(arrays["weights_sha256"]) != _weights_sha256(run):
+        if text_of(arrays["weights_sha256"]) != weights_sha256(run):
             return None
         return _sampler_from(arrays, model.latent_dim)
     except FileNotFoundError:
@@ -73,23 +72,12 @@ def read_sampler(run: Run, model: Model) -> RunSampler | None:
         ) from error
 
 
-def _weights_sha256(run: Run) -> str:
-    """Return the hash of the encoder and the decoder: codes are theirs."""
-    digest = hashlib.sha256()
-    for path in (run.encoder_file, run.decoder_file):
-        try:
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-        except OSError as error:
-            raise unreadable(path, error) from error
-    return digest.hexdigest()
-
-
 def _arrays_of(fitted: RunSampler) -> dict[str, Any]:
     sampler, measures = fitted.sampler, fitted.measures
     reached = [[row.coverage, row.recall, row.copies] for name in ROWS if (row := measures.rows.get(name))]
     counts = [getattr(measures, name) for name in _COUNTS]
     arrays = {
-        "kind": _letters("mixture" if isinstance(sampler, MixtureSampler) else "prior"),
+        "kind": letters("mixture" if isinstance(sampler, MixtureSampler) else "prior"),
         "chosen": np.array(fitted.chosen),
         "codes": np.array(fitted.codes),
         "measured_on": np.array([_PARTS.index(measures.part), *counts], np.int64),
@@ -103,10 +91,10 @@ def _arrays_of(fitted: RunSampler) -> dict[str, Any]:
 
 def _sampler_from(arrays: Mapping[str, Any], latent_dim: int) -> RunSampler:
     """Return the sampler in these arrays; ValueError or KeyError where they are none of codes of this length."""
-    kind, chosen, codes = _text(arrays["kind"]), arrays["chosen"], arrays["codes"]
-    _require(kind in ("mixture", "prior"), "its kind is unknown")
-    _require(chosen.dtype == np.bool_ and chosen.shape == (), "it does not say who chose")
-    _require(codes.dtype.kind == "i" and codes.shape == () and codes >= 1, "its number of codes is none")
+    kind, chosen, codes = text_of(arrays["kind"]), arrays["chosen"], arrays["codes"]
+    require(kind in ("mixture", "prior"), "its kind is unknown")
+    require(chosen.dtype == np.bool_ and chosen.shape == (), "it does not say who chose")
+    require(codes.dtype.kind == "i" and codes.shape == () and codes >= 1, "its number of codes is none")
     sampler: Sampler = _mixture_from(arrays, latent_dim) if kind == "mixture" else PriorSampler(latent_dim)
     return RunSampler(sampler, bool(chosen), int(codes), _measures_from(arrays), kept=True)
 
@@ -114,40 +102,26 @@ def _sampler_from(arrays: Mapping[str, Any], latent_dim: int) -> RunSampler:
 def _mixture_from(arrays: Mapping[str, Any], latent_dim: int) -> MixtureSampler:
     mean, directions, spread, noise, weights, means, factors = values = [arrays[name] for name in _MIXTURE]
     for array in values:
-        _require(array.dtype == np.float64, "its arrays are not float64")
-        _require(bool((np.abs(array) <= _LARGEST).all()), "it holds values that are not finite or too large")
+        require(array.dtype == np.float64, "its arrays are not float64")
+        require(bool((np.abs(array) <= _LARGEST).all()), "it holds values that are not finite or too large")
     axes, components = len(spread), len(weights)
     of_axes = (latent_dim,), (latent_dim, axes), (axes,), (latent_dim,)
     of_mixture = (components,), (components, axes), (components, axes, axes)
-    _require(
+    require(
         [array.shape for array in values] == [*of_axes, *of_mixture],
         "its arrays have other shapes than the run's codes",
     )
-    _require(axes <= MOST_AXES and components >= 1, "it has too many axes or no components")
-    _require(bool((spread > 0).all() and (noise >= 0).all() and (weights > 0).all()), "a spread or a share is negative")
+    require(axes <= MOST_AXES and components >= 1, "it has too many axes or no components")
+    require(bool((spread > 0).all() and (noise >= 0).all() and (weights > 0).all()), "a spread or a share is negative")
     return MixtureSampler(CodeAxes(mean, directions, spread, noise), Mixture(weights, means, factors))
 
 
 def _measures_from(arrays: Mapping[str, Any]) -> Measures:
     numbers, reached = arrays["measured_on"], arrays["measures"]
-    _require(numbers.dtype == np.int64 and numbers.shape == (6,) and bool((numbers >= 0).all()), "its counts are none")
-    _require(numbers[0] < len(_PARTS), "its held-out images are of no part")
-    _require(reached.dtype == np.float64 and reached.shape in ((0, 3), (len(ROWS), 3)), "its measures are none")
-    _require(bool(((reached >= 0) & (reached <= 1)).all()), "its measures are no shares")
+    require(numbers.dtype == np.int64 and numbers.shape == (6,) and bool((numbers >= 0).all()), "its counts are none")
+    require(numbers[0] < len(_PARTS), "its held-out images are of no part")
+    require(reached.dtype == np.float64 and reached.shape in ((0, 3), (len(ROWS), 3)), "its measures are none")
+    require(bool(((reached >= 0) & (reached <= 1)).all()), "its measures are no shares")
     rows = {name: Reach(*map(float, row)) for name, row in zip(ROWS, reached, strict=False)}
     counts = dict(zip(_COUNTS, map(int, numbers[1:]), strict=True))
     return Measures(_PARTS[numbers[0]], **counts, rows=rows)
-
-
-def _require(sound: bool, problem: str) -> None:
-    if not sound:
-        raise ValueError(problem)
-
-
-def _letters(text: str) -> NDArray[np.uint8]:
-    return np.frombuffer(text.encode(), np.uint8)
-
-
-def _text(letters: Any) -> str:
-    _require(letters.dtype == np.uint8 and letters.ndim == 1, "its words are no letters")
-    return str(letters.tobytes().decode("utf-8"))

@@ -5,18 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from aecli.core.errors import DataError, unreadable
-from aecli.data.dataset import ImageDataset
+from aecli.core.errors import DataError, did_you_mean, escaped, unreadable
+from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.files.labels import Labels, NoLabels, labels_beside, labels_file, read_labels
 from aecli.data.files.manifest import display_name
 from aecli.data.files.open import list_pictures
-from aecli.runs.uses.probing.regression import Classes
 
 UNKNOWN = -1
 """The number of a class that is not among those asked for."""
 
-_LONGEST_CELL = 1000
+_LONGEST_CELL, _NAMED = 1000, 12
 _TEXTS, _ARRAYS = (".csv", ".txt"), (".npy", ".gz")
 _KINDS = "an .npy, IDX, .csv or .txt of labels"
 
@@ -64,10 +64,25 @@ def labels_from(path: Path, source: ImageDataset) -> Labels:
     return Labels(values.reshape(-1).astype(np.int64), tuple(map(str, numbers.tolist())))
 
 
-def numbers_in(labels: Labels, classes: Sequence[str]) -> Classes:
+def numbers_in(labels: Labels, classes: Sequence[str]) -> NDArray[np.int64]:
     """Return the labels as numbers of these classes, by their names; UNKNOWN where a class is not among them."""
     number = {name: i for i, name in enumerate(classes)}
     return np.array([number.get(name, UNKNOWN) for name in labels.classes], np.int64)[labels.values]
+
+
+def rows_of_class(labels: Labels, name: str) -> Rows:
+    """Return the rows of the images of a class; ValueError, which names the classes, where there is no such."""
+    return np.flatnonzero(labels.values == class_number(labels, name))
+
+
+def class_number(labels: Labels, name: str) -> int:
+    """Return the number of a class; ValueError, which names those that there are, where no image is of it."""
+    present = [labels.classes[number] for number in np.unique(labels.values)]
+    if name not in present:
+        more = ", ..." if len(present) > _NAMED else ""
+        hint = did_you_mean(name, present) or f": they are {escaped(', '.join(present[:_NAMED]))}{more}"
+        raise ValueError(f"no image is labelled '{escaped(name)}'{hint}")
+    return labels.classes.index(name)
 
 
 def _require_count(path: Path, count: int, source: ImageDataset) -> None:
