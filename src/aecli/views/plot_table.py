@@ -51,7 +51,7 @@ _ROWS = (
     Plot("filters", "what the first and the last layer learned", "aecli.views.filters:filters"),
     Plot("health", "dead units, saturated outputs and gradients, layer by layer", f"{_HERE}:health"),
     Plot("kl", "how much each latent of a variational code says, of a run that has one",
-         f"{_CODES}.divergence:divergence"),
+         f"{_CODES}.divergence:divergence", every_training=False),
     Plot("samples", "new images, drawn by the run's sampler", f"{_CODES}.samples:samples",
          options=("count",), every_training=False),
     Plot("latents", "principal components of the codes, coloured by label or error",
