@@ -249,7 +249,7 @@ def test_a_training_further_and_a_new_one_in_the_folder_leave_no_sampler(keeping
 def test_a_run_that_cannot_be_written_is_sampled_all_the_same(run, fitted, monkeypatch):
     shutil.rmtree(run.plots_folder)
     gone = Run(run.path.with_name("gone"))
-    monkeypatch.setattr("aecli.runs.uses.sampling.kept._weights_sha256", lambda _: "x")
+    monkeypatch.setattr("aecli.runs.uses.sampling.kept.weights_sha256", lambda _: "x")
     note = keep_sampler(gone, fitted)
     assert "sampler.npz: cannot be written" in note
     assert note.endswith("the next ae sample fits it again")

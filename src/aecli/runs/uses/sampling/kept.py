@@ -1,6 +1,5 @@
 """sampler.npz: what a run keeps of its sampler, so that images can be drawn without those of its training."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from aecli.core.errors import AeError, RunError, WriteError, one_line, unreadable
 from aecli.core.npy import read_arrays, write_arrays
 from aecli.core.progress import ProgressCallback, no_progress
-from aecli.runs.model import Model
+from aecli.runs.model import Model, weights_sha256
 from aecli.runs.run import Run
 from aecli.runs.uses.sampling.fitting import Components, RunSampler, fit_sampler
 from aecli.runs.uses.sampling.measures import ROWS, Measures, Reach
@@ -47,7 +46,7 @@ def keep_sampler(run: Run, fitted: RunSampler) -> str | None:
     if fitted.kept:
         return None
     try:
-        write_arrays(run.sampler_file, {"weights_sha256": _letters(_weights_sha256(run)), **_arrays_of(fitted)})
+        write_arrays(run.sampler_file, {"weights_sha256": _letters(weights_sha256(run)), **_arrays_of(fitted)})
     except WriteError as error:
         return f"{error}; the next ae sample fits it again"
     return None
@@ -58,7 +57,7 @@ def read_sampler(run: Run, model: Model) -> RunSampler | None:
     path = run.sampler_file
     try:
         arrays = read_arrays(path, _ALWAYS, _MIXTURE)
-        if _text(arrays["weights_sha256"]) != _weights_sha256(run):
+        if _text(arrays["weights_sha256"]) != weights_sha256(run):
             return None
         return _sampler_from(arrays, model.latent_dim)
     except FileNotFoundError:
@@ -71,17 +70,6 @@ def read_sampler(run: Run, model: Model) -> RunSampler | None:
         raise RunError(
             f"{path}: is damaged ({one_line(error)[:120]}): remove it, and ae sample fits it again"
         ) from error
-
-
-def _weights_sha256(run: Run) -> str:
-    """Return the hash of the encoder and the decoder: codes are theirs."""
-    digest = hashlib.sha256()
-    for path in (run.encoder_file, run.decoder_file):
-        try:
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-        except OSError as error:
-            raise unreadable(path, error) from error
-    return digest.hexdigest()
 
 
 def _arrays_of(fitted: RunSampler) -> dict[str, Any]:
