@@ -156,6 +156,7 @@ def test_the_training_room_loads_no_pictures_and_no_pages():
         ["reconstruct", str(DIGITS)], ["encode", str(DIGITS)], ["evaluate", str(DIGITS)], ["plot"], ["plot", "filters"],
         ["plot", "errors"], ["plot", "history"], ["report", "runs/small"], ["runs"], ["config", "show"], ["decode", "latents.npy"],
         ["sample", "--components", "1"], ["plot", "latents"], ["plot", "neighbours"],
+        ["compress", str(DIGITS)], ["plot", "rate"],
     ],
     ids=lambda a: " ".join(Path(x).name for x in a),
 )  # fmt: skip

@@ -3,14 +3,14 @@
 | option | meaning | commands |
 | --- | --- | --- |
 | IMAGES | a folder, an archive or a list of pictures, or an array | reconstruct, encode, compress, evaluate |
-| --run | the run to use, by default the newest complete one | reconstruct, encode, decode, compress, decompress, sample, evaluate, plot |
-| --output | the file to write | import, reconstruct, encode, decode, compress, decompress, sample, plot, report, config init |
+| --run | the run to use, by default the newest complete one | every command that uses a run |
+| --output | the file to write | every command that writes a file |
 | --overwrite | allow it to replace a file | the same |
 | --config, --set | where the config comes from | check, train, config show |
-| --json | the result as JSON | check, train, verify, reconstruct, compress, decompress, sample, evaluate, config show, runs, cache |
+| --json | the result as JSON | every command that prints a table |
 | --device | what trains | train, verify |
-| --threads | how many threads compute | check, import, train, verify, reconstruct, encode, decode, compress, decompress, sample, evaluate |
-| --quiet | only errors on stderr | check, import, train, verify, reconstruct, encode, decode, compress, decompress, sample, evaluate, plot |
+| --threads | how many threads compute | every command that computes |
+| --quiet | only errors on stderr | every command that prints notes or progress |
 """
 
 import os

@@ -45,7 +45,7 @@ def command(
     if step is not None and most_bytes is not None:
         raise click.UsageError("--bytes and --step exclude each other")
 
-    from aecli.cli.terminal import note, note_run, print_json, reading
+    from aecli.cli.terminal import note, note_if, note_run, print_json, reading
     from aecli.core.files import refuse_output
     from aecli.data.files.open import source_name
     from aecli.runs.model import load_model
@@ -53,6 +53,7 @@ def command(
     from aecli.runs.uses.codec.compared import compare_codecs
     from aecli.runs.uses.codec.compress import compress_images, sample_of
     from aecli.runs.uses.inputs import open_images_for
+    from aecli.runs.uses.parts import own_parts, parts_note
 
     run = find_run(run_folder)
     note_run(run, quiet, named=run_folder is not None)
@@ -61,6 +62,7 @@ def command(
     with reading(quiet) as on_progress:
         source, model = open_images_for(run, images, on_progress), load_model(run)
         note(str(source), quiet)
+        note_if(parts_note(source, own_parts(run, source)), quiet)
         sample = sample_of(source, model)
         size, quantiser = compress_images(run, model, source, sample, output, step, most_bytes)
         on_progress("measuring other codecs", 0, 1)

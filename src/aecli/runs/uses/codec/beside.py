@@ -16,7 +16,6 @@ from aecli.data.picture_codecs import (
     encode_each,
     encode_mosaic,
 )  # fmt: skip
-from aecli.models.linear.fit import some
 from aecli.models.linear.pca import Matrix
 from aecli.runs.baselines import BASELINES, Baselines
 from aecli.runs.model import Latents
@@ -128,6 +127,6 @@ def lossless(stored: Stored) -> Measured:
     )
 
 
-def coefficients_of(source: ImageDataset, codec: PcaCodec, count: int) -> Matrix:
-    """Return the coefficients of so many images, evenly spread over a source."""
-    return np.concatenate([*source.map(codec.encode, some(np.arange(len(source)), count))])
+def coefficients_of(source: ImageDataset, codec: PcaCodec, sample: Sample) -> Matrix:
+    """Return the coefficients of the images of a sample that bytes are counted of."""
+    return np.concatenate([*source.map(codec.encode, sample.counted)])

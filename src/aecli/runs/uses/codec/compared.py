@@ -49,7 +49,7 @@ def compare_codecs(
     others, reasons = [], []
     pca = PcaCodec(run.baselines)
     with one_blas_thread():
-        at_bytes = pca.at_bytes(own.bytes, sample, coefficients_of(source, pca, len(sample.latents)), count)
+        at_bytes = pca.at_bytes(own.bytes, sample, coefficients_of(source, pca, sample), count)
     if at_bytes is None:
         reasons.append(f"{pca.title}: not measured, its file takes more bytes than that whatever its steps")
     for row in picture_rows(sample.images, own.psnr or 0.0):

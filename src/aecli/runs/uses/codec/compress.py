@@ -41,12 +41,16 @@ _WIDER = 1.02
 
 @dataclass(frozen=True)
 class Sample:
-    """Images evenly spread over a source, in [0, 1], their rows, and the latents of as many or more, also spread."""
+    """Images evenly spread over a source, in [0, 1], with their rows and latents.
+
+    Bytes are counted of the latents of as many or more, those of the rows `counted`.
+    """
 
     rows: Rows
     images: Images
-    latents: Latents
     of_images: Latents
+    counted: Rows
+    latents: Latents
 
     def quality(self, decode: Callable[[Latents], Images], latents: Latents) -> float:
         """Return the PSNR of its images as they come back from latents, in dB."""
@@ -60,17 +64,19 @@ def mean_psnr(images: Images, restored: Images) -> float:
     return float(finite.mean()) if len(finite) else float("inf")
 
 
-def sample_of(source: ImageDataset, model: Model) -> Sample:
-    """Read the images that steps are chosen by and quality is measured on."""
-    everything = np.arange(len(source))
+def sample_of(source: ImageDataset, model: Model, rows: Rows | None = None) -> Sample:
+    """Read the images, of a source or of these rows of it, that steps are chosen by and quality is measured on."""
+    everything = np.arange(len(source)) if rows is None else rows
     most = min(MOST_MEASURED, max(1, _MOST_MEASURED_VALUES // prod(model.image_shape)))
-    rows = some(everything, most)
-    images = np.concatenate([*source.map(lambda images: images, rows)])
+    measured = some(everything, most)
+    images = np.concatenate([*source.map(lambda images: images, measured)])
     of_images = model.encode(images)
     searched = some(everything, max(1, _MOST_SEARCHED // model.latent_dim))
-    # Where all are measured, or few can be searched, they are the same.
-    latents = np.concatenate([*source.map(model.encode, searched)]) if len(searched) > len(rows) else of_images
-    return Sample(rows, images, latents, of_images)
+    if len(searched) <= len(measured):
+        searched, latents = measured, of_images
+    else:
+        latents = np.concatenate([*source.map(model.encode, searched)])
+    return Sample(measured, images, of_images, searched, latents)
 
 
 def code_levels(run: Run) -> Levels | None:
@@ -110,13 +116,21 @@ def choose_quantiser(
 
 
 def step_of_quality(
-    sample: Sample, decode: Callable[[Latents], Images], exponents: NDArray[np.int8], enough: float
+    sample: Sample,
+    decode: Callable[[Latents], Images],
+    exponents: NDArray[np.int8],
+    enough: float,
+    of_images: Latents | None = None,
 ) -> float:
-    """Return the largest step at which the images still have so much PSNR."""
+    """Return the largest step at which the images still have so much PSNR.
+
+    `of_images` are their codes where they are not the latents of the sample.
+    """
+    codes = sample.of_images if of_images is None else of_images
 
     def bad(step: float) -> bool:
         steps = Steps(step, exponents)
-        return sample.quality(decode, steps.to_latents(steps.to_integers(sample.of_images))) < enough
+        return sample.quality(decode, steps.to_latents(steps.to_integers(codes))) < enough
 
     found = least_that(bad, 0.05)
     return LARGEST_STEP if found is None else found / (1 + _CLOSE)
