@@ -17,8 +17,9 @@ from aecli.runs.model import load_model, weights_sha256
 from aecli.runs.uses.codec import aez
 from aecli.runs.uses.codec.aez import AezHeader, header_bytes, open_aez
 from aecli.runs.uses.codec.beside import PcaCodec, picture_rows
-from aecli.runs.uses.codec.compress import code_levels, in_blocks, least_that
+from aecli.runs.uses.codec.compress import code_levels, in_blocks, least_that, sample_of
 from aecli.runs.uses.codec.integers import HEADER_BYTES, LARGEST, pack, unpack
+from aecli.runs.uses.codec.rate import rate_curves
 from aecli.runs.uses.codec.steps import Levels, Steps, exponents_for
 from aecli.runs.uses.inputs import open_images_for
 from aecli.training.artifacts import FULL
@@ -356,3 +357,35 @@ def test_the_header_holds_what_it_is_given():
     levels = replace(header, quantiser=Levels(7))
     Path("y.aez").write_bytes(header_bytes(levels) + pack(np.arange(12).reshape(3, 4) % 7))
     assert open_aez(Path("y.aez")).header == levels
+
+
+# -- rate -----------------------------------------------------------------------------------------
+
+
+def curves_of(run):
+    model, source = load_model(run), open_images_for(run, DIGITS)
+    return [*rate_curves(run, model, source, sample_of(source, model, run.split.validation), len(run.split.validation))]
+
+
+def test_more_bytes_are_better_up_to_what_floats_reach(trained, digits):
+    own, pca, *pictures = curves_of(trained)
+    assert own.own
+    assert [curve.title for curve in (own, pca)] == ["small", "PCA-8"]
+    assert not any(curve.own for curve in (pca, *pictures))
+    for curve in (own, pca):
+        assert list(curve.bytes) == sorted(curve.bytes)
+        assert (np.diff(curve.psnr) > -0.1).all()
+    images = trained.image_format.to_contract(digits[trained.split.validation])
+    restored = load_model(trained).reconstruct(images).clip(0, 1)
+    floats = float((-10 * np.log10(((images - restored) ** 2).mean(axis=(1, 2, 3)))).mean())
+    assert own.psnr[-1] == pytest.approx(floats, abs=0.06)
+
+
+def test_a_code_of_levels_is_one_point(quantised):
+    assert [len(curve.bytes) for curve in curves_of(quantised)[:1]] == [1]
+
+
+def test_the_plot_of_the_rate(ae, run):
+    done = ae("plot", "rate")
+    assert done.exit_code == 0, done.stderr
+    assert (run.plots_folder / "rate.png").read_bytes().startswith(b"\x89PNG")
