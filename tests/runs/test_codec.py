@@ -17,7 +17,7 @@ from aecli.runs.model import load_model, weights_sha256
 from aecli.runs.uses.codec import aez
 from aecli.runs.uses.codec.aez import AezHeader, header_bytes, open_aez
 from aecli.runs.uses.codec.beside import PcaCodec, picture_rows
-from aecli.runs.uses.codec.compress import code_levels, in_blocks, least_that, sample_of
+from aecli.runs.uses.codec.compress import code_levels, in_blocks, least_that, sample_of, write_aez
 from aecli.runs.uses.codec.integers import HEADER_BYTES, LARGEST, pack, unpack
 from aecli.runs.uses.codec.rate import rate_curves
 from aecli.runs.uses.codec.steps import Levels, Steps, exponents_for
@@ -25,6 +25,13 @@ from aecli.runs.uses.inputs import open_images_for
 from aecli.training.artifacts import FULL
 from aecli.training.trainer import train
 from tests.conftest import DIGITS
+
+
+@pytest.fixture(autouse=True)
+def _jpeg_alone(monkeypatch):
+    """Measure one kind of picture: each of them is written many times."""
+    for place in ("beside", "rate"):
+        monkeypatch.setattr(f"aecli.runs.uses.codec.{place}.can_encode", lambda codec: codec == "jpeg")
 
 
 def through(values):
@@ -237,21 +244,31 @@ def test_images_that_no_picture_holds():
     assert reason == "JPEG, WebP and AVIF: not measured, they hold 1 or 3 channels, the images have 4"
 
 
-def test_what_pillow_cannot_write_is_said(monkeypatch):
-    monkeypatch.setattr("aecli.runs.uses.codec.beside.can_encode", lambda codec: codec != "avif")
+def test_what_pillow_can_write_is_measured_and_the_rest_is_said(monkeypatch):
+    from aecli.data.picture_codecs import PICTURE_CODECS, can_encode
+
     images = np.random.default_rng(0).random((3, 16, 16, 3)).astype(np.float32)
+    assert [*picture_rows(images, 10.0)][2:] == [
+        f"{title}: not measured, the Pillow installed cannot write it" for title in ("WebP", "AVIF")
+    ]
+    monkeypatch.setattr("aecli.runs.uses.codec.beside.can_encode", can_encode)
     rows = [*picture_rows(images, 10.0)]
-    assert rows[-1] == "AVIF: not measured, the Pillow installed cannot write it"
-    assert len(rows) == 5
+    missing = [row for row in rows if isinstance(row, str)]
+    assert len(rows) == 2 * len(PICTURE_CODECS) - len(missing)
+    assert all(row.bytes > 10 for row in rows if row not in missing)
 
 
 # -- files of strangers ---------------------------------------------------------------------------
 
 
-@pytest.fixture
-def compressed(ae, run):
-    assert ae("compress", str(DIGITS), "--step", "0.02", "--output", "good.aez").exit_code == 0
-    return Path("good.aez").read_bytes()
+@pytest.fixture(scope="module")
+def compressed(trained, tmp_path_factory):
+    """A sound file of the shared run."""
+    path = tmp_path_factory.mktemp("sound") / "good.aez"
+    model, source = load_model(trained), open_images_for(trained, DIGITS)
+    steps = Steps(0.02, exponents_for(model, sample_of(source, model).latents))
+    assert write_aez(trained, model, source, steps, path) == path.stat().st_size
+    return path.read_bytes()
 
 
 def resealed(content, offset, packed):
