@@ -16,6 +16,7 @@ from aecli.cli.options import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
+    from aecli.runs.uses.codec.beside import Measured
     from aecli.runs.uses.codec.compared import Comparison
 
 
@@ -99,20 +100,22 @@ def _print_table(compared: "Comparison", count: int, quiet: bool) -> None:
 
 
 def _decibels(value: float | None) -> str:
-    return "exact" if value is None else f"{value:.2f}"
+    return "exact" if value in (None, float("inf")) else f"{value:.2f}"
 
 
 def _as_json(compared: "Comparison") -> dict[str, Any]:
-    from dataclasses import asdict
+    def fields(row: "Measured") -> dict[str, Any]:
+        psnr = None if row.psnr == float("inf") else row.psnr
+        return {"title": row.title, "bytes_per_image": row.bytes, "psnr": psnr}
 
-    own = compared.own
+    own = fields(compared.own)
     return {
-        "bytes_per_image": own.bytes, "psnr": own.psnr, "step": compared.step, "measured": compared.measured,
+        "bytes_per_image": own["bytes_per_image"], "psnr": own["psnr"],
+        "step": compared.step, "measured": compared.measured,
         "decoder_bytes": compared.decoder_bytes,
-        "pca": asdict(compared.pca) if compared.pca else None,
+        "pca": fields(compared.pca) if compared.pca else None,
         "others": [
-            {"title": row.title, "bytes_per_image": row.bytes, "psnr": row.psnr, "pays_from": compared.pays_from(row)}
-            for row in compared.others
+            {**fields(row), "pays_from": compared.pays_from(row)} for row in compared.others
         ],
         "not_measured": list(compared.reasons),
     }  # fmt: skip

@@ -83,10 +83,22 @@ def exponents_for(model: Model, latents: Latents) -> Exponents:
 
     A step of 1 then moves it by a root mean square of about 1. What moves nothing is rounded to 0.
     """
-    low, high = np.quantile(latents, (0.05, 0.95), axis=0).astype(np.float32)
+    low, high = _ways(latents)
     moved = np.sqrt(image_movement(model, latents.mean(axis=0, dtype=np.float64), low, high))
     exponents = np.full(latents.shape[1], _MOST_EXPONENT, np.int64)
-    apart = (high - low).astype(np.float64)
+    apart = high.astype(np.float64) - low
     counts = (moved > 0) & (apart > 0)
     exponents[counts] = np.rint(4 * np.log2(apart[counts] / moved[counts]))
     return exponents.clip(-_MOST_EXPONENT, _MOST_EXPONENT).astype(np.int8)
+
+
+def _ways(latents: Latents) -> tuple[Latents, Latents]:
+    """Return from where to where each latent (k,) is moved: most of what it takes on; of a sparse one all of it.
+
+    One that is the same in all images still moves them: it is moved about its value.
+    """
+    low, high = np.quantile(latents, (0.05, 0.95), axis=0).astype(np.float32)
+    low, high = np.where(low < high, (low, high), (latents.min(axis=0), latents.max(axis=0)))
+    about = np.maximum(np.abs(low), 1) / 2
+    low, high = np.where(low < high, (low, high), (low - about, low + about)).astype(np.float32)
+    return low, high
