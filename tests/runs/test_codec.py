@@ -296,10 +296,10 @@ def resealed(content, offset, packed):
 
 
 def bomb(run):
-    """A block that unpacks to a gigabyte, under the right checksums."""
+    """A block that unpacks to 128 MB, under the right checksums."""
     filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 2**22, "lc": 0, "lp": 0, "pb": 0}]
     packer = lzma.LZMACompressor(lzma.FORMAT_RAW, filters=filters)
-    content = b"".join(packer.compress(bytes(2**24)) for _ in range(64)) + packer.flush()
+    content = b"".join(packer.compress(bytes(2**24)) for _ in range(8)) + packer.flush()
     steps = Steps(0.02, np.zeros(8, np.int8))
     header = header_bytes(AezHeader(bytes.fromhex(weights_sha256(run)), 40_000, 8, steps))
     return header + struct.pack("<iIBII", 0, 200, 1, len(content), zlib.crc32(content)) + content
