@@ -829,6 +829,23 @@ def _endless() -> bytes:
 onnx.checker.check_model(onnx.load_from_string(_endless()))
 
 
+def compressed() -> Iterator[Case]:
+    """What is no file of `ae compress`; damaged ones of the run are in runs/test_codec.py."""
+    start = b"\x89AEZ\r\n\x1a\n"
+    contents = {
+        "is empty": (b"", "is not a file of ae compress"), "is noise": (bytes(range(256)) * 9, "is not a file"),
+        "is a pickle": (pickle.dumps(Evil()), "is not a file of ae compress"),
+        "is of another version": (start + b"\2" + bytes(80), "version 2 of the format, this ae reads version 1"),
+        "is cut": (start + b"\1\0", "ends within its header"),
+        "has a wrong checksum": (start + b"\1\0" + bytes(80), "a checksum is wrong"),
+    }  # fmt: skip
+    for about, (content, says) in contents.items():
+        yield Case(f"aez: {about}", put("x.aez", content), ("decompress", "x.aez"), says, "x.aez")
+    for about, build in {"is a pipe": lambda _: os.mkfifo("x.aez"), "is a folder": lambda _: os.mkdir("x.aez")}.items():
+        yield Case(f"aez: {about}", build, ("decompress", "x.aez"), "is no regular file", "x.aez")
+    yield Case("aez: is not there", lambda _: None, ("decompress", "x.aez"), "no such file", "x.aez")
+
+
 def cases() -> list[Case]:
     """Return every case that needs no more than a moment and a little memory."""
-    return [*arrays(), *others(), *paths(), *pictures(), *labels(), *latents(), *configs(), *runs()]
+    return [*arrays(), *others(), *paths(), *pictures(), *labels(), *latents(), *compressed(), *configs(), *runs()]

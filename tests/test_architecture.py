@@ -157,6 +157,7 @@ def test_the_training_room_loads_no_pictures_and_no_pages():
         ["plot", "errors"], ["plot", "history"], ["report", "runs/small"], ["runs"], ["config", "show"], ["decode", "latents.npy"],
         ["sample", "--components", "1"], ["score", str(DIGITS)], ["evaluate", "--keep"], ["plot", "latents"], ["plot", "neighbours"],
         ["probe", str(DIGITS), "--labels", "labels.npy"],
+        ["compress", str(DIGITS)], ["plot", "rate"],
     ],
     ids=lambda a: " ".join(Path(x).name for x in a),
 )  # fmt: skip

@@ -21,7 +21,7 @@ from aecli.views.codes.samples import sheet_of_samples
 from aecli.views.codes.traversal import traversal
 from aecli.views.plot_table import PLOTS
 
-OF_CODES = ("samples", "latents", "interpolation", "traversal", "neighbours")
+OF_CODES = ("samples", "latents", "interpolation", "traversal", "neighbours", "rate")
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ COMMANDS = {
     "reconstruct": "Reconstruct images with a run; write, measure and draw them.",
     "encode": "Write the latents of images.",
     "decode": "Write the images of latents.",
+    "compress": "Write images in few bytes each, and say what other codecs take.",
+    "decompress": "Write the images of what ae compress wrote.",
     "sample": "Draw new images with a run, and measure how much they reach.",
     "score": "Tell strange images from normal ones: a score and a verdict each.",
     "evaluate": "Measure a run on images, beside the mean image and PCA.",

@@ -2,15 +2,15 @@
 
 | option | meaning | commands |
 | --- | --- | --- |
-| IMAGES | a folder, an archive or a list of pictures, or an array | reconstruct, encode, score, evaluate, probe |
-| --run | the run, by default the newest complete one | reconstruct, encode, decode, sample, score, evaluate, probe, plot |
-| --output | the file to write | import, reconstruct, encode, decode, sample, score, plot, report, config init |
+| IMAGES | a folder, an archive or a list of pictures, or an array | reconstruct, encode, compress, score, evaluate, probe |
+| --run | the run to use, by default the newest complete one | every command that uses a run |
+| --output | the file to write | every command that writes a file |
 | --overwrite | allow it to replace a file | the same |
 | --config, --set | where the config comes from | check, train, config show |
-| --json | as JSON | check, train, verify, reconstruct, sample, score, evaluate, probe, config show, runs, cache |
+| --json | the result as JSON | every command that prints a table |
 | --device | what trains | train, verify |
-| --threads | of it | check, import, train, verify, reconstruct, encode, decode, sample, score, evaluate, probe |
-| --quiet | only errors on stderr | those of --threads, plot |
+| --threads | how many threads compute | every command that computes |
+| --quiet | only errors on stderr | every command that prints notes or progress |
 """
 
 import os

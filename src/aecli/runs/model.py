@@ -1,5 +1,6 @@
 """A run's model, computed by ONNX Runtime: encoder, decoder, and both one after the other."""
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,17 @@ def load_model(run: Run) -> Model:
     if not fits or [type(axis) for axis in latents] != [int]:
         raise RunError(f"{run.path}: encoder.onnx and decoder.onnx do not belong together: train the run again")
     return Model(encoder, decoder, tuple(image_shape), latents[0], str(run.path), (most, most_decoding))
+
+
+def weights_sha256(run: Run) -> str:
+    """Return the hash of the encoder and the decoder: codes, and what was measured, are theirs."""
+    digest = hashlib.sha256()
+    for path in (run.encoder_file, run.decoder_file):
+        try:
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        except OSError as error:
+            raise unreadable(path, error) from error
+    return digest.hexdigest()
 
 
 def _session(path: Path, input_name: str) -> tuple[Any, int]:

@@ -62,6 +62,8 @@ _ROWS = (
          f"{_CODES}.traversal:traversal", needs_images=True, every_training=False),
     Plot("neighbours", "images whose codes are nearest, over those whose pixels are",
          f"{_CODES}.neighbours:neighbours", needs_images=True, options=CHOOSING, every_training=False),
+    Plot("rate", "PSNR over bytes an image, beside PCA's codec, JPEG, WebP and AVIF",
+         f"{_CODES}.rate:rate", needs_images=True, every_training=False),
 )  # fmt: skip
 
 PLOTS: dict[str, Plot] = {row.name: row for row in _ROWS}

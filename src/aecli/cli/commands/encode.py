@@ -15,7 +15,10 @@ from aecli.cli.options import images_argument, output_option, overwrite_option, 
 @threads_option
 @quiet_option
 def command(images: Path, run_folder: Path | None, output: Path | None, overwrite: bool, quiet: bool) -> None:
-    """Write the latents of IMAGES: .npy, float32 (N, latent_dim)."""
+    """Write the latents of IMAGES: .npy, float32 (N, latent_dim).
+
+    That is no compression: a latent takes four bytes. ae compress writes few bytes an image.
+    """
     from aecli.cli.terminal import note, note_run, reading
     from aecli.core.files import refuse_output
     from aecli.core.npy import NpyWriter

@@ -1,24 +1,9 @@
-"""What the arrays that a run keeps for its uses have in common: words, checks, and the weights they belong to."""
+"""What the arrays that a run keeps for its uses have in common: words and checks."""
 
-import hashlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from aecli.core.errors import unreadable
-from aecli.runs.run import Run
-
-
-def weights_sha256(run: Run) -> str:
-    """Return the hash of the encoder and the decoder: what was measured of other weights does not serve."""
-    digest = hashlib.sha256()
-    for path in (run.encoder_file, run.decoder_file):
-        try:
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-        except OSError as error:
-            raise unreadable(path, error) from error
-    return digest.hexdigest()
 
 
 def require(sound: bool, problem: str) -> None:

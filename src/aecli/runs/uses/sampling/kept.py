@@ -8,9 +8,9 @@ import numpy as np
 from aecli.core.errors import AeError, RunError, WriteError, one_line, unreadable
 from aecli.core.npy import read_arrays, write_arrays
 from aecli.core.progress import ProgressCallback, no_progress
-from aecli.runs.model import Model
+from aecli.runs.model import Model, weights_sha256
 from aecli.runs.run import Run
-from aecli.runs.uses.kept_arrays import letters, require, text_of, weights_sha256
+from aecli.runs.uses.kept_arrays import letters, require, text_of
 from aecli.runs.uses.sampling.fitting import Components, RunSampler, fit_sampler
 from aecli.runs.uses.sampling.measures import ROWS, Measures, Reach
 from aecli.runs.uses.sampling.mixture import Mixture

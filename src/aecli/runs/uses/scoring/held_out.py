@@ -10,8 +10,9 @@ import numpy as np
 from aecli.core.errors import AeError, RunError, one_line, unreadable
 from aecli.core.npy import read_arrays, write_arrays
 from aecli.runs.metrics import METRICS, DerivedFromMse, PerImage
+from aecli.runs.model import weights_sha256
 from aecli.runs.run import Run
-from aecli.runs.uses.kept_arrays import letters, require, text_of, weights_sha256
+from aecli.runs.uses.kept_arrays import letters, require, text_of
 
 ROWS = ("model", "pca", "mean_image")
 """Whose reconstructions are measured: rows of a table of means."""
