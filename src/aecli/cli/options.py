@@ -2,7 +2,7 @@
 
 | option | meaning | commands |
 | --- | --- | --- |
-| IMAGES | a folder, an archive or a list of pictures, or an array | reconstruct, encode, compress, score, evaluate, probe |
+| IMAGES | a folder, archive or list of pictures, or an array | reconstruct, encode, compress, score, evaluate, probe |
 | --run | the run to use, by default the newest complete one | every command that uses a run |
 | --output | the file to write | every command that writes a file |
 | --overwrite | allow it to replace a file | the same |
