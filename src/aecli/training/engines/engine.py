@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from aecli.core.errors import TrainingError
 from aecli.data.augmentation import Augmentation
 from aecli.data.format import Images
 from aecli.data.loader import Loader
@@ -116,7 +117,14 @@ class EngineSource:
 
 
 def _import(module: str) -> Engine:
-    engine: Engine = importlib.import_module(module).ENGINE
+    """Return the engine of a module; TrainingError where a package that it needs is not installed."""
+    try:
+        engine: Engine = importlib.import_module(module).ENGINE
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "aecli"):
+            raise
+        raise TrainingError(f"{package}: is not installed, and training needs it: pip install {package}") from error
     return engine
 
 
