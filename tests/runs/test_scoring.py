@@ -8,8 +8,9 @@ from aecli.core.errors import AeError, RunError
 from aecli.core.npy import read_arrays, write_arrays
 from aecli.runs.config_file import load_config
 from aecli.runs.uses.kept_arrays import letters
+from aecli.runs.uses.proportions import wilson
 from aecli.runs.uses.scoring.conformal import p_values, threshold
-from aecli.runs.uses.scoring.detection import Auroc, wilson
+from aecli.runs.uses.scoring.detection import Auroc
 from aecli.runs.uses.scoring.held_out import ROWS, held_out_part, read_held_out, values_of
 from aecli.training.trainer import train
 from tests.conftest import SMALL

@@ -37,7 +37,7 @@ class Model:
 
     def encode(self, images: Images) -> Latents:
         """Return the latents (N, latent_dim) of images (N, H, W, C)."""
-        return self._run(self.encoder, "images", images, (self.latent_dim,), self.largest[0])
+        return self._encode(images)[0]
 
     @property
     def variational(self) -> bool:
@@ -46,42 +46,37 @@ class Model:
 
     def posterior(self, images: Images) -> tuple[Latents, Latents]:
         """Return the means and the log-variances (N, latent_dim) of a Gaussian code of images (N, H, W, C)."""
-        means, log_variances = (
-            self._run(self.encoder, "images", images, (self.latent_dim,), self.largest[0], output)
-            for output in _GAUSSIAN
-        )
+        means, log_variances = self._encode(images)
         return means, log_variances
 
     def decode(self, latents: Latents) -> Images:
         """Return the images (N, H, W, C) of latents (N, latent_dim)."""
-        return self._run(self.decoder, "latents", latents, self.image_shape, self.largest[1])
+        return self._run(self.decoder, "latents", latents, self.image_shape, self.largest[1])[0]
+
+    def _encode(self, images: Images) -> list[Latents]:
+        return self._run(self.encoder, "images", images, (self.latent_dim,), self.largest[0])
 
     def _run(
-        self,
-        session: Any,
-        name: str,
-        given: NDArray[np.float32],
-        shape: tuple[int, ...],
-        largest: int,
-        output: str | None = None,
-    ) -> NDArray[np.float32]:
-        """Compute an output, by default the first, of so few rows at a time that no value takes more than _MOST_BYTES.
+        self, session: Any, name: str, given: NDArray[np.float32], shape: tuple[int, ...], largest: int
+    ) -> list[NDArray[np.float32]]:
+        """Compute the outputs, of so few rows at a time that the largest value inside takes no more than _MOST_BYTES.
 
-        `largest` is how many numbers the largest value inside has for a row.
+        `largest` is how many numbers that has for a row.
         """
         step = max(1, _MOST_BYTES // (4 * largest))
         if len(given) > step:
-            parts = [given[start : start + step] for start in range(0, len(given), step)]
-            return np.concatenate([self._run(session, name, part, shape, largest, output) for part in parts])
+            starts = range(0, len(given), step)
+            parts = [self._run(session, name, given[start : start + step], shape, largest) for start in starts]
+            return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
         try:
-            result = np.asarray(session.run([output] if output else None, {name: given})[0])
+            results = [np.asarray(result) for result in session.run(None, {name: given})]
         except Exception as error:  # ONNX Runtime's errors share no base class of their own
             raise RunError(
                 f"{self.label}: cannot be computed ({one_line(error)[:120]}): free some memory, or train the run again"
             ) from error
-        if result.shape != (len(given), *shape) or result.dtype != np.float32:
+        if any(result.shape != (len(given), *shape) or result.dtype != np.float32 for result in results):
             raise RunError(f"{self.label}: gives other values than its file says: train the run again")
-        return result
+        return results
 
     def reconstruct(self, images: Images) -> Images:
         """Return the reconstructions of images, both (N, H, W, C)."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,8 +16,11 @@ from aecli.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from aecli.data.dataset import ImageDataset
     from aecli.runs.run import Run
     from aecli.runs.uses.evaluate import Evaluation
+    from aecli.runs.uses.likelihood import Density
+    from aecli.runs.uses.parts import Parts
     from aecli.runs.uses.scoring.held_out import HeldOut
 
 
@@ -89,20 +92,28 @@ def command(
     evaluation = evaluate(model.reconstruct, source, baselines, keep=in_csv, parts=parts)
     if per_image is not None:
         write_text(per_image, evaluation.to_csv(source.names))
-    bound = density.measure(source, samples=samples or 0).to_json() if density else None
+    bounds = _bounds(density, source, parts, samples or 0) if density else {}
     window = ssim_window(*source.format.image_shape[:2])
     summary = evaluation.summary
     if as_json:
         others = {"splits": evaluation.splits} if parts else {}
-        others |= {"variational": bound} if bound else {}
+        others |= {"variational": bounds.get("") or bounds} if bounds else {}
         print_json({"run": str(run.path), "images": len(source), "ssim_window": window, **summary, **others})
         return
     _print_table(evaluation, row_titles(run.name, len(baselines.components), summary), len(source))
     note_limits(source.format.image_shape, int(summary["model"]["exact_copies"] or 0), quiet)
-    if bound:
-        print_if(in_a_line(bound, run.metrics["variational"]["sigma"], "these images"))
+    for part, bound in bounds.items():
+        images_of = f"the {part} images" if part else "these images"
+        click.echo(in_a_line(bound, run.metrics["variational"]["sigma"], images_of))
     if held_out(parts):
         print_if(standing(summary, usual=run.metrics["splits"]["validation"]))
+
+
+def _bounds(density: "Density", source: "ImageDataset", parts: "Parts", samples: int) -> dict[str, dict[str, Any]]:
+    """Return what is measured of all images, under "", or of each part of the training that they are."""
+    if not parts:
+        return {"": density.measure(source, None, samples).to_json()}
+    return {name: density.measure(source, rows, samples).to_json() for name, rows in parts.items()}
 
 
 def _print_kept(run: "Run", held: "HeldOut", as_json: bool) -> None:

@@ -68,3 +68,8 @@ LIKELIHOODS = MappingProxyType(
 def likelihood_of(loss: Loss) -> Likelihood | None:
     """Return the distribution of a loss, None where it is the logarithm of none, as a sum of several is."""
     return LIKELIHOODS.get(loss) if isinstance(loss, str) else None
+
+
+def kl_of_gaussian(mean: Any, log_variance: Any, exp: Callable[[Any], Any]) -> Any:
+    """Return the KL in nats of a Gaussian from the standard normal distribution (Kingma & Welling 2014, appendix B)."""
+    return 0.5 * (mean**2 + exp(log_variance) - log_variance - 1)

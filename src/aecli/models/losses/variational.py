@@ -3,7 +3,7 @@
 from math import prod
 from typing import Any
 
-from aecli.models.losses.likelihood import LIKELIHOODS
+from aecli.models.losses.likelihood import LIKELIHOODS, kl_of_gaussian
 from aecli.models.objective import Objective, Outputs, Term, reconstruction
 
 
@@ -43,4 +43,4 @@ def variational(loss: str, beta: float, warmup: int, free_bits: float) -> Object
 def latent_kl(ops: Any, outputs: Outputs) -> Any:
     """Return the KL in nats of each latent's Gaussian from the standard normal distribution, (N, k)."""
     means, log_variances = (ops.cast(outputs[name], "float32") for name in ("latents", "log_variances"))
-    return 0.5 * (means**2 + ops.exp(log_variances) - log_variances - 1)
+    return kl_of_gaussian(means, log_variances, ops.exp)

@@ -15,7 +15,7 @@ from aecli.core.rng import Draws, derive, draw_key
 from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.format import Images, Stored
 from aecli.models.code import NOISE
-from aecli.models.losses.likelihood import Likelihood, likelihood_of
+from aecli.models.losses.likelihood import Likelihood, kl_of_gaussian, likelihood_of
 from aecli.runs.config_file import load_recorded
 from aecli.runs.metrics import PerImage, mae, mse
 from aecli.runs.model import Model
@@ -106,15 +106,13 @@ class Density:
     def _of_chunk(self, images: Images, numbers: Rows, samples: int) -> tuple[float, NDArray[np.float64], PerImage]:
         """Return the sums of -log p(x|z) and of each latent's KL, and log p of each image by importance weights."""
         means, log_variances = (code.astype(np.float64) for code in self.model.posterior(images))
-        latent_kl = 0.5 * (means**2 + np.exp(log_variances) - log_variances - 1)
+        latent_kl = kl_of_gaussian(means, log_variances, np.exp)
         log_weights, nats = np.empty((samples, len(images))), 0.0
         for sample, (noise, found) in enumerate(self._draws(images, means, log_variances, numbers, samples)):
             codes = means + np.exp(log_variances / 2) * noise
             log_weights[sample] = -found + 0.5 * (noise**2 + log_variances - codes**2).sum(axis=1)
             nats += float(found.sum()) / samples
-        most = log_weights.max(axis=0)
-        log_mean = most + np.log(np.exp(log_weights - most).sum(axis=0)) - log(samples)
-        return nats, latent_kl.sum(axis=0), log_mean
+        return nats, latent_kl.sum(axis=0), np.logaddexp.reduce(log_weights, axis=0) - log(samples)
 
     def _draws(
         self, images: Images, means: Any, log_variances: Any, numbers: Rows, samples: int

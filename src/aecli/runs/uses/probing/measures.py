@@ -6,8 +6,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-_Z = 1.959963984540054
-"""Of a normal variable 95 % lie within so many standard deviations."""
+from aecli.runs.uses.proportions import Z95, wilson
 
 Right = NDArray[np.bool_]
 """Whether each image is classified rightly, (N,)."""
@@ -32,11 +31,8 @@ class Share:
 
 def share_right(right: Right) -> Share:
     """Return the share of images that are right, with Wilson's interval (1927). At least one image."""
-    count, share = len(right), float(right.mean())
-    centre = share + _Z**2 / (2 * count)
-    half = _Z * sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
-    low, high = ((centre + side) / (1 + _Z**2 / count) for side in (-half, half))
-    return Share(share, max(0.0, min(low, share)), min(1.0, max(high, share)))
+    count = int(right.sum())
+    return Share(count / len(right), *wilson(count, len(right)))
 
 
 def paired_difference(right: Right, other: Right) -> Share:
@@ -48,5 +44,5 @@ def paired_difference(right: Right, other: Right) -> Share:
     gained, lost = int((right & ~other).sum()), int((other & ~right).sum())
     count = len(right) + 2
     centre = (gained - lost) / count
-    half = _Z * sqrt(max(0.0, (gained + lost + 1) / count - centre**2) / count)
+    half = Z95 * sqrt(max(0.0, (gained + lost + 1) / count - centre**2) / count)
     return Share((gained - lost) / len(right), max(-1.0, centre - half), min(1.0, centre + half))

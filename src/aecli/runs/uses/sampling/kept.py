@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from aecli.core.errors import AeError, RunError, WriteError, one_line, unreadable
-from aecli.core.npy import read_arrays, write_arrays
+from aecli.core.errors import WriteError
+from aecli.core.npy import write_arrays
 from aecli.core.progress import ProgressCallback, no_progress
 from aecli.runs.model import Model, weights_sha256
 from aecli.runs.run import Run
-from aecli.runs.uses.kept_arrays import letters, require, text_of
+from aecli.runs.uses.kept_arrays import letters, read_kept, require, text_of
 from aecli.runs.uses.sampling.fitting import Components, RunSampler, fit_sampler
 from aecli.runs.uses.sampling.measures import ROWS, Measures, Reach
 from aecli.runs.uses.sampling.mixture import Mixture
@@ -54,22 +54,11 @@ def keep_sampler(run: Run, fitted: RunSampler) -> str | None:
 
 def read_sampler(run: Run, model: Model) -> RunSampler | None:
     """Return what sampler.npz holds; None where it is not there or of other weights, RunError where it is damaged."""
-    path = run.sampler_file
-    try:
-        arrays = read_arrays(path, _ALWAYS, _MIXTURE)
-        if text_of(arrays["weights_sha256"]) != weights_sha256(run):
-            return None
+
+    def sampler(arrays: Mapping[str, Any]) -> RunSampler:
         return _sampler_from(arrays, model.latent_dim)
-    except FileNotFoundError:
-        return None
-    except (AeError, MemoryError):
-        raise
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except Exception as error:  # a damaged file can fail its parser in any way
-        raise RunError(
-            f"{path}: is damaged ({one_line(error)[:120]}): remove it, and ae sample fits it again"
-        ) from error
+
+    return read_kept(run, run.sampler_file, (_ALWAYS, _MIXTURE), sampler, "ae sample fits it again")
 
 
 def _arrays_of(fitted: RunSampler) -> dict[str, Any]:

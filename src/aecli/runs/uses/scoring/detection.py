@@ -50,14 +50,6 @@ class Auroc:
         return difference, (difference - half, difference + half)
 
 
-def wilson(count: int, of: int) -> Interval:
-    """Return where the share lies that `count` of so many is an estimate of, 95 % (Wilson 1927)."""
-    share, z2 = count / of, _Z**2
-    middle, half = share + z2 / (2 * of), _Z * sqrt(share * (1 - share) / of + z2 / (4 * of**2))
-    low, high = (middle - half) / (1 + z2 / of), (middle + half) / (1 + z2 / of)
-    return (0.0 if count == 0 else low), (1.0 if count == of else high)
-
-
 def _share_below(others: PerImage, scores: PerImage) -> PerImage:
     """Return for each score the share of others below it, equal ones counting half."""
     ordered = np.sort(others)

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from aecli.core.errors import AeError, RunError, one_line, unreadable
-from aecli.core.npy import read_arrays, write_arrays
+from aecli.core.npy import write_arrays
 from aecli.runs.metrics import METRICS, DerivedFromMse, PerImage
 from aecli.runs.model import weights_sha256
 from aecli.runs.run import Run
-from aecli.runs.uses.kept_arrays import letters, require, text_of
+from aecli.runs.uses.kept_arrays import letters, read_kept, require, text_of
 
 ROWS = ("model", "pca", "mean_image")
 """Whose reconstructions are measured: rows of a table of means."""
@@ -63,22 +62,7 @@ def write_held_out(run: Run, held: HeldOut) -> None:
 
 def read_held_out(run: Run) -> HeldOut | None:
     """Return what held_out.npz holds; None where it is not there or of other weights, RunError where it is damaged."""
-    path = run.held_out_file
-    try:
-        arrays = read_arrays(path, _ALWAYS)
-        if text_of(arrays["weights_sha256"]) != weights_sha256(run):
-            return None
-        return _held_out_from(arrays)
-    except FileNotFoundError:
-        return None
-    except (AeError, MemoryError):
-        raise
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except Exception as error:  # a damaged file can fail its parser in any way
-        raise RunError(
-            f"{path}: is damaged ({one_line(error)[:120]}): remove it, and ae evaluate --keep makes it again"
-        ) from error
+    return read_kept(run, run.held_out_file, (_ALWAYS,), _held_out_from, "ae evaluate --keep makes it again")
 
 
 def _held_out_from(arrays: Mapping[str, Any]) -> HeldOut:

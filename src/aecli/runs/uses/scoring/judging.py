@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aecli.runs.uses.proportions import wilson
 from aecli.runs.uses.scoring.conformal import Interval, threshold
-from aecli.runs.uses.scoring.detection import Auroc, wilson
+from aecli.runs.uses.scoring.detection import Auroc
 from aecli.runs.uses.scoring.scores import Scores
 
 
