@@ -13,6 +13,7 @@
 | --quiet | only errors on stderr | every command that prints notes or progress |
 """
 
+import functools
 import os
 import re
 from collections.abc import Callable
@@ -24,7 +25,7 @@ import click
 FILE = click.Path(path_type=Path)
 
 images_argument = click.argument("images", type=FILE)
-run_option = click.option(
+_run_option = click.option(
     "--run",
     "run_folder",
     type=FILE,
@@ -79,6 +80,22 @@ set_option = click.option(
     metavar="KEY=VALUE",
     help="Set one config key, e.g. training.epochs=20. Repeatable.",
 )
+
+
+def with_run(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command --run, and as `run` the run that it names; say on stderr which it is, and what of it is dead."""
+
+    @_run_option
+    @functools.wraps(command)
+    def with_its_run(run_folder: Path | None, quiet: bool, **given: Any) -> None:
+        from aecli.cli.terminal import note_run
+        from aecli.runs.run import find_run
+
+        run = find_run(run_folder)
+        note_run(run, quiet, named=run_folder is not None)
+        command(run=run, quiet=quiet, **given)
+
+    return with_its_run
 
 
 def output_option(default: str) -> Callable[[Any], Any]:

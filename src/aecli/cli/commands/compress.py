@@ -11,21 +11,30 @@ from aecli.cli.options import (
     output_option,
     overwrite_option,
     quiet_option,
-    run_option,
     threads_option,
+    with_run,
 )  # fmt: skip
 
 if TYPE_CHECKING:
+    from aecli.runs.run import Run
     from aecli.runs.uses.codec.beside import Measured
     from aecli.runs.uses.codec.compared import Comparison
 
 
+def _step(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """Take --bytes or --step, whichever is read first, and refuse the other."""
+    other = {"step": "most_bytes", "most_bytes": "step"}[parameter.name or ""]
+    if value is not None and context.params.get(other) is not None:
+        raise click.UsageError("--bytes and --step exclude each other")
+    return value
+
+
 @click.command("compress")
 @images_argument
-@run_option
-@click.option("--bytes", "most_bytes", type=click.FloatRange(0, 10**9, min_open=True), metavar="N",
+@with_run
+@click.option("--bytes", "most_bytes", type=click.FloatRange(0, 10**9, min_open=True), metavar="N", callback=_step,
               help="Bytes that an image may take in the file: the smallest steps that fit.")  # fmt: skip
-@click.option("--step", type=click.FloatRange(1e-6, 1e3), metavar="S",
+@click.option("--step", type=click.FloatRange(1e-6, 1e3), metavar="S", callback=_step,
               help="Round latents to steps that move the image by about S (root mean square, of 0 to 1).")  # fmt: skip
 @output_option("<name>.aez here")
 @overwrite_option
@@ -33,7 +42,7 @@ if TYPE_CHECKING:
 @threads_option
 @quiet_option
 def command(
-    images: Path, run_folder: Path | None, most_bytes: float | None, step: float | None, output: Path | None,
+    images: Path, run: "Run", most_bytes: float | None, step: float | None, output: Path | None,
     overwrite: bool, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Write IMAGES in few bytes each: .aez, which ae decompress reads with the same run.
@@ -43,21 +52,15 @@ def command(
     bytes on disk beside PCA's coefficients packed alike, JPEG, WebP, AVIF and lossless lzma, and from how many
     images it pays with the decoder counted.
     """
-    if step is not None and most_bytes is not None:
-        raise click.UsageError("--bytes and --step exclude each other")
-
-    from aecli.cli.terminal import note, note_if, note_run, print_json, reading
+    from aecli.cli.terminal import note, note_if, print_json, reading
     from aecli.core.files import refuse_output
     from aecli.data.files.open import source_name
     from aecli.runs.model import load_model
-    from aecli.runs.run import find_run
     from aecli.runs.uses.codec.compared import compare_codecs
     from aecli.runs.uses.codec.compress import compress_images, sample_of
     from aecli.runs.uses.inputs import open_images_for
     from aecli.runs.uses.parts import own_parts, parts_note
 
-    run = find_run(run_folder)
-    note_run(run, quiet, named=run_folder is not None)
     output = output or Path(f"{source_name(images)}.aez")
     refuse_output(output, overwrite, images, suffix=".aez")
     with reading(quiet) as on_progress:

@@ -1,6 +1,7 @@
 """`ae decompress`"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,36 +11,34 @@ from aecli.cli.options import (
     output_option,
     overwrite_option,
     quiet_option,
-    run_option,
     threads_option,
+    with_run,
 )  # fmt: skip
+
+if TYPE_CHECKING:
+    from aecli.runs.run import Run
 
 
 @click.command("decompress")
 @click.argument("compressed", type=FILE, metavar="FILE.aez")
-@run_option
+@with_run
 @output_option("<name>_images.npy here")
 @overwrite_option
 @json_option
 @threads_option
 @quiet_option
-def command(
-    compressed: Path, run_folder: Path | None, output: Path | None, overwrite: bool, as_json: bool, quiet: bool
-) -> None:
+def command(compressed: Path, run: "Run", output: Path | None, overwrite: bool, as_json: bool, quiet: bool) -> None:
     """Write the images of FILE.aez: .npy, in the shape, dtype and value range of the training images.
 
     It needs the run whose ae compress wrote the file.
     """
-    from aecli.cli.terminal import note_run, print_json
+    from aecli.cli.terminal import print_json
     from aecli.core.files import refuse_output
     from aecli.core.npy import NpyWriter
     from aecli.runs.model import load_model
-    from aecli.runs.run import find_run
     from aecli.runs.uses.codec.aez import open_aez
     from aecli.runs.uses.codec.compress import decode_file, require_run
 
-    run = find_run(run_folder)
-    note_run(run, quiet, named=run_folder is not None)
     output = output or Path(f"{compressed.stem}_images.npy")
     refuse_output(output, overwrite, compressed, suffix=".npy")
     file = open_aez(compressed)

@@ -1,34 +1,35 @@
 """`ae encode`"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from aecli.cli.options import images_argument, output_option, overwrite_option, quiet_option, run_option, threads_option
+from aecli.cli.options import images_argument, output_option, overwrite_option, quiet_option, threads_option, with_run
+
+if TYPE_CHECKING:
+    from aecli.runs.run import Run
 
 
 @click.command("encode")
 @images_argument
-@run_option
+@with_run
 @output_option("<name>_latents.npy here")
 @overwrite_option
 @threads_option
 @quiet_option
-def command(images: Path, run_folder: Path | None, output: Path | None, overwrite: bool, quiet: bool) -> None:
+def command(images: Path, run: "Run", output: Path | None, overwrite: bool, quiet: bool) -> None:
     """Write the latents of IMAGES: .npy, float32 (N, latent_dim).
 
     That is no compression: a latent takes four bytes. ae compress writes few bytes an image.
     """
-    from aecli.cli.terminal import note, note_run, reading
+    from aecli.cli.terminal import note, reading
     from aecli.core.files import refuse_output
     from aecli.core.npy import NpyWriter
     from aecli.data.files.open import source_name
     from aecli.runs.model import load_model
-    from aecli.runs.run import find_run
     from aecli.runs.uses.inputs import open_images_for
 
-    run = find_run(run_folder)
-    note_run(run, quiet, named=run_folder is not None)
     output = output or Path(f"{source_name(images)}_latents.npy")
     refuse_output(output, overwrite, images, suffix=".npy")
     with reading(quiet) as on_progress:

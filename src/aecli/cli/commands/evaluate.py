@@ -11,8 +11,8 @@ from aecli.cli.options import (
     json_option,
     overwrite_option,
     quiet_option,
-    run_option,
     threads_option,
+    with_run,
 )
 
 if TYPE_CHECKING:
@@ -24,9 +24,16 @@ if TYPE_CHECKING:
     from aecli.runs.uses.scoring.held_out import HeldOut
 
 
+def _images(context: click.Context, _: click.Parameter, images: Path | None) -> Path | None:
+    given = context.params.get  # arguments are read after the options
+    if images is None and (not given("keep") or given("per_image") or given("samples")):
+        raise click.UsageError("Missing argument 'IMAGES'; only --keep does without")
+    return images
+
+
 @click.command("evaluate")
-@click.argument("images", type=FILE, required=False)
-@run_option
+@click.argument("images", type=FILE, required=False, callback=_images)
+@with_run
 @click.option("--keep", is_flag=True, help="Keep the metrics of the run's held-out images in it, for ae score.")
 @click.option("--per-image", type=FILE, metavar="FILE.csv", help="Also write every metric of every image.")
 @click.option(
@@ -40,7 +47,7 @@ if TYPE_CHECKING:
 @threads_option
 @quiet_option
 def command(
-    images: Path | None, run_folder: Path | None, keep: bool, per_image: Path | None, samples: int | None,
+    images: Path | None, run: "Run", keep: bool, per_image: Path | None, samples: int | None,
     overwrite: bool, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Measure a run on IMAGES, beside the mean image and PCA.
@@ -54,13 +61,12 @@ def command(
 
     Of a variational run -ELBO is measured too, in nats an image, of densities where the loss is mse or mae.
     """
-    from aecli.cli.terminal import note, note_if, note_limits, note_run, print_if, print_json, reading
+    from aecli.cli.terminal import note, note_if, note_limits, print_if, print_json, reading
     from aecli.core.files import refuse_output, write_text
     from aecli.models.losses.window import ssim_window
     from aecli.runs.baselines import row_titles
     from aecli.runs.metrics import METRICS
     from aecli.runs.model import load_model
-    from aecli.runs.run import find_run
     from aecli.runs.uses.evaluate import evaluate
     from aecli.runs.uses.inputs import open_images_for
     from aecli.runs.uses.likelihood import Density, in_a_line
@@ -68,16 +74,11 @@ def command(
     from aecli.runs.uses.scoring.keeping import keep_held_out
     from aecli.runs.uses.standing import standing
 
-    if images is None and (not keep or per_image or samples):
-        raise click.UsageError("Missing argument 'IMAGES'; only --keep does without")
-    run = find_run(run_folder)
     model = load_model(run)
     if images is None:
-        note_run(run, quiet, named=run_folder is not None)
         _print_kept(run, keep_held_out(run, model), as_json)
         return
     density = Density.from_run(run, model) if samples or model.variational else None
-    note_run(run, quiet, named=run_folder is not None)
     if per_image is not None:
         refuse_output(per_image, overwrite, images)
     with reading(quiet) as on_progress:

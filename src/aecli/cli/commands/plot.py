@@ -1,10 +1,11 @@
 """`ae plot`"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from aecli.cli.options import FILE, output_option, overwrite_option, quiet_option, run_option
+from aecli.cli.options import FILE, output_option, overwrite_option, quiet_option, with_run
 from aecli.cli.suggestions import Choice
 from aecli.views.plot_table import PLOTS
 
@@ -27,14 +28,28 @@ class Indices(click.ParamType):  # type: ignore[type-arg]  # generic in newer re
 _WIDTH = max(map(len, PLOTS)) + 2
 _HELP = "Draw a picture of a run.\n\n\b\n" + "\n".join(f"{name:{_WIDTH}}{plot.about}" for name, plot in PLOTS.items())
 
+if TYPE_CHECKING:
+    from aecli.runs.run import Run
+
+
+_CHOICES = ("index", "worst", "best", "count")
+
+
+def _kind(context: click.Context, _: click.Parameter, kind: str) -> str:
+    """Refuse options that exclude each other or belong to another kind; arguments are read after the options."""
+    given = [name for name in _CHOICES if context.params.get(name) is not None]
+    if len(given) > 1:
+        raise click.UsageError(f"{' and '.join(f'--{name}' for name in given)} exclude each other")
+    if given and given[0] not in PLOTS[kind].options:
+        kinds = [name for name, other in PLOTS.items() if given[0] in other.options]
+        listed = " or ".join([", ".join(kinds[:-1]), kinds[-1]] if len(kinds) > 1 else kinds)
+        raise click.UsageError(f"--{given[0]} belongs to {listed}")
+    return kind
+
 
 @click.command("plot", help=_HELP)
-@click.argument(
-    "kind",
-    type=Choice([*PLOTS]),
-    default=next(iter(PLOTS)),
-)
-@run_option
+@click.argument("kind", type=Choice([*PLOTS]), default=next(iter(PLOTS)), callback=_kind)
+@with_run
 @click.option("--images", type=FILE, metavar="IMAGES", help="Images to draw.  [default: the run's validation images]")
 @click.option("--index", type=Indices(), help="Draw these rows of the file.")
 @click.option("--worst", type=click.IntRange(1, 100), metavar="N", help="Draw the N worst images.")
@@ -44,28 +59,18 @@ _HELP = "Draw a picture of a run.\n\n\b\n" + "\n".join(f"{name:{_WIDTH}}{plot.ab
 @overwrite_option
 @quiet_option
 def command(
-    kind: str, run_folder: Path | None, images: Path | None, index: list[int] | None, worst: int | None,
+    kind: str, run: "Run", images: Path | None, index: list[int] | None, worst: int | None,
     best: int | None, count: int | None, output: Path | None, overwrite: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    chosen = {"--index": index, "--worst": worst, "--best": best, "--count": count}
-    given = [name for name, value in chosen.items() if value is not None]
-    if len(given) > 1:
-        raise click.UsageError(f"{' and '.join(given)} exclude each other")
-    plot = PLOTS[kind]
-    if given and given[0].removeprefix("--") not in plot.options:
-        kinds = [name for name, other in PLOTS.items() if given[0].removeprefix("--") in other.options]
-        listed = " or ".join([", ".join(kinds[:-1]), kinds[-1]] if len(kinds) > 1 else kinds)
-        raise click.UsageError(f"{given[0]} belongs to {listed}")
-
     from aecli.cli.terminal import note, note_if, reading
     from aecli.core.errors import RunError
     from aecli.core.files import refuse_output
     from aecli.data.files.open import source_name
-    from aecli.runs.run import find_run
     from aecli.views import plots
 
-    run = find_run(run_folder)
-    note(f"using the run {run.path}", quiet or run_folder is not None)
+    plot = PLOTS[kind]
+    chosen = {"index": index, "worst": worst, "best": best, "count": count}
+    given = [name for name, value in chosen.items() if value is not None]
     if output is not None:
         plots.check_suffix(output)
         refuse_output(output, overwrite, *([images] if images else []))
@@ -79,7 +84,7 @@ def command(
     else:
         figure = plot.draw(run, **({} if count is None else {"count": count}))
     # A picture of chosen images stands beside the run's own, not in its place.
-    chosen_name = f"_{given[0].strip('-')}" if given else ""
+    chosen_name = f"_{given[0]}" if given else ""
     file_name = f"_of_{source_name(images)}" if images is not None else ""
     output = output or run.plots_folder / f"{kind}{chosen_name}{file_name}.png"
     if run.plots_folder.is_symlink():

@@ -11,17 +11,18 @@ from aecli.cli.options import (
     json_option,
     overwrite_option,
     quiet_option,
-    run_option,
     threads_option,
+    with_run,
 )
 
 if TYPE_CHECKING:
+    from aecli.runs.run import Run
     from aecli.runs.uses.probing.probe import Probe, Task
 
 
 @click.command("probe")
 @images_argument
-@run_option
+@with_run
 @click.option("--labels", "labels_file", type=FILE, metavar="FILE", help="Labels of IMAGES.  [default: those beside]")
 @click.option("--test", "test_file", type=FILE, metavar="IMAGES", help="Test images.  [default: some of IMAGES]")
 @click.option("--test-labels", type=FILE, metavar="FILE", help="Labels of the test images.  [default: those beside]")
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 @threads_option
 @quiet_option
 def command(
-    images: Path, run_folder: Path | None, labels_file: Path | None, test_file: Path | None, test_labels: Path | None,
+    images: Path, run: "Run", labels_file: Path | None, test_file: Path | None, test_labels: Path | None,
     labels_per_class: int | None, seed: int, predictions: Path | None, overwrite: bool, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Classify labelled IMAGES by their latents: what does a run know of the classes?
@@ -45,18 +46,15 @@ def command(
     Labels are the folders of pictures, or lie beside an array: <name>_labels.npy. FILE holds one for each image: .npy,
     IDX, or .csv with a column label.
     """
-    from aecli.cli.terminal import note, note_if, note_run, print_json, reading
+    from aecli.cli.terminal import note, note_if, print_json, reading
     from aecli.core.errors import AeError
     from aecli.core.files import refuse_output, write_text
     from aecli.data.labels import required_labels
     from aecli.runs.model import load_model
-    from aecli.runs.run import find_run
     from aecli.runs.uses.inputs import open_images_for
     from aecli.runs.uses.parts import own_parts, parts_note
     from aecli.runs.uses.probing.probe import LabelledImages, make_task, probe, verdict
 
-    run = find_run(run_folder)
-    note_run(run, quiet, named=run_folder is not None)
     if test_labels is not None and test_file is None:
         raise AeError(f"--test-labels {test_labels}: there are no test images: name them with --test")
     given = [file for file in (images, labels_file, test_file, test_labels) if file is not None]

@@ -12,11 +12,12 @@ from aecli.cli.options import (
     output_option,
     overwrite_option,
     quiet_option,
-    run_option,
     threads_option,
+    with_run,
 )
 
 if TYPE_CHECKING:
+    from aecli.runs.run import Run
     from aecli.runs.uses.evaluate import Evaluation
     from aecli.views.plots import PlotContext
 
@@ -25,35 +26,30 @@ _WORST = 5
 
 @click.command("reconstruct")
 @images_argument
-@run_option
+@with_run
 @output_option("<name>_reconstructed.npy here")
 @overwrite_option
 @json_option
 @threads_option
 @quiet_option
-def command(
-    images: Path, run_folder: Path | None, output: Path | None, overwrite: bool, as_json: bool, quiet: bool
-) -> None:
+def command(images: Path, run: "Run", output: Path | None, overwrite: bool, as_json: bool, quiet: bool) -> None:
     """Reconstruct IMAGES with a run; write, measure and draw them.
 
     Writes the reconstructions as .npy in the shape, dtype and value range of IMAGES, and beside
     them a PNG of originals and reconstructions. Prints the means of the metrics and the worst images.
     """
-    from aecli.cli.terminal import note, note_if, note_limits, note_run, print_if, print_json, reading
+    from aecli.cli.terminal import note, note_if, note_limits, print_if, print_json, reading
     from aecli.core.files import refuse_output
     from aecli.core.npy import NpyWriter
     from aecli.data.files.open import source_name
     from aecli.models.losses.window import ssim_window
     from aecli.runs.model import load_model
-    from aecli.runs.run import find_run
     from aecli.runs.uses.evaluate import evaluate
     from aecli.runs.uses.inputs import open_images_for
     from aecli.runs.uses.parts import held_out, own_parts, parts_note
     from aecli.runs.uses.standing import standing
     from aecli.views import plots
 
-    run = find_run(run_folder)
-    note_run(run, quiet, named=run_folder is not None)
     output = output or Path(f"{source_name(images)}_reconstructed.npy")
     picture = output.with_suffix(".png")
     refuse_output(output, overwrite, images, suffix=".npy")

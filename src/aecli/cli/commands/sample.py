@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from aecli.cli.options import json_option, output_option, overwrite_option, quiet_option, run_option, threads_option
+from aecli.cli.options import json_option, output_option, overwrite_option, quiet_option, threads_option, with_run
 
 if TYPE_CHECKING:
+    from aecli.runs.run import Run
     from aecli.runs.uses.sampling.fitting import RunSampler
 
 _MOST_COMPONENTS = 500
@@ -28,7 +29,7 @@ class Components(click.ParamType):  # type: ignore[type-arg]  # generic in newer
 
 
 @click.command("sample")
-@run_option
+@with_run
 @click.option("--count", type=click.IntRange(1, 10**6), default=64, show_default=True, help="Images to draw.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Which images.")
 @click.option(
@@ -43,7 +44,7 @@ class Components(click.ParamType):  # type: ignore[type-arg]  # generic in newer
 @threads_option
 @quiet_option
 def command(
-    run_folder: Path | None, count: int, seed: int, components: int | Literal["auto"] | None, output: Path | None,
+    run: "Run", count: int, seed: int, components: int | Literal["auto"] | None, output: Path | None,
     overwrite: bool, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Draw new images with a run: .npy, in the shape, dtype and value range of the training images, and a picture.
@@ -54,19 +55,16 @@ def command(
     """
     import numpy as np
 
-    from aecli.cli.terminal import note, note_if, note_run, print_json, reading
+    from aecli.cli.terminal import note, note_if, print_json, reading
     from aecli.core.files import refuse_output
     from aecli.core.npy import NpyWriter
     from aecli.runs.model import load_model
-    from aecli.runs.run import find_run
     from aecli.runs.uses.sampling.kept import keep_sampler, sampler_of
     from aecli.runs.uses.sampling.sampler import decoder_of, draw_images
     from aecli.views import plots
     from aecli.views.codes.codes import small
     from aecli.views.codes.samples import MOST_DRAWN, sheet_of_samples
 
-    run = find_run(run_folder)
-    note_run(run, quiet, named=run_folder is not None)
     output = output or Path(f"{os.path.basename(os.path.abspath(run.path))}_samples.npy")
     picture = output.with_suffix(".png")
     refuse_output(output, overwrite, suffix=".npy")

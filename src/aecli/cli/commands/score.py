@@ -13,12 +13,13 @@ from aecli.cli.options import (
     output_option,
     overwrite_option,
     quiet_option,
-    run_option,
     threads_option,
+    with_run,
 )
 
 if TYPE_CHECKING:
     from aecli.data.dataset import ImageDataset
+    from aecli.runs.run import Run
     from aecli.runs.uses.scoring.judging import Judged
     from aecli.runs.uses.scoring.result import ScoredImages
 
@@ -48,7 +49,7 @@ _NAMED = 5
     help="Labels that are normal, for the AUROC.  [default: --only-label of the training, else good or normal]",
 )
 @click.option("--maps", type=FILE, metavar="FILE.npy", help="Also write the squared error of every pixel.")
-@run_option
+@with_run
 @output_option("<name>_scores.csv here")
 @overwrite_option
 @json_option
@@ -56,7 +57,7 @@ _NAMED = 5
 @quiet_option
 def command(
     images: Path, false_alarms: float, metric: str, held_out: Path | None, normal: str | None, maps: Path | None,
-    run_folder: Path | None, output: Path | None, overwrite: bool, as_json: bool, quiet: bool,
+    run: "Run", output: Path | None, overwrite: bool, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Score IMAGES by how badly a run reconstructs them: those unlike its training images score high.
 
@@ -67,19 +68,16 @@ def command(
     Where IMAGES have labels (beside the array, or folders) and it is known which are normal: the AUROC and
     the share that is caught, for the run, for PCA and for the mean image.
     """
-    from aecli.cli.terminal import note, note_if, note_run, print_json, reading
+    from aecli.cli.terminal import note, note_if, print_json, reading
     from aecli.core.files import refuse_output
     from aecli.data.files.open import source_name
     from aecli.runs.model import load_model
-    from aecli.runs.run import find_run
     from aecli.runs.uses.inputs import open_images_for
     from aecli.runs.uses.scoring.result import ask_of_labels, held_out_of, own_images_note, score_images
     from aecli.runs.uses.scoring.scores import require_metric, write_maps, write_scores
     from aecli.views import plots
     from aecli.views.scores import STRANGEST, ScoreDistributions, scores
 
-    run = find_run(run_folder)
-    note_run(run, quiet, named=run_folder is not None)
     require_metric(metric)
     output = output or Path(f"{source_name(images)}_scores.csv")
     picture = output.with_suffix(".png")
