@@ -42,6 +42,7 @@ SAME = (
     ("training.batch_size=33", "model.l2=1e-4", "model.activity_l1=1e-3"),
     ("training.corruption={masking: 0.2}", "data.augment={shift: 0.1, rotate: 10}"),
     ("model.code={gaussian: {warmup: 1}}", "training.batch_size=33"),
+    ("model.family=conv", "model.channels=[4, 8]", "model.latent_dim=8", "training.batch_size=33"),
     ("training.batch_size=7", "training.early_stopping={patience: 1}", "training.optimizer=adamw"),
 )
 DROPOUT = ("model.dropout=0.2", "model.hidden=[32]")

@@ -8,7 +8,7 @@
 | --overwrite | allow it to replace a file | the same |
 | --config, --set | where the config comes from | check, train, config show |
 | --json | the result as JSON | every command that prints a table |
-| --device | what trains | train, verify |
+| --device | what trains | train, verify, compare |
 | --threads | how many threads compute | every command that computes |
 | --quiet | only errors on stderr | every command that prints notes or progress |
 """
@@ -49,6 +49,20 @@ def _device(_: click.Context, __: click.Parameter, name: str) -> str:
     return name
 
 
+def _devices(_: click.Context, __: click.Parameter, names: str) -> str:
+    if not re.fullmatch(r"auto|cpu|gpu:[0-9]{1,3}(,[0-9]{1,3})*", names):
+        raise click.BadParameter(f"'{names}' is not auto, cpu or gpu:N,M, e.g. gpu:0,1")
+    return names
+
+
+devices_option = click.option(
+    "--device",
+    "devices",
+    default="cpu",
+    callback=_devices,
+    metavar="auto|cpu|gpu:N,M",
+    help="What trains: the CPU, some GPUs, or every GPU (auto).  [default: cpu]",
+)
 device_option = click.option(
     "--device",
     default="auto",

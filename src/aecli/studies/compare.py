@@ -21,6 +21,7 @@ from aecli.runs.run import FORMAT_VERSION, Run
 from aecli.studies.config import StudyFile
 from aecli.studies.costs import cost_note
 from aecli.studies.executors.executor import ATTEMPTS, Event, Executor, Task
+from aecli.studies.executors.gpus import WORKERS_A_GPU, gpus_for
 from aecli.studies.executors.processes import ProcessExecutor
 from aecli.studies.plan import Variant, complete_study, plan, seeds
 from aecli.studies.results import Result
@@ -72,12 +73,14 @@ def compare(
     overwrite: bool = False,
     on_progress: ProgressCallback = no_progress,
     executor: Executor | None = None,
+    device: str = "cpu",
 ) -> StudyResult:
     """Train the runs that the study in `folder` lacks, and write its table and summary.
 
     A run that is complete, or has failed twice, is never trained again; one of another config or of other
-    images is refused, or with `overwrite` trained anew. `workers` is by default the number of cores; the cores
-    are shared among them. `executor` trains the runs, by default in so many worker processes. Raises AeError before
+    images is refused, or with `overwrite` trained anew. `workers` is by default the number of cores, or a few for each
+    GPU; the cores are shared among them. `device` is "cpu", "gpu:0,1", or "auto", every GPU, else the CPU.
+    `executor` trains the runs, by default in so many worker processes. Raises AeError before
     anything is trained when config and images do not fit, or another process works on this study, and WriteError
     when the disk is full.
     """
@@ -93,9 +96,12 @@ def compare(
     study = Study(folder)
     count = len(variants) * len(seeds(config))
     # By all runs, not by those that are missing: the threads change the last bits of a result.
-    workers = min(workers or cores(), count)
+    gpus = gpus_for(device)
+    workers = min(workers or min(cores(), WORKERS_A_GPU * len(gpus) or cores()), count)
     threads = max(1, cores() // workers)
-    executor = executor or ProcessExecutor(workers, threads)
+    if gpus:
+        progress.note(f"{workers} workers on {len(gpus)} GPU{'s' * (len(gpus) > 1)}")
+    executor = executor or ProcessExecutor(workers, threads, gpus)
 
     def note_costs(runs: Sequence[tuple[Variant, Config]]) -> None:
         if costs := cost_note(runs, train, test, workers, threads):

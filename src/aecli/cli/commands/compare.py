@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aecli.cli.options import FILE, config_option, json_option, overwrite_option, quiet_option, set_option
+from aecli.cli.options import (
+    FILE,
+    config_option,
+    devices_option,
+    json_option,
+    overwrite_option,
+    quiet_option,
+    set_option,
+)
 from aecli.cli.suggestions import Choice
 
 if TYPE_CHECKING:
@@ -28,7 +36,13 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", type=FILE, metavar="DIR", help="Folder of the study.  [default: studies/ and the images' name]"
 )
-@click.option("--workers", type=click.IntRange(1, 256), metavar="N", help="Processes that train.  [default: all cores]")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Processes that train.  [default: one a core, at most 4 a GPU]",
+)
+@devices_option
 @click.option(
     "--table", "table_format", type=Choice(["md", "latex", "csv"]), help="Print the whole table in this format."
 )
@@ -38,8 +52,8 @@ if TYPE_CHECKING:
 def command(
     images: Path | None, config_file: Path | None, overrides: tuple[str, ...], activations: str | None,
     configs: str | None, vary: tuple[str, ...], tune: tuple[str, ...], metric: str | None, seeds: int | None,
-    test_file: Path | None, output: Path | None, workers: int | None, table_format: str | None, overwrite: bool,
-    as_json: bool, quiet: bool,
+    test_file: Path | None, output: Path | None, workers: int | None, devices: str, table_format: str | None,
+    overwrite: bool, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Compare variants of a config on IMAGES: same images, splits and seeds for all.
 
@@ -75,7 +89,7 @@ def command(
         progress.note("no images given: comparing on the handwritten digits that come with ae")
     try:
         with Signals(), reading(quiet) as on_progress:
-            result = compare(named.config, folder, progress, workers, overwrite, on_progress)
+            result = compare(named.config, folder, progress, workers, overwrite, on_progress, device=devices)
     except KeyboardInterrupt as stopped:
         kept = f"{folder} keeps what was trained; the same command goes on from there"
         progress.note(f"stopped: {kept if (folder / 'runs').is_dir() else 'nothing was trained yet'}")

@@ -53,10 +53,10 @@ class Executor(Protocol):
         """
 
 
-def study_trainer(engine: EngineSource = DEFAULT_ENGINE) -> Trainer:
-    """Return what trains the runs of a study one after the other: on the CPU, without what a study has no use for."""
+def study_trainer(engine: EngineSource = DEFAULT_ENGINE, device: str = "cpu") -> Trainer:
+    """Return what trains the runs of a study one after the other, without what a study has no use for."""
     policy = CheckpointPolicy(after_epochs=False, keep_last=False)
-    return Trainer("cpu", STUDY, checkpoints=policy, mapped=True, engine=engine)
+    return Trainer(device, STUDY, checkpoints=policy, mapped=True, engine=engine)
 
 
 def train_task(trainer: Trainer, task: Task, progress: Progress, signals: Signals | None = None) -> None:

@@ -9,22 +9,22 @@ of what they export and measure.
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from aecli.core.errors import AeError, LockedError, is_disk_failure, is_memory_failure, one_line, warnings_end_nothing
 from aecli.core.signals import Interrupted, Signals
 from aecli.runs.records import EpochRecord
 from aecli.studies.executors.executor import ATTEMPTS, Event, Task, study_trainer, train_task
+from aecli.studies.executors.gpus import gpu_environment
+from aecli.studies.executors.spawning import inherited, without_main
 from aecli.training.engines.engine import DEFAULT_ENGINE
 from aecli.training.progress import NullProgress, Progress
 from aecli.training.trainer import Trainer
@@ -38,14 +38,16 @@ _RUNS_PER_WORKER = 200
 
 @dataclass(frozen=True)
 class ProcessExecutor:
-    """Trains tasks in so many worker processes, of some threads each."""
+    """Trains tasks in so many worker processes, of some threads each, spread over GPUs where there are some."""
 
     workers: int
     threads: int
+    gpus: Sequence[str] = ()
+    """Those that the workers share, as CUDA_VISIBLE_DEVICES names them; without any they train on the CPU."""
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
         """Train every task; see `Executor.run`."""
-        pool = _Pool(self.threads)
+        pool = _Pool(self.threads, self.gpus)
         for task in tasks:
             pool.add(task)
         try:
@@ -62,6 +64,7 @@ class _Worker:
 
     process: Any
     connection: Connection
+    gpu: str | None = None
     task: Task | None = None
     group: str | None = None
     runs: int = 0
@@ -72,6 +75,7 @@ class _Pool:
     """The waiting tasks by group, the workers that take them, and how many died before they took one."""
 
     threads: int
+    gpus: Sequence[str] = ()
     waiting: dict[str, deque[Task]] = field(default_factory=dict)
     workers: list[_Worker] = field(default_factory=list)
     failures: Counter[Path] = field(default_factory=Counter)
@@ -113,11 +117,18 @@ class _Pool:
     def _start_worker(self) -> None:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs,), daemon=True)
-        with _inherited(OMP_NUM_THREADS=str(self.threads), OPENBLAS_NUM_THREADS="1"), _without_main():
+        gpu = self._emptiest_gpu()
+        process = context.Process(target=_work, args=(theirs, "gpu:0" if gpu else "cpu"), daemon=True)
+        variables = {"OMP_NUM_THREADS": str(self.threads), "OPENBLAS_NUM_THREADS": "1"}
+        with inherited(**variables, **(gpu_environment(gpu) if gpu else {})), without_main():
             process.start()
         theirs.close()
-        self.workers.append(_Worker(process, ours))
+        self.workers.append(_Worker(process, ours, gpu))
+
+    def _emptiest_gpu(self) -> str | None:
+        """Return the GPU that the fewest workers have, None where there is none."""
+        taken = Counter(worker.gpu for worker in self.workers)
+        return min(self.gpus, key=lambda gpu: taken[gpu], default=None)
 
     def _receive(self, worker: _Worker) -> Iterator[Event]:
         try:
@@ -202,14 +213,14 @@ class _Relay(NullProgress):
             self._connection.send((kind, values))
 
 
-def _work(connection: Connection) -> None:
+def _work(connection: Connection, device: str) -> None:
     """Train what comes through the connection until None does, or the study ends its worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the study ends its workers by SIGTERM
     with suppress(Interrupted, EOFError, OSError), warnings_end_nothing(), Signals() as signals:
         threading.Thread(target=_exit_with_parent, daemon=True).start()
         # What native libraries print would tear the study's table; errors travel through the connection.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        trainer = study_trainer()
+        trainer = study_trainer(device=device)
         connection.send(("ready", None))
         while (task := connection.recv()) is not None:
             outcome = _outcome(trainer, task, _Relay(connection), signals)
@@ -239,31 +250,6 @@ def _wait_for_lock(train: Callable[[], None]) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
-
-
-@contextmanager
-def _without_main() -> Iterator[None]:
-    """Start processes that do not run the caller's script a second time: it may have no guard, and none needs it."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
-@contextmanager
-def _inherited(**variables: str) -> Iterator[None]:
-    """Give processes started in the block these environment variables: NumPy reads its own when it is imported."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ |= variables
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
 
 
 def _exit_with_parent() -> None:

@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
@@ -100,12 +100,14 @@ class Engine(Protocol):
 class EngineSource:
     """An engine that is not imported yet, which takes seconds: what imports it, and what is known before.
 
-    `title` is its name as messages say it, `memory` about the bytes that it takes by itself.
+    `title` is its name as messages say it, `memory` about the bytes that it takes by itself; the environment
+    variables `sharing` let several processes train on one GPU.
     """
 
     title: str
     memory: int
     load: Callable[[], Engine]
+    sharing: Mapping[str, str] = field(default_factory=dict)
 
     def loads(self) -> bool:
         """Whether it can be imported in this process."""
@@ -129,8 +131,9 @@ def _import(module: str) -> Engine:
 
 
 ENGINES: dict[str, EngineSource] = {
-    "tensorflow": EngineSource("TensorFlow", 900 * 10**6, partial(_import, "aecli.training.engines.tensorflow.engine")),
-}
+    "tensorflow": EngineSource("TensorFlow", 900 * 10**6, partial(_import, "aecli.training.engines.tensorflow.engine"),
+                               {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}),
+}  # fmt: skip
 """The engines by name; each has a folder here."""
 
 DEFAULT_ENGINE = next(iter(ENGINES.values()))

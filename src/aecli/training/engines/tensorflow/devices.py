@@ -3,6 +3,7 @@
 from typing import Any
 
 from aecli.core.errors import TrainingError
+from aecli.training.engines.gpus import gpu_numbers
 from aecli.training.engines.tensorflow.backend import tf
 
 
@@ -13,7 +14,8 @@ def choose_devices(wanted: str) -> Any:
     device is not there or TensorFlow has started on others in this process.
     """
     gpus = tf.config.list_physical_devices("GPU")
-    visible = gpus if wanted == "auto" else [gpus[_gpu_number(wanted, len(gpus))]] if wanted != "cpu" else []
+    numbers = list(range(len(gpus))) if wanted == "auto" else gpu_numbers(wanted, len(gpus))
+    visible = [gpus[number] for number in numbers]
     if visible != gpus:
         _show_only(visible, wanted)
     return tf.distribute.MirroredStrategy() if len(visible) > 1 else tf.distribute.get_strategy()
@@ -25,17 +27,6 @@ def device_names() -> list[str]:
     details = [tf.config.experimental.get_device_details(gpu).get("device_name", "") for gpu in gpus]
     numbers = [gpu.name.rsplit(":", 1)[1] for gpu in gpus]
     return [f"gpu:{number} {name}".strip() for number, name in zip(numbers, details, strict=True)] or ["cpu"]
-
-
-def _gpu_number(wanted: str, count: int) -> int:
-    number = int(wanted.removeprefix("gpu:"))
-    if number >= count:
-        available = f"{count} GPU{'s' if count > 1 else ''} here" if count else "TensorFlow finds no GPU here"
-        cure = (
-            f"give gpu:0 to gpu:{count - 1}" if count else "give --device cpu; GPUs need the extra 'gpu' and a driver"
-        )
-        raise TrainingError(f"--device {wanted}: {available}: {cure}")
-    return number
 
 
 def _show_only(devices: list[Any], wanted: str) -> None:
