@@ -101,7 +101,7 @@ def compare(
         if costs := cost_note(runs, train, test, workers, threads):
             progress.note(costs)
 
-    with study.locked(config):
+    with study.locked(config, progress.note):
         results = _train_missing(study, config, data, progress, executor, overwrite, note_costs)
         summary = summarise(results, config.study.metric, which_networks(config))
         header = {"format_version": FORMAT_VERSION, "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **data}
