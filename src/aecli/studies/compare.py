@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from aecli.core.errors import AeError, ConfigError
 from aecli.core.files import write_text
-from aecli.core.machine import cores
+from aecli.core.machine import cores, processes
 from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.dataset import ImageDataset
 from aecli.runs.config import Config
@@ -27,6 +27,7 @@ from aecli.studies.results import Result
 from aecli.studies.study import Study
 from aecli.studies.summary import Summary, require_metric, summarise
 from aecli.studies.verdict import which_networks
+from aecli.training.engines.engine import DEFAULT_ENGINE
 from aecli.training.prepare import check_output_range, check_shape, open_data
 
 
@@ -76,10 +77,10 @@ def compare(
     """Train the runs that the study in `folder` lacks, and write its table and summary.
 
     A run that is complete, or has failed twice, is never trained again; one of another config or of other
-    images is refused, or with `overwrite` trained anew. `workers` is by default the number of cores; the cores
-    are shared among them. `executor` trains the runs, by default in so many worker processes. Raises AeError before
-    anything is trained when config and images do not fit, or another process works on this study, and WriteError
-    when the disk is full.
+    images is refused, or with `overwrite` trained anew. `workers` are by default as many as there are cores, as far as
+    the memory goes; the cores are shared among them. `executor` trains the runs, by default in so many worker
+    processes. Raises AeError before anything is trained when config and images do not fit, or another process works on
+    this study, and WriteError when the disk is full.
     """
     config = complete_study(with_absolute_paths(config))
     variants = plan(config)
@@ -93,7 +94,7 @@ def compare(
     study = Study(folder)
     count = len(variants) * len(seeds(config))
     # By all runs, not by those that are missing: the threads change the last bits of a result.
-    workers = min(workers or cores(), count)
+    workers = min(workers or processes(DEFAULT_ENGINE.memory), count)
     threads = max(1, cores() // workers)
     executor = executor or ProcessExecutor(workers, threads)
 
