@@ -1,0 +1,80 @@
+"""The packages that `ae` needs, and which of them are installed, by their metadata: nothing is imported."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+
+_SELF = "aecli"
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that `ae` needs, or one of its extras does; `version` is None where it is not installed.
+
+    `least` is the lowest version that will do, "" where any will.
+    """
+
+    name: str
+    version: str | None
+    least: str = ""
+    extra: str = ""
+
+    @property
+    def too_old(self) -> bool:
+        """Whether it is installed in a version below the lowest that will do."""
+        return bool(self.version and self.least) and _numbers(self.version or "") < _numbers(self.least)
+
+
+def packages() -> list[Package]:
+    """Return what `ae` needs, then what its extras do; nothing where `ae` itself is not installed."""
+    return [
+        Package(name, _version(name), least, extra)
+        for name, parts, least, extra in _requirements(_SELF)
+        if not (extra and parts)
+    ] + [
+        Package(inner, _version(inner), least, extra)
+        for name, parts, _, extra in _requirements(_SELF)
+        if extra and parts
+        for inner, _, least, its_extra in _requirements(name)
+        if its_extra in parts
+    ]
+
+
+_REQUIREMENT = re.compile(r"([\w.-]+)\s*(?:\[([^]]*)\])?([^;]*)(?:;(.*))?", re.DOTALL)
+
+
+def _requirements(name: str) -> Iterator[tuple[str, list[str], str, str]]:
+    """Yield name, extras, lowest version and the extra that needs it of what a package needs on every system."""
+    try:
+        lines = metadata.requires(name) or []
+    except metadata.PackageNotFoundError:
+        return
+    for line in lines:
+        if (match := _REQUIREMENT.match(line)) is None:
+            continue
+        needed, parts, versions, marker = match.groups(default="")
+        extra = re.fullmatch(r"\s*extra\s*==\s*['\"]([^'\"]+)['\"]\s*", marker)
+        if marker.strip() and extra is None:  # on some systems only
+            continue
+        least = re.search(r"[>=~]=\s*([\w.]+)", versions)
+        yield (
+            needed,
+            [part.strip() for part in parts.split(",") if part],
+            least[1] if least else "",
+            extra[1] if extra else "",
+        )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _numbers(version: str) -> list[int]:
+    """Return the first numbers of a version, as many as releases are told apart by."""
+    found = re.match(r"[\d.]+", version)
+    numbers = [int(part) for part in (found[0] if found else "").split(".") if part]
+    return [*numbers, 0, 0, 0, 0][:4]
