@@ -1,5 +1,6 @@
 """ae doctor: what it says of a machine, what would stop ae there, and that it works where little else does."""
 
+import errno
 import json
 import os
 import pty
@@ -11,13 +12,14 @@ import subprocess
 import sys
 import time
 import venv
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from aecli import __version__
+from aecli.core.system.mounts import Mount
 from aecli.training.doctor import facts as doctor
-from tests.conftest import ROOT, Ae
+from tests.conftest import ROOT, Ae, Shared
 
 AE = [sys.executable, "-P", "-m", "aecli", "doctor"]
 FACTS = ["versions", "system", "threads", "memory", "locks", "disk", "cache", "devices"]
@@ -135,6 +137,52 @@ def test_without_a_home_it_says_what_the_cache_needs() -> None:
     assert done.returncode == 1, done.stderr
     assert done.stderr == "ae: cache: there is no home folder: set XDG_CACHE_HOME to a folder\n"
     assert len(done.stdout.splitlines()) == len(FACTS)
+
+
+# -- locks ---------------------------------------------------------------------------------------
+
+IN_PROCESS = "from aecli.cli.main import cli; cli({})"
+
+
+def test_a_file_system_without_locks_is_a_remark(shared: Shared) -> None:
+    (Path(os.environ["XDG_CACHE_HOME"]) / "ae").mkdir()
+    done = shared(IN_PROCESS.format(["doctor", "--quick"]), FLOCK_ERROR=str(errno.ENOSYS))
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert lines["locks"].startswith(f"locks     none in {Path.cwd()} (")
+    assert lines["locks"].endswith(
+        "): Function not implemented: start one ae at a time there, or give --run or --output on a disk with locks"
+    )
+    assert lines["cache"].endswith(
+        "no locks (Function not implemented), so nothing is ever removed: set XDG_CACHE_HOME to a disk of this machine"
+    )
+
+
+def test_what_a_cache_without_locks_keeps_is_not_said_to_be_in_use(shared: Shared) -> None:
+    entry = Path(os.environ["XDG_CACHE_HOME"]) / "ae" / "entry"
+    entry.mkdir(parents=True)
+    (entry / "lock").touch()
+    done = shared(IN_PROCESS.format(["cache", "clear"]), FLOCK_ERROR=str(errno.ENOSYS))
+    assert (
+        "1 stay, since without locks (Function not implemented) nobody can tell whether they are in use: remove"
+        in done.stdout
+    )
+    assert "1 in use stay" not in done.stdout
+    assert entry.is_dir()
+
+
+def test_locks_that_hold_on_one_machine_only_are_a_remark(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = frozenset({"rw", "local_lock=all"})
+    monkeypatch.setattr(
+        doctor, "mount_of", lambda folder: Mount(PurePosixPath("/"), PurePosixPath("/"), "nfs", options)
+    )
+    fact = doctor._locks(Path.cwd())
+    assert fact.text == (
+        f"work in {Path.cwd()} (nfs), between processes of this machine only (local_lock=all): train there from one machine"
+    )
+    assert fact.remark
+    assert not fact.problems
+    assert fact.values["between_machines"] is False
 
 
 # -- packages ------------------------------------------------------------------------------------

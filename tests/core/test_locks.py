@@ -3,10 +3,7 @@
 import errno
 import fcntl
 import os
-import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +11,6 @@ import pytest
 
 from aecli.core.errors import LockedError, RunError, WriteError
 from aecli.core.locks import lock_problem, locked, refuse_locked
-from tests.conftest import ROOT
 
 LOCK = Path("run/.lock")
 
@@ -22,33 +18,6 @@ LOCK = Path("run/.lock")
 @pytest.fixture(autouse=True)
 def _folder() -> None:
     LOCK.parent.mkdir()
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """locks.c as a library; skips where there is no compiler, or no Linux to load it."""
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if compiler is None or sys.platform != "linux":
-        pytest.skip("needs Linux and a C compiler")
-    path = tmp_path_factory.mktemp("locks") / "locks.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", path, ROOT / "tests" / "locks.c", "-ldl"], check=True)
-    return path
-
-
-Shared = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def shared(library: Path) -> Shared:
-    """Run code in a process whose file system answers as the variables say."""
-
-    def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "LD_PRELOAD": str(library), **variables}
-        return subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
-        )
-
-    return run
 
 
 TWICE = """

@@ -27,18 +27,18 @@ class Package:
 
 
 def packages() -> list[Package]:
-    """Return what `ae` needs, then what its extras do; nothing where `ae` itself is not installed."""
-    return [
-        Package(name, _version(name), least, extra)
-        for name, parts, least, extra in _requirements(_SELF)
-        if not (extra and parts)
-    ] + [
-        Package(inner, _version(inner), least, extra)
-        for name, parts, _, extra in _requirements(_SELF)
-        if extra and parts
-        for inner, _, least, its_extra in _requirements(name)
-        if its_extra in parts
-    ]
+    """Return what `ae` needs, then what its extras do; nothing where `ae` itself is not installed.
+
+    An extra that is one of another package, as `that[part]`, is what this part needs.
+    """
+    needed, optional = [], []
+    for name, parts, least, extra in _requirements(_SELF):
+        if not (extra and parts):
+            needed.append(Package(name, _version(name), least, extra))
+            continue
+        inner = [(other, lowest) for other, _, lowest, part in _requirements(name) if part in parts]
+        optional += [Package(other, _version(other), lowest, extra) for other, lowest in inner]
+    return [*needed, *optional]
 
 
 _REQUIREMENT = re.compile(r"([\w.-]+)\s*(?:\[([^]]*)\])?([^;]*)(?:;(.*))?", re.DOTALL)
