@@ -44,6 +44,8 @@ def test_it_says_everything_in_lines_and_as_json(ae: Ae) -> None:
         f"extra 'gpu': {'not installed' if not any(values['versions']['extras']['gpu'].values()) else ''}"
         in done.stdout
     )
+    for kind, name in {"HEIC": "pillow-heif", "JPEG XL": "pillow-jxl-plugin"}.items():
+        assert f"; {kind}: {name} {values['versions']['plugins'][name] or 'not installed'}" in done.stdout
     assert f"work in {Path.cwd()}" in done.stdout
     assert values["locks"]["work"]
     assert values["disk"] | {"free": 0} == {"folder": str(Path.cwd()), "free": 0, "writable": True, "why": None}
@@ -68,7 +70,7 @@ def test_what_limits_threads_and_memory_is_named(ae: Ae, monkeypatch: pytest.Mon
     assert ": SLURM_MEM_PER_NODE; a quarter" in done
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     assert (
-        "threads   8 of 64 cores: OMP_NUM_THREADS; ae compare trains in 1 process, which take about 0.9 GB each\n"
+        "threads   8 of 64 cores: OMP_NUM_THREADS; ae compare trains in 1 process of about 0.9 GB\n"
         in ae("doctor", "--quick").stdout
     )
     monkeypatch.setenv("OMP_NUM_THREADS", "100")

@@ -44,6 +44,12 @@ def test_versions_are_those_of_the_metadata(installed):
     assert [package.name for package in packages() if package.too_old] == ["one-thing"]
 
 
+def test_a_module_may_come_in_a_package_of_another_name(installed):
+    put("other-name", "2.5")
+    Path("other_name-2.5.dist-info/top_level.txt").write_text("missing-thing\n")
+    assert Package("missing-thing", "2.5", "1.5") in packages()
+
+
 def test_a_tool_that_runs_from_its_source_needs_nothing_that_is_known(monkeypatch):
     monkeypatch.setattr(system, "_SELF", "no-such-tool")
     assert packages() == []

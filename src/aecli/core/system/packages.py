@@ -34,10 +34,10 @@ def packages() -> list[Package]:
     needed, optional = [], []
     for name, parts, least, extra in _requirements(_SELF):
         if not (extra and parts):
-            needed.append(Package(name, _version(name), least, extra))
+            needed.append(Package(name, version_of(name) or _version_of_module(name), least, extra))
             continue
         inner = [(other, lowest) for other, _, lowest, part in _requirements(name) if part in parts]
-        optional += [Package(other, _version(other), lowest, extra) for other, lowest in inner]
+        optional += [Package(other, version_of(other), lowest, extra) for other, lowest in inner]
     return [*needed, *optional]
 
 
@@ -66,11 +66,17 @@ def _requirements(name: str) -> Iterator[tuple[str, list[str], str, str]]:
         )
 
 
-def _version(name: str) -> str | None:
+def version_of(name: str) -> str | None:
+    """Return the version of a package, None where it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _version_of_module(name: str) -> str | None:
+    """Return the version of whichever package brings a module: some come under several names."""
+    return next((version_of(package) for package in metadata.packages_distributions().get(name, ())), None)
 
 
 def _numbers(version: str) -> list[int]:

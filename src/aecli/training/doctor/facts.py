@@ -19,8 +19,9 @@ from aecli.core.locks import lock_problem
 from aecli.core.machine import address_space, core_quota, gigabytes, memory_quota, processes
 from aecli.core.system.gpus import Gpus, nvidia_gpus
 from aecli.core.system.mounts import mount_of
-from aecli.core.system.packages import Package, packages
+from aecli.core.system.packages import Package, packages, version_of
 from aecli.data.files.cache import cache_folder, cache_limit, sizes
+from aecli.data.files.formats.kinds import plugin_packages
 from aecli.training.doctor import engine
 
 _WRITTEN = 4096
@@ -77,16 +78,19 @@ def _versions(found: list[Package]) -> Fact:
     for package in found:
         if package.extra:
             extras.setdefault(package.extra, {})[package.name] = package.version
-    said = [f"{name} {version}" for name, version in {"ae": __version__, "Python": platform.python_version()}.items()]
+    said = [f"ae {__version__}", f"Python {platform.python_version()}"]
     said += [f"{package.name} {package.version or 'not installed'}" for package in needed]
     text = ", ".join(said)
     for extra, versions in extras.items():
         there = [f"{name} {version}" for name, version in versions.items() if version]
         text += f"; extra '{extra}': {', '.join(there) or 'not installed'}"
+    plugins = {name: version_of(name) for name in plugin_packages().values()}
+    for kind, name in plugin_packages().items():
+        text += f"; {kind}: {name} {plugins[name] or 'not installed'}"
     if not needed:
         text += "; ae runs from its source, and what it needs is not known"
     problems = tuple(filter(None, map(_package_problem, needed)))
-    values = {**names, **{package.name: package.version for package in needed}, "extras": extras}
+    values = {**names, **{package.name: package.version for package in needed}, "extras": extras, "plugins": plugins}
     return Fact("versions", text, values, problems)
 
 
@@ -111,7 +115,7 @@ def _threads() -> Fact:
     values = {"threads": quota.value, "cores": quota.machine, "why": quota.why or None, "workers": None}
     if memory := _engine()[2]:
         workers = processes(memory)
-        fewer = f", which take about {gigabytes(memory)} each" if workers < quota.value else ""
+        fewer = f" of about {gigabytes(memory)}" if workers < quota.value else ""
         text += f"; ae compare trains in {workers} process{'es' * (workers > 1)}{fewer}"
         values["workers"] = workers
     return Fact("threads", text, values)
