@@ -83,3 +83,30 @@ def ae() -> Ae:
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run code in a fresh interpreter."""
     return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def lock_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """locks.c as a library; skips where there is no compiler, or no Linux to load it."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None or sys.platform != "linux":
+        pytest.skip("needs Linux and a C compiler")
+    path = tmp_path_factory.mktemp("locks") / "locks.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", path, ROOT / "tests" / "locks.c", "-ldl"], check=True)
+    return path
+
+
+Shared = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def shared(lock_library: Path) -> Shared:
+    """Run code in a process whose file system answers as the variables say; see locks.c."""
+
+    def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "LD_PRELOAD": str(lock_library), **variables}
+        return subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+        )
+
+    return run

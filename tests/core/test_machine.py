@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from aecli.core.cgroups import cpu_limit, memory_limit
-from aecli.core.machine import cores, memory_size
+from aecli.core.machine import core_quota, cores, limits_note, memory_quota, memory_size, processes
+from aecli.core.system.cgroups import cpu_limits, memory_limits
 
 V2 = "30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate"
 V1 = (
@@ -19,6 +19,7 @@ V1 = (
     "34 25 0:29 / /sys/fs/cgroup/systemd rw shared:17 - cgroup cgroup rw,xattr,name=systemd"
 )
 GB = 2**30
+HERE, MEMORY = os.cpu_count() or 1, memory_quota(Path("nowhere")).machine
 NO_LIMIT = str(2**63 - 4096)
 
 
@@ -85,32 +86,120 @@ SYSTEMS: dict[str, tuple[str, str, dict[str, str], float | None, int | None]] = 
 }  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave no variable that says anything of cores or memory, unless a test sets it."""
+    for name in (*os.environ,):
+        if name.startswith("SLURM_") or name == "OMP_NUM_THREADS":
+            monkeypatch.delenv(name)
+
+
 @pytest.mark.parametrize(("own", "mounts", "files", "cpus", "memory"), SYSTEMS.values(), ids=SYSTEMS)
-def test_the_lowest_limit_of_the_whole_path_holds(own, mounts, files, cpus, memory, monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+def test_the_lowest_limit_of_the_whole_path_holds(own, mounts, files, cpus, memory):
     root = system(own, mounts, files)
-    assert cpu_limit(root) == cpus
-    limit = memory_limit(root)
+    lowest, name = min(cpu_limits(root), default=(None, ""))
+    assert lowest == cpus
+    limit, memory_name = min(memory_limits(root), default=(None, ""))
     assert (limit if limit is None or limit < 2**62 else None) == memory
     here = len(os.sched_getaffinity(0))
     assert cores(root) == min(here, {None: here, 0.5: 1, 1.5: 2}.get(cpus, cpus))
-    assert memory_size(root) == min(memory_size(Path("nowhere")), memory or 2**62)
+    assert memory_size(root) == min(MEMORY, memory or 2**62)
+    if cores(root) < here:
+        assert core_quota(root).why == f"the quota of the container or job ({name})"
+        assert name == ("cpu.max" if any("cpu.max" in file for file in files) else "cpu.cfs_quota_us")
+    if memory_size(root) < MEMORY:
+        assert memory_quota(root).why == f"the limit of the container or job ({memory_name})"
 
 
 def test_a_system_without_such_files_has_no_limits():
-    assert cpu_limit(Path("nowhere")) is None
-    assert memory_limit(Path("nowhere")) is None
-    assert cores(Path("nowhere")) >= 1
+    assert cpu_limits(Path("nowhere")) == memory_limits(Path("nowhere")) == []
+    assert cores(Path("nowhere")) == len(os.sched_getaffinity(0))
+    assert memory_quota(Path("nowhere")).why == ""
 
 
 def test_only_the_cpus_that_a_process_may_run_on_count():
-    code = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); from aecli.core.machine import cores; print(cores())"
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout == "1\n"
+    code = (
+        "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); os.cpu_count = lambda: 64\n"
+        "from pathlib import Path; from aecli.core.machine import core_quota; print(core_quota(Path('nowhere')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "Quota(value=1, machine=64, why='the CPUs that this process may run on')\n"
 
 
 @pytest.mark.parametrize(("value", "expected"), [("3", 3), ("64", 64)])
 def test_what_the_user_asks_for_is_no_limit_of_ours(value, expected, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", value)
     assert cores(system("0::/", V2, {f"{C2}/cpu.max": "100000 100000"})) == expected
+
+
+# -- Slurm ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """A machine of 64 cores and 256 GB."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    monkeypatch.setattr(os, "sysconf", lambda name: {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 256 * 10**9 // 4096}[name])
+
+
+SLURM = {
+    "a task": ({"CPUS_PER_TASK": "8", "CPUS_ON_NODE": "32"}, 8, "SLURM_CPUS_PER_TASK", None, ""),
+    "a job": ({"CPUS_ON_NODE": "32"}, 32, "SLURM_CPUS_ON_NODE", None, ""),
+    "more than the machine has": ({"CPUS_PER_TASK": "128", "MEM_PER_NODE": "512000"}, 64, "", None, ""),
+    "memory of the machine": ({"MEM_PER_NODE": "4096"}, 64, "", 4 * GB, "SLURM_MEM_PER_NODE"),
+    "memory of a core": (
+        {"MEM_PER_CPU": "2048", "CPUS_PER_TASK": "4", "CPUS_ON_NODE": "16"}, 4, "SLURM_CPUS_PER_TASK",
+        32 * GB, "SLURM_MEM_PER_CPU",
+    ),
+    "memory of a core, of a task": ({"MEM_PER_CPU": "512", "CPUS_PER_TASK": "4"}, 4, "SLURM_CPUS_PER_TASK", 2 * GB, "SLURM_MEM_PER_CPU"),
+    "all memory": ({"MEM_PER_NODE": "0"}, 64, "", None, ""),
+    "nonsense": ({"CPUS_PER_TASK": "4(x2)", "CPUS_ON_NODE": "", "MEM_PER_NODE": "4G", "MEM_PER_CPU": "-1"}, 64, "", None, ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("variables", "cpus", "cpus_why", "memory", "memory_why"), SLURM.values(), ids=SLURM)
+def test_slurm_says_what_a_job_has(large, monkeypatch, variables, cpus, cpus_why, memory, memory_why):
+    for name, value in variables.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    root = Path("nowhere")
+    assert (core_quota(root).value, core_quota(root).why) == (cpus, cpus_why)
+    assert (memory_quota(root).value, memory_quota(root).why) == (memory or memory_quota(root).machine, memory_why)
+
+
+def test_the_lowest_of_slurm_and_its_groups_holds(large, monkeypatch):
+    root = system("0::/job", V2, {f"{C2}/job/cpu.max": "400000 100000", f"{C2}/job/memory.max": str(8 * GB)})
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "4")
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "16384")
+    assert core_quota(root).why == "SLURM_CPUS_PER_TASK"
+    assert memory_quota(root).why == "the limit of the container or job (memory.max)"
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "5")
+    assert core_quota(root).why == "the quota of the container or job (cpu.max)"
+
+
+# -- what the user is told -----------------------------------------------------------------------
+
+
+def test_a_machine_without_limits_says_nothing(large):
+    assert limits_note(root=system("0::/", V2, {f"{C2}/memory.max": str(256 * 10**9 - 1)}), memory=10**9) is None
+
+
+def test_limits_are_said_in_one_line(large, monkeypatch):
+    root = system("0::/", V2, {f"{C2}/cpu.max": "150000 100000", f"{C2}/memory.max": str(3 * 10**9)})
+    assert limits_note(root=root) == (
+        "2 of 64 cores: the quota of the container or job (cpu.max); "
+        "3 GB of 256 GB of memory: the limit of the container or job (memory.max)"
+    )
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    assert limits_note(root=Path("nowhere")) == "8 of 64 cores: OMP_NUM_THREADS"
+    assert limits_note(threads_asked=True, root=Path("nowhere")) is None
+    monkeypatch.setenv("OMP_NUM_THREADS", "128")
+    assert limits_note(root=Path("nowhere")) is None
+
+
+@pytest.mark.parametrize(("memory", "workers"), [(10**9, 3), (2 * 10**9, 1), (5 * 10**9, 1), (10**6, 64)])
+def test_workers_are_as_many_as_fit_into_the_memory(large, memory, workers):
+    root = system("0::/", V2, {f"{C2}/memory.max": str(3 * 10**9)})
+    assert processes(memory, root) == workers
+    said = limits_note(memory=memory, root=root)
+    assert (said or "").endswith(f"{workers} of 64 workers: 3 GB, about {memory // 10**9} GB each") == (workers < 64)

@@ -36,6 +36,7 @@ COMMANDS = {
     "config": "Show, start or describe a config.",
     "runs": "List the runs here.",
     "cache": "Show or clear what was decoded and unpacked.",
+    "doctor": "Say what this machine offers, and what would stop ae.",
 }
 
 

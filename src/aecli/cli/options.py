@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 FILE = click.Path(path_type=Path)
 
@@ -35,6 +36,11 @@ _run_option = click.option(
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what is there already.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print no progress and no notes.")
+
+
+def is_given(name: str) -> bool:
+    """Whether the user has given this option of the command that runs, e.g. "threads"."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _use_threads(_: click.Context, __: click.Parameter, count: int | None) -> None:

@@ -112,12 +112,18 @@ def weights_sha256(run: Run) -> str:
     return digest.hexdigest()
 
 
-def _session(path: Path, input_name: str) -> tuple[Any, int]:
-    """Return a session, and how many numbers the largest of its values has for an image."""
+def onnx_runtime() -> Any:
+    """Return the module of ONNX Runtime; ImportError where it cannot be imported."""
     # From 1.29 on it tells its makers of every session, and keeps a number for this user in ~/.cache.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
+    return onnxruntime
+
+
+def _session(path: Path, input_name: str) -> tuple[Any, int]:
+    """Return a session, and how many numbers the largest of its values has for an image."""
+    onnxruntime = onnx_runtime()
     if not path.is_file():
         raise RunError(f"{path}: is missing from the run: train it again with ae train --overwrite")
     options = onnxruntime.SessionOptions()

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from aecli.core.errors import AeError, RunError, WriteError, did_you_mean, one_line, unreadable
 from aecli.core.files import whole_name, write_text
-from aecli.core.locks import locked, refuse_locked
+from aecli.core.locks import locked, refuse_locked, silent
 from aecli.core.npy import read_arrays, write_arrays
 from aecli.data.files.options import DecodeOptions
 from aecli.data.format import ImageFormat
@@ -126,14 +126,17 @@ class Run:
         return False
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Make the folder and hold its lock while the block runs; RunError names the process that trains there."""
+    def locked(self, note: Callable[[str], None] = silent) -> Iterator[None]:
+        """Make the folder and hold its lock while the block runs; RunError names the process that trains there.
+
+        `note` is told where the file system has no locks.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WriteError(f"{self.path}: cannot be written ({error.strerror}): give another --run") from error
         try:
-            with locked(self.lock_file):
+            with locked(self.lock_file, note=note):
                 yield
         finally:
             with suppress(OSError):  # it is empty where nothing came of it

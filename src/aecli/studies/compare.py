@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from aecli.core.errors import AeError, ConfigError
 from aecli.core.files import write_text
-from aecli.core.machine import cores
+from aecli.core.machine import cores, processes
 from aecli.core.progress import ProgressCallback, no_progress
 from aecli.data.dataset import ImageDataset
 from aecli.runs.config import Config
@@ -28,6 +28,7 @@ from aecli.studies.results import Result
 from aecli.studies.study import Study
 from aecli.studies.summary import Summary, require_metric, summarise
 from aecli.studies.verdict import which_networks
+from aecli.training.engines.engine import DEFAULT_ENGINE
 from aecli.training.prepare import check_output_range, check_shape, open_data
 
 
@@ -78,11 +79,11 @@ def compare(
     """Train the runs that the study in `folder` lacks, and write its table and summary.
 
     A run that is complete, or has failed twice, is never trained again; one of another config or of other
-    images is refused, or with `overwrite` trained anew. `workers` is by default the number of cores, or a few for each
-    GPU; the cores are shared among them. `device` is "cpu", "gpu:0,1", or "auto", every GPU, else the CPU.
-    `executor` trains the runs, by default in so many worker processes. Raises AeError before
-    anything is trained when config and images do not fit, or another process works on this study, and WriteError
-    when the disk is full.
+    images is refused, or with `overwrite` trained anew. `workers` are by default as many as there are cores, as far as
+    the memory goes, and no more than a few for each GPU; the cores are shared among them. `device` is "cpu",
+    "gpu:0,1", or "auto", every GPU, else the CPU. `executor` trains the runs, by default in so many worker processes.
+    Raises AeError before anything is trained when config and images do not fit, or another process works on this
+    study, and WriteError when the disk is full.
     """
     config = complete_study(with_absolute_paths(config))
     variants = plan(config)
@@ -97,7 +98,8 @@ def compare(
     count = len(variants) * len(seeds(config))
     # By all runs, not by those that are missing: the threads change the last bits of a result.
     gpus = gpus_for(device)
-    workers = min(workers or min(cores(), WORKERS_A_GPU * len(gpus) or cores()), count)
+    usual = processes(DEFAULT_ENGINE.memory)
+    workers = min(workers or min(usual, WORKERS_A_GPU * len(gpus) or usual), count)
     threads = max(1, cores() // workers)
     if gpus:
         progress.note(f"{workers} workers on {len(gpus)} GPU{'s' * (len(gpus) > 1)}")
@@ -107,7 +109,7 @@ def compare(
         if costs := cost_note(runs, train, test, workers, threads):
             progress.note(costs)
 
-    with study.locked(config):
+    with study.locked(config, progress.note):
         results = _train_missing(study, config, data, progress, executor, overwrite, note_costs)
         summary = summarise(results, config.study.metric, which_networks(config))
         header = {"format_version": FORMAT_VERSION, "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **data}

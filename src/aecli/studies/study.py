@@ -1,13 +1,13 @@
 """A study: variants x seeds of runs in a folder, and the table of their results."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from aecli.core.errors import AeError, RunError, WriteError, unreadable
 from aecli.core.files import whole_name, write_text
-from aecli.core.locks import locked
+from aecli.core.locks import locked, silent
 from aecli.models.family import Family
 from aecli.runs.run import Run
 from aecli.studies.config import StudyFile, folder_name, study_yaml
@@ -32,10 +32,11 @@ class Study:
         self.plots_folder = path / "plots"
 
     @contextmanager
-    def locked(self, config: StudyFile) -> Iterator[None]:
+    def locked(self, config: StudyFile, note: Callable[[str], None] = silent) -> Iterator[None]:
         """Make the folder, write the study's config, and hold the folder's lock while the block runs.
 
-        Raises AeError where something else is there, or another process works on the study.
+        `note` is told where the file system has no locks. Raises AeError where something else is there, or another
+        process works on the study.
         """
         if self.path.is_file():
             raise AeError(f"{self.path}: is a file, expected a folder for the study: give another --output")
@@ -46,7 +47,7 @@ class Study:
             self.plots_folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WriteError(f"{self.path}: cannot be written ({error.strerror}): give another --output") from error
-        with locked(self.lock_file, "--output"):
+        with locked(self.lock_file, "--output", note):
             write_text(self.config_file, study_yaml(config))
             yield
 

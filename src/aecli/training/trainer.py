@@ -122,7 +122,7 @@ class Trainer:
         log = TrainingLog(progress, config.training.epochs)
         session = TrainingSession(run, prepared, log, signals)
         devices = engine.devices(self._device)
-        with run.locked():
+        with run.locked(progress.note):
             with devices:
                 stages.enter("building")
                 compiled = self._compiled.get(

@@ -35,5 +35,19 @@ def clear() -> None:
     from aecli.data.files import cache
 
     freed, stay = cache.clear_cache()
-    used = f"; {stay:,} in use stay" if stay else ""
-    click.echo(f"{cache.cache_folder()}: {freed / 1e6:,.1f} MB removed{used}")
+    click.echo(f"{cache.cache_folder()}: {freed / 1e6:,.1f} MB removed{_said_stay(stay) if stay else ''}")
+
+
+def _said_stay(count: int) -> str:
+    from contextlib import suppress
+
+    from aecli.core.locks import lock_problem
+    from aecli.data.files.cache import cache_folder
+
+    with suppress(OSError):
+        if lack := lock_problem(cache_folder()):
+            return (
+                f"; {count:,} stay, since without locks ({lack}) nobody can tell whether they are in use: remove the "
+                f"folder while no ae runs, or set XDG_CACHE_HOME to a disk of this machine"
+            )
+    return f"; {count:,} in use stay"

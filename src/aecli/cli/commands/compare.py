@@ -75,12 +75,15 @@ def command(
     named = _named_config(images, config_file, overrides, configs, changes, quiet)
 
     from aecli.cli.study_progress import study_progress
-    from aecli.cli.terminal import note, reading
+    from aecli.cli.terminal import note, note_if, reading
+    from aecli.core.machine import limits_note
     from aecli.core.signals import Signals, exit_code
     from aecli.data.files.open import source_name
     from aecli.studies.compare import compare
     from aecli.studies.study import STUDIES
+    from aecli.training.engines.engine import DEFAULT_ENGINE
 
+    note_if(limits_note(memory=None if workers else DEFAULT_ENGINE.memory), quiet)
     if config_file is None and not named.config.study.configs:
         named = _suggested(named, overrides, quiet)
     folder = output or STUDIES / (source_name(named.config.data.train) if named.config.data.train else "digits")

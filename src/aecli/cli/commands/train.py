@@ -13,6 +13,7 @@ from aecli.cli.options import (
     FILE,
     config_option,
     device_option,
+    is_given,
     json_option,
     overwrite_option,
     quiet_option,
@@ -119,6 +120,7 @@ def _train(
     from aecli.cli.stderr import native_stderr_silenced
     from aecli.cli.terminal import training_progress
     from aecli.core.errors import AeError, ReadError, WriteError
+    from aecli.core.machine import limits_note
     from aecli.core.signals import Signals, exit_code
     from aecli.runs.run import Run
     from aecli.training.artifacts import FULL
@@ -127,6 +129,8 @@ def _train(
 
     with Signals() as signals, native_stderr_silenced():
         progress = training_progress(quiet)
+        if limits := limits_note(is_given("threads")):
+            progress.note(limits)
         if config_file is not None and named.origin != config_file:
             progress.note(f"{config_file}: no such file here: using the config of that name that comes with ae")
         if named.config.data.train is None:

@@ -130,6 +130,11 @@ def kind_by_suffix(suffix: str) -> Kind | None:
     return _BY_SUFFIX.get(suffix.lower())
 
 
+def plugin_packages() -> dict[str, str]:
+    """Return the package whose plug-in reads it, for every kind that one does."""
+    return {kind.name: kind.cure.removeprefix("pip install ") for kind in _PICTURES if kind.plugin is not None}
+
+
 @cache
 def plugin_formats() -> tuple[str, ...]:
     """Return what Pillow calls the formats that its installed plug-ins read; they are known to it from here on."""
