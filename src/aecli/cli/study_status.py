@@ -55,7 +55,7 @@ def _ranges(seeds: Iterable[int]) -> str:
 def _sentence(study: Study, part: Part | None, status: StudyStatus) -> str:
     place = f"{study.path}, part {part}" if part else str(study.path)
     if not status.runs:
-        return f"{place}: no run, the study has fewer than parts"
+        return f"{place}: no run, there are more parts than runs"
     others = [f"{count} {state}" for state, count in status.counts.items() if count and state != "complete"]
     complete = f"{status.counts['complete']} of {len(status.runs)} runs complete"
     return f"{place}: {', '.join([complete, *others])}"
