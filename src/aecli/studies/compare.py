@@ -200,7 +200,8 @@ def _train_missing(
     runs = {study.run(variant, seed).path: (variant, seed) for variant, seed in planned}
     missing = []
     for path, (variant, seed) in runs.items():
-        config, wanted = variant.at(seed), run_fingerprint(variant.at(seed), work.data)
+        config = variant.at(seed)
+        wanted = run_fingerprint(config, work.data)
         if not _finished(Run(path), wanted, overwrite):
             missing.append(Task(variant.name, config, path, variant.name, None if overwrite else wanted))
     todo = {task.folder for task in missing}

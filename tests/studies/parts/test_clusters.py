@@ -16,7 +16,7 @@ from aecli.runs.run import Run
 from aecli.studies.parts.status import study_status
 from aecli.studies.study import Study
 from tests.conftest import ROOT
-from tests.studies.parts.test_parts import hashes_of, rows_of
+from tests.studies.parts.test_parts import checkpoints, hashes_of, rows_of, wait_until
 
 PAGE = (ROOT / "docs" / "clusters.md").read_text()
 SCRIPT = re.search(r"^```bash\n(#!/bin/bash\n.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)[1]
@@ -84,8 +84,7 @@ def test_the_signal_to_the_shell_of_a_job_has_ae_keep_a_checkpoint(prepared, pro
     Path("study.yaml").write_text(CONFIG.replace("epochs: 3", "epochs: 1000000, checkpoint_seconds: 0"))
     job = {"SLURM_ARRAY_TASK_ID": "16", "SLURM_CPUS_PER_TASK": "1"}
     shell = subprocess.Popen(["bash", "parts.sh"], env={**programs(ae=AE), **job}, stderr=subprocess.PIPE, text=True)
-    while not list(Path("study").glob("runs/*/*/checkpoint-*.npz")) and shell.poll() is None:
-        time.sleep(0.05)
+    wait_until(checkpoints, shell)
     shell.send_signal(signal.SIGTERM)
     _, said = shell.communicate(timeout=120)
     assert shell.returncode == 143

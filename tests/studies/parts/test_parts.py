@@ -369,6 +369,18 @@ def started(*options, folder="study", **variables):
     )  # fmt: skip
 
 
+def wait_until(happened, process, seconds=120):
+    """Wait until something has happened, or a process has ended without it."""
+    end = time.monotonic() + seconds
+    while not happened() and process.poll() is None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def checkpoints():
+    return list(Path("study").glob("runs/*/*/checkpoint-*.npz"))
+
+
 def ended(process):
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
@@ -400,12 +412,11 @@ def test_four_parts_at_once_give_the_bytes_of_one_command(by_processes):
 @pytest.mark.long
 def test_a_part_that_is_killed_is_resumed_from_its_checkpoint_by_the_command_that_sums_up(by_processes):
     part = started("--part=2/2")
-    while not any(map(epochs_in, Path("study").glob("runs/*/*/checkpoint-*.npz"))) and part.poll() is None:
-        time.sleep(0.01)
+    wait_until(lambda: any(map(epochs_in, checkpoints())), part)
     os.killpg(part.pid, signal.SIGKILL)
     part.communicate()
     assert part.returncode == -signal.SIGKILL
-    [killed] = {Run(path.parent) for path in Path("study").glob("runs/*/*/checkpoint-*.npz")}
+    [killed] = {Run(path.parent) for path in checkpoints()}
     kept = max(map(epochs_in, killed.checkpoint_files))
     config = load_config(Path("tiny.yaml"), (), StudyFile).config
     compare(config, Path("study"), progress := Quiet(), executor=ProcessExecutor(1, 1))
@@ -431,8 +442,7 @@ def test_where_no_file_can_be_locked_parts_do_the_same(by_processes):
     subprocess.run([compiler, "-shared", "-fPIC", "-o", "no_locks.so", "no_locks.c"], check=True)
     preload = {"LD_PRELOAD": str(Path("no_locks.so").absolute())}
     parts = [started(f"--part={number}/2", **preload) for number in (1, 2)]
-    while not list(Path("study").glob("runs/*/*/.lock")) and parts[0].poll() is None:
-        time.sleep(0.01)
+    wait_until(lambda: list(Path("study").glob("runs/*/*/.lock")), parts[0])
     out, err = ended(started("--status", **preload))
     for part in parts:
         ended(part)
