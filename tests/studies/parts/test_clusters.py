@@ -86,7 +86,7 @@ def test_the_signal_to_the_shell_of_a_job_has_ae_keep_a_checkpoint(prepared, pro
     shell = subprocess.Popen(["bash", "parts.sh"], env={**programs(ae=AE), **job}, stderr=subprocess.PIPE, text=True)
     wait_until(checkpoints, shell)
     shell.send_signal(signal.SIGTERM)
-    _, said = shell.communicate(timeout=120)
+    _, said = shell.communicate(timeout=300)
     assert shell.returncode == 143
     assert said.endswith("stopped: study keeps what was trained; the same command goes on from there\n")
     run = Run(Path("study/runs/linear/1"))

@@ -209,7 +209,7 @@ def test_a_part_is_refused_by_other_files_but_not_by_what_another_part_has_just_
 
 
 def joined(barrier, folder, config):
-    barrier.wait(60)
+    barrier.wait(300)
     for number in range(20):
         Study(Path(folder) / str(number)).join(config)
 
@@ -221,7 +221,7 @@ def test_parts_may_begin_at_the_same_instant_in_an_empty_folder():
     for part in parts:
         part.start()
     for part in parts:
-        part.join(120)
+        part.join(300)
     assert [part.exitcode for part in parts] == [0, 0, 0, 0]
     assert len({path.read_bytes() for path in Path("many").glob("*/study.yaml")}) == 1
     assert not list(Path("many").rglob(".*"))
@@ -369,7 +369,7 @@ def started(*options, folder="study", **variables):
     )  # fmt: skip
 
 
-def wait_until(happened, process, seconds=120):
+def wait_until(happened, process, seconds=300):
     """Wait until something has happened, or a process has ended without it."""
     end = time.monotonic() + seconds
     while not happened() and process.poll() is None:
@@ -382,7 +382,7 @@ def checkpoints():
 
 
 def ended(process):
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     return out, err
 
