@@ -1,6 +1,6 @@
 """Kill commands with SIGKILL at random instants, give them again until they are done, and compare what they made.
 
-    python scripts/soak.py [--only train|compare|import|reconstruct] [--count N] [--seed 0]
+    python scripts/soak.py [--only train|compare|parts|import|reconstruct] [--count N] [--seed 0]
                            [--kills 3] [--minutes N] [--keep FOLDER]
 
 Every command runs once without a stop. Then, so many times, it is killed at instants drawn at random out of its whole
@@ -10,6 +10,8 @@ life, reading and writing included, and given again until it ends by itself.
   The weights must have the SHA-256 of the uninterrupted ones.
 - compare: a study of two activations and three seeds by two workers; the parent is killed, or a worker, or both. The
   results must be those of the uninterrupted study, no complete run trained again, no process left.
+- parts: the same study in two parts at once, one worker each; a part is killed, or its worker with it, and some of them
+  are begun again. Then the command without a part: results and weights must be those of the uninterrupted study.
 - import, reconstruct: a folder of pictures made into a file. After every kill each file must be absent or whole, at
   the end the files must be those of the command that never stopped. --overwrite is given once the file is there.
 
@@ -17,7 +19,8 @@ Nothing may be left behind that a command writes for a while only. Prints one li
 the end the totals as a line of JSON. The exit code is 0 when all came out the same.
 
 Processes are forks of one that has imported everything and computed nothing, so that the instants fall into work, and
-not into seconds of imports; those of compare, which starts its workers itself, are fresh. Runs on Linux.
+not into seconds of imports; those of compare and of parts, which start their workers themselves, are fresh. Runs on
+Linux.
 """
 
 import argparse
@@ -38,7 +41,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-COUNTS = {"import": 100, "reconstruct": 100, "compare": 20, "train": 200}
+COUNTS = {"import": 100, "reconstruct": 100, "compare": 20, "parts": 7, "train": 200}
 SEEDS = 5
 PICTURES = 600
 COMMON = ["aecli.cli.main", "matplotlib.backends.backend_agg"]
@@ -50,6 +53,7 @@ PRELOADED = {
         "aecli.training.engines.tensorflow.export",
     ],
     "compare": [],
+    "parts": [],
     "import": ["aecli.cli.commands.import", "aecli.data.files.convert", "aecli.cli.terminal"],
     "reconstruct": [
         "aecli.cli.commands.reconstruct",
@@ -226,18 +230,9 @@ def compared(kills: int) -> Trial:
     """Return the trial of `ae compare`."""
 
     def start(folder: Path) -> Any:
-        options = ["--config=soak.yaml", "--workers=2", "--quiet", f"--output={folder}"]
-        return subprocess.Popen(
-            [sys.executable, "-m", "aecli.cli.main", "compare", *options],
-            stdout=subprocess.DEVNULL,
-            env={**os.environ, "SOAK": str(folder)},
-        )
+        return study_started(folder, "--workers=2")
 
-    for warming in ("first", "whole"):
-        begun = time.perf_counter()
-        if start(Path(f"study-{warming}")).wait():
-            raise SystemExit("ae compare: without a stop it did not end well")
-        seconds = time.perf_counter() - begun
+    seconds = whole_study(start)
     expected = results_of(Path("study-whole"))
 
     def trial(number: int, rng: random.Random) -> tuple[int, str]:
@@ -265,6 +260,73 @@ def compared(kills: int) -> Trial:
         return killed, _hidden(folder)
 
     return trial
+
+
+def study_started(folder: Path, *options: str) -> Any:
+    """Start `ae compare` in a session of its own."""
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "aecli.cli.main",
+            "compare",
+            "--config=soak.yaml",
+            "--quiet",
+            f"--output={folder}",
+            *options,
+        ],
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "SOAK": str(folder)},
+        start_new_session=True,
+    )
+
+
+def whole_study(start: Callable[[Path], Any]) -> float:
+    """Train a study without a stop, for the second time; return the seconds it took."""
+    for warming in ("first", "whole"):
+        begun = time.perf_counter()
+        if start(Path(f"study-{warming}")).wait():
+            raise SystemExit("ae compare: without a stop it did not end well")
+    return time.perf_counter() - begun
+
+
+def parted(kills: int) -> Trial:
+    """Return the trial of `ae compare --part`."""
+    seconds = whole_study(lambda folder: study_started(folder, "--workers=1"))
+    expected = results_of(Path("study-whole")), hashes_of(Path("study-whole"))
+
+    def trial(number: int, rng: random.Random) -> tuple[int, str]:
+        folder, killed, complete = Path(f"parts-{number}"), 0, {}
+        parts = {part: study_started(folder, "--workers=1", f"--part={part}/2") for part in (1, 2)}
+        while killed < kills:
+            time.sleep(rng.uniform(0, seconds / 2))
+            training = [part for part, process in parts.items() if process.poll() is None]
+            if not training:
+                break
+            complete = states_of(folder) | complete
+            part = rng.choice(training)
+            # Its worker either dies with it, or keeps a checkpoint while another command may wait for it.
+            (os.killpg if rng.random() < 0.5 else os.kill)(parts[part].pid, signal.SIGKILL)
+            parts[part].wait()
+            killed += 1
+            if rng.random() < 0.7:
+                parts[part] = study_started(folder, "--workers=1", f"--part={part}/2")
+        for process in parts.values():
+            process.wait()
+        complete = states_of(folder) | complete
+        code = study_started(folder, "--workers=1").wait()
+        again = [str(path) for path, state in complete.items() if states_of(folder).get(path) != state]
+        alive, same = left_running(folder), (results_of(folder), hashes_of(folder)) == expected
+        if code or again or alive or not same:
+            return killed, f"exit code {code}, same: {same}, trained again: {again}, still running: {alive}"
+        return killed, _hidden(folder)
+
+    return trial
+
+
+def hashes_of(folder: Path) -> dict[str, str | None]:
+    """Return the hash of the weights of every run of a study."""
+    return {str(run.relative_to(folder)): weights_of(run) for run in folder.glob("runs/*/*")}
 
 
 def results_of(folder: Path) -> list[dict[str, str]]:
@@ -303,7 +365,7 @@ def left_running(folder: Path) -> list[int]:
     return found
 
 
-TRIALS = {"import": imported, "reconstruct": reconstructed, "compare": compared, "train": train}
+TRIALS = {"import": imported, "reconstruct": reconstructed, "compare": compared, "parts": parted, "train": train}
 
 
 def main() -> int:

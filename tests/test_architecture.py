@@ -171,5 +171,16 @@ def test_using_a_run_never_loads_tensorflow(run, arguments):
     assert "numpy" in loaded or arguments[0] == "config"
 
 
+def test_the_status_of_a_study_loads_neither_tensorflow_nor_what_draws():
+    from aecli.runs.config_file import load_config
+    from aecli.studies.config import StudyFile, study_yaml
+
+    Path("study").mkdir()
+    Path("study/study.yaml").write_text(study_yaml(load_config(None, (), StudyFile).config))
+    loaded = loaded_by("compare", "--status", "--output", "study")
+    assert not loaded & {"tensorflow", "keras", "matplotlib", "onnxruntime", "scipy"}
+    assert "numpy" in loaded
+
+
 def test_a_refused_run_never_loads_tensorflow(run):
     assert not loaded_by("train", "--run", str(run.path)) & {"tensorflow", "keras"}

@@ -22,7 +22,7 @@ class Recorded(NullStudyProgress):
     def __init__(self):
         self.events, self.there = [], 0
 
-    def planned(self, variants, seeds, results):
+    def planned(self, runs, results):
         self.there = len(results)
 
     def event(self, event, result):

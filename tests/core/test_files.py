@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecli.core import npy
+from aecli.core import files, npy
 from aecli.core.errors import AeError
 from aecli.core.files import refuse_output, write_text, written_whole
 from aecli.core.npy import NpyWriter
@@ -29,6 +29,26 @@ def test_a_written_file_replaces_the_old_one():
     Path("a.txt").write_text("old")
     write_text(Path("a.txt"), "new")
     assert Path("a.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize("locks", [1, 0])
+def test_a_file_that_another_process_sweeps_away_before_it_is_locked_is_written_under_another_name(locks, monkeypatch):
+    """As when several processes begin at the same instant to write the same file."""
+    swept = []
+
+    def swept_first(descriptor):
+        if not swept:
+            [path] = Path().iterdir()
+            swept.append(path)
+            if locks:  # the other has it locked, and will remove it
+                raise BlockingIOError
+            path.unlink()
+
+    monkeypatch.setattr(files, "lock_alone", swept_first)
+    write_text(Path("a.txt"), "new")
+    assert Path("a.txt").read_text() == "new"
+    assert len(swept) == 1
+    assert [path for path in Path().iterdir() if path not in swept] == [Path("a.txt")]
 
 
 @pytest.mark.parametrize("written_back", [1, 50, npy.WRITTEN_BACK])

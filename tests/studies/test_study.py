@@ -42,7 +42,7 @@ class Quiet(NullStudyProgress):
     def __init__(self):
         self.events, self.there = [], None
 
-    def planned(self, variants, its_seeds, results):
+    def planned(self, runs, results):
         self.there = len(results)
 
     def event(self, event, result):

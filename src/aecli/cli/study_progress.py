@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -32,11 +33,11 @@ class _Counted(NullStudyProgress):
     def note(self, message: str) -> None:
         note(message)
 
-    def planned(self, variants: Sequence["Variant"], seeds: Sequence[int], results: Sequence["Result"]) -> None:
-        self.total, self.started = len(variants) * len(seeds), time.monotonic()
+    def planned(self, runs: Sequence[tuple["Variant", int]], results: Sequence["Result"]) -> None:
+        self.total, self.started = len(runs), time.monotonic()
         self.there = self.done = len(results)
-        self.names, self.each = [variant.name for variant in variants], len(seeds)
-        self.results: dict[str, list[Result]] = {name: [] for name in self.names}
+        self.each = Counter(variant.name for variant, _ in runs)
+        self.results: dict[str, list[Result]] = {name: [] for name in self.each}
         for result in results:
             self.results[result.variant].append(result)
         if self.there:
@@ -94,8 +95,8 @@ class _LiveTable(_Counted):
     def note(self, message: str) -> None:
         self.console.print(message, soft_wrap=True)
 
-    def planned(self, variants: Sequence["Variant"], seeds: Sequence[int], results: Sequence["Result"]) -> None:
-        super().planned(variants, seeds, results)
+    def planned(self, runs: Sequence[tuple["Variant", int]], results: Sequence["Result"]) -> None:
+        super().planned(runs, results)
         self.live.start()
         self.live.update(self._table())
 
@@ -121,8 +122,8 @@ class _LiveTable(_Counted):
         for title in ("variant", "runs", "mean mse"):
             table.add_column(title, justify="left" if title == "variant" else "right", no_wrap=True)
         table.add_column(f"{self.done}/{self.total}, {self.time_left} left", no_wrap=True)
-        for name in self.names:
+        for name, count in self.each.items():
             values = [mse for r in self.results[name] if (mse := r.value("mse")) is not None and r.state == "complete"]
             mean = f"{sum(values) / len(values):.5f}" if values else "-"
-            table.add_row(name, f"{len(self.results[name])}/{self.each}", mean, self.running.get(name, ""))
+            table.add_row(name, f"{len(self.results[name])}/{count}", mean, self.running.get(name, ""))
         return table

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
+from typing import BinaryIO
 
 from aecli.core.errors import AeError, WriteError
 from aecli.core.locks import OPEN_FILES_MOVE, lock_alone
@@ -19,15 +20,12 @@ def written_whole(path: Path) -> Iterator[Path]:
     The temporary name keeps the suffix, which some writers look at. What a killed process left of the same file is
     removed. Raises WriteError when the place cannot be written.
     """
-    temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
         _sweep(path)
         # Held to the end: whoever finds the file unlocked knows that its process has died.
-        with temporary.open("xb") as held:
+        held, temporary = _open_held(path)
+        with held:
             try:
-                if OPEN_FILES_MOVE:
-                    with suppress(OSError):
-                        lock_alone(held.fileno())
                 yield temporary
                 with temporary.open("rb+") as file:
                     os.fsync(file.fileno())
@@ -43,6 +41,30 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise WriteError(
             f"{path}: cannot be written ({error.strerror or error}): check the folder and the disk"
         ) from error
+
+
+def _open_held(path: Path) -> tuple[BinaryIO, Path]:
+    """Open a temporary file for `path` and lock it; return the open file and its path.
+
+    Another process that writes the same file may sweep it away in the instant before it is locked: then it is another.
+    """
+    while True:
+        temporary = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
+        held = temporary.open("xb")
+        if not OPEN_FILES_MOVE or _is_held(held, temporary):
+            return held, temporary
+        held.close()
+
+
+def _is_held(file: BinaryIO, path: Path) -> bool:
+    """Lock an open file for this process; return whether it is still at its path, and nobody is about to remove it."""
+    try:
+        lock_alone(file.fileno())
+    except BlockingIOError:
+        return False
+    except OSError:  # where nothing can be locked, nothing is swept either
+        return True
+    return path.exists()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -23,7 +23,9 @@ from aecli.studies.costs import cost_note
 from aecli.studies.executors.executor import ATTEMPTS, Event, Executor, Task
 from aecli.studies.executors.gpus import WORKERS_A_GPU, gpus_for
 from aecli.studies.executors.processes import ProcessExecutor
-from aecli.studies.plan import Variant, complete_study, plan, seeds
+from aecli.studies.parts.part import Part
+from aecli.studies.parts.threads import threads_note, threads_of
+from aecli.studies.plan import Variant, complete_study, plan, planned_runs, seeds
 from aecli.studies.results import Result
 from aecli.studies.study import Study
 from aecli.studies.summary import Summary, require_metric, summarise
@@ -38,8 +40,8 @@ class StudyProgress(Protocol):
     def note(self, message: str) -> None:
         """Something the user should know."""
 
-    def planned(self, variants: Sequence[Variant], seeds: Sequence[int], results: Sequence[Result]) -> None:
-        """The runs to come, and the results that are there already."""
+    def planned(self, runs: Sequence[tuple[Variant, int]], results: Sequence[Result]) -> None:
+        """All runs, variants with seeds, and the results that are there already."""
 
     def event(self, event: Event, result: Result | None) -> None:
         """Something happened to a run; `result` comes with its end."""
@@ -52,7 +54,7 @@ class NullStudyProgress:
     """Reports to nobody."""
 
     def note(self, message: str) -> None: ...
-    def planned(self, variants: Sequence[Variant], seeds: Sequence[int], results: Sequence[Result]) -> None: ...
+    def planned(self, runs: Sequence[tuple[Variant, int]], results: Sequence[Result]) -> None: ...
     def event(self, event: Event, result: Result | None) -> None: ...
     def close(self) -> None: ...
 
@@ -85,6 +87,65 @@ def compare(
     Raises AeError before anything is trained when config and images do not fit, or another process works on this
     study, and WriteError when the disk is full.
     """
+    work = _prepare(config, progress, workers, on_progress, executor, device)
+    study, config = Study(folder), work.config
+    with study.locked(config, progress.note):
+        results = _train_missing(study, work, planned_runs(config), progress, overwrite, study.write_results)
+        summary = summarise(results, config.study.metric, which_networks(config))
+        threads = _threads_note(study, results)
+        header = {"format_version": FORMAT_VERSION, "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **work.data}
+        header |= {"threads": threads} if threads else {}
+        write_text(study.summary_file, json.dumps({**header, **summary.to_json()}, indent=2, allow_nan=False) + "\n")
+    if threads:
+        progress.note(threads)
+    return StudyResult(study, results, summary)
+
+
+def train_part(
+    config: StudyFile,
+    folder: Path,
+    part: Part,
+    progress: StudyProgress,
+    workers: int | None = None,
+    overwrite: bool = False,
+    on_progress: ProgressCallback = no_progress,
+    executor: Executor | None = None,
+    device: str = "cpu",
+) -> tuple[Result, ...]:
+    """Train what the study in `folder` lacks of a part; return the results of that part's runs.
+
+    Parts may be trained at the same time, on whatever machines: no run is in two of them, and nothing but the study's
+    config is written outside of the runs. Arguments and errors are those of `compare`; AeError too where the folder
+    has another study.
+    """
+    work = _prepare(config, progress, workers, on_progress, executor, device)
+    study = Study(folder)
+    study.join(work.config, overwrite)
+    return _train_missing(study, work, planned_runs(work.config, part), progress, overwrite, lambda _: None)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What training the runs of a study takes: its complete config, what is known of its images, who trains them.
+
+    `note_costs` says what runs will take.
+    """
+
+    config: StudyFile
+    data: Mapping[str, Any]
+    executor: Executor
+    note_costs: Callable[[Sequence[tuple[Variant, Config]]], None]
+
+
+def _prepare(
+    config: StudyFile,
+    progress: StudyProgress,
+    workers: int | None,
+    on_progress: ProgressCallback,
+    executor: Executor | None,
+    device: str,
+) -> _Work:
+    """Open the images and see that every variant fits them."""
     config = complete_study(with_absolute_paths(config))
     variants = plan(config)
     train, test = open_data(config, on_progress)
@@ -94,9 +155,8 @@ def compare(
             for variant in variants:
                 _check(variant, source)
     data = {"data": data_fields(train), "test": test and data_fields(test)}
-    study = Study(folder)
     count = len(variants) * len(seeds(config))
-    # By all runs, not by those that are missing: the threads change the last bits of a result.
+    # By all runs, not by those that are missing or of this part: the threads change the last bits of a result.
     gpus = gpus_for(device)
     usual = processes(DEFAULT_ENGINE.memory)
     workers = min(workers or min(usual, WORKERS_A_GPU * len(gpus) or usual), count)
@@ -109,12 +169,12 @@ def compare(
         if costs := cost_note(runs, train, test, workers, threads):
             progress.note(costs)
 
-    with study.locked(config, progress.note):
-        results = _train_missing(study, config, data, progress, executor, overwrite, note_costs)
-        summary = summarise(results, config.study.metric, which_networks(config))
-        header = {"format_version": FORMAT_VERSION, "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **data}
-        write_text(study.summary_file, json.dumps({**header, **summary.to_json()}, indent=2, allow_nan=False) + "\n")
-    return StudyResult(study, results, summary)
+    return _Work(config, data, executor, note_costs)
+
+
+def _threads_note(study: Study, results: Sequence[Result]) -> str | None:
+    trained = [result for result in results if result.state in ("complete", "collapsed")]
+    return threads_note({f"{r.variant}, seed {r.seed}": threads_of(Run(study.path / r.run)) for r in trained})
 
 
 def _require_likelihoods(variants: Sequence[Variant]) -> None:
@@ -140,35 +200,33 @@ def _check(variant: Variant, source: ImageDataset) -> None:
 
 def _train_missing(
     study: Study,
-    config: StudyFile,
-    data: Mapping[str, Any],
+    work: _Work,
+    planned: Sequence[tuple[Variant, int]],
     progress: StudyProgress,
-    executor: Executor,
     overwrite: bool,
-    note_costs: Callable[[Sequence[tuple[Variant, Config]]], None],
+    write_results: Callable[[Sequence[Result]], None],
 ) -> tuple[Result, ...]:
-    """Train the runs that are missing; return the result of every run, which results.csv then has."""
-    variants, run_seeds = plan(config), seeds(config)
-    missing = [
-        Task(variant.name, variant.at(seed), study.run(variant, seed).path, variant.name)
-        for variant in variants
-        for seed in run_seeds
-        if not _finished(study.run(variant, seed), run_fingerprint(variant.at(seed), data), overwrite)
-    ]
+    """Train those of the planned runs that are missing; return the result of every one, which are written too."""
+    runs = {study.run(variant, seed).path: (variant, seed) for variant, seed in planned}
+    missing = []
+    for path, (variant, seed) in runs.items():
+        config = variant.at(seed)
+        wanted = run_fingerprint(config, work.data)
+        if not _finished(Run(path), wanted, overwrite):
+            missing.append(Task(variant.name, config, path, variant.name, None if overwrite else wanted))
     todo = {task.folder for task in missing}
-    runs = {study.run(variant, seed).path: (variant, seed) for variant in variants for seed in run_seeds}
     results = {path: study.result(*runs[path]) for path in runs if path not in todo}
-    metric = config.study.metric
+    metric = work.config.study.metric
     if metric == NLL.name:
-        _require_likelihoods(variants)
+        _require_likelihoods(plan(work.config))
     require_metric([*results.values()], metric)
-    note_costs([(runs[task.folder][0], task.config) for task in missing])
-    progress.planned(variants, run_seeds, list(results.values()))
+    work.note_costs([(runs[task.folder][0], task.config) for task in missing])
+    progress.planned(planned, list(results.values()))
 
-    def write_results() -> None:
-        study.write_results([results.get(path) or study.result(*runs[path]) for path in runs])
+    def write() -> None:
+        write_results([results.get(path) or study.result(*runs[path]) for path in runs])
 
-    events = executor.run(missing)
+    events = work.executor.run(missing)
     try:
         for event in events:
             path = event.task.folder
@@ -181,13 +239,13 @@ def _train_missing(
                 require_metric([results[path]], metric)
     except BaseException:
         with suppress(AeError):  # what ended the study is what the user should see
-            write_results()
+            write()
         raise
     finally:
         if isinstance(events, Generator):
             events.close()  # now, not when the error that ended the study has been forgotten
         progress.close()
-    write_results()
+    write()
     return tuple(results[path] for path in runs)
 
 

@@ -10,6 +10,7 @@ from aecli.runs.config import Config
 from aecli.runs.config_file import change_config
 from aecli.studies.config import StudyFile
 from aecli.studies.configs import read_configs, with_config
+from aecli.studies.parts.part import Part
 
 _DEFAULT_ACTIVATIONS = ("relu", "leaky_relu", "prelu", "sigmoid", "tanh", "elu", "gelu", "linear")
 """What is compared where the config varies nothing."""
@@ -83,6 +84,12 @@ def plan(config: StudyFile) -> tuple[Variant, ...]:
 def seeds(config: StudyFile) -> range:
     """Return the seeds of a config's study."""
     return range(config.training.seed, config.training.seed + config.study.seeds)
+
+
+def planned_runs(config: StudyFile, part: Part | None = None) -> list[tuple[Variant, int]]:
+    """Return the runs of a config's study, variants with seeds, in order; of a part, those of its share."""
+    groups = [[(variant, seed) for seed in seeds(config)] for variant in plan(config)]
+    return (part or Part(1, 1)).share(groups)
 
 
 def _combinations(values: Mapping[str, Iterable[Any]]) -> list[tuple[tuple[str, Any], ...]]:

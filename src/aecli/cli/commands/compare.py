@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from aecli.runs.config_file import NamedConfig
     from aecli.studies.compare import StudyResult
     from aecli.studies.config import StudyFile
+    from aecli.studies.parts.part import Part
+
+
+def _part(_: click.Context, __: click.Parameter, text: str | None) -> "Part | None":
+    from aecli.studies.parts.part import parse_part
+
+    try:
+        return None if text is None else parse_part(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command("compare")
@@ -44,6 +54,10 @@ if TYPE_CHECKING:
 )
 @devices_option
 @click.option(
+    "--part", metavar="I/N", callback=_part, help="Train the I-th of N shares alone; without it, the rest, and sum up."
+)
+@click.option("--status", is_flag=True, help="Train nothing: say which runs are complete, training, failed, missing.")
+@click.option(
     "--table", "table_format", type=Choice(["md", "latex", "csv"]), help="Print the whole table in this format."
 )
 @overwrite_option
@@ -52,8 +66,8 @@ if TYPE_CHECKING:
 def command(
     images: Path | None, config_file: Path | None, overrides: tuple[str, ...], activations: str | None,
     configs: str | None, vary: tuple[str, ...], tune: tuple[str, ...], metric: str | None, seeds: int | None,
-    test_file: Path | None, output: Path | None, workers: int | None, devices: str, table_format: str | None,
-    overwrite: bool, as_json: bool, quiet: bool,
+    test_file: Path | None, output: Path | None, workers: int | None, devices: str, part: "Part | None",
+    status: bool, table_format: str | None, overwrite: bool, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Compare variants of a config on IMAGES: same images, splits and seeds for all.
 
@@ -65,43 +79,74 @@ def command(
     With --configs the rows are whole configs, of whatever families: recipes of ae, files of yours, or
     suggested, what suits the images. Images, splits and seeds are the study's; --set changes all of them.
 
+    With --part the same command trains on several machines at once, or as an array of a cluster's jobs:
+    each trains its own share, given again what it lacks of it, and the command without --part sums up.
+
     \b
       ae compare images.npy
       ae compare images.npy --activations relu,prelu --seeds 11
       ae compare images.npy --vary model.latent_dim=8,16,32 --tune learning_rate=3e-4,1e-3
       ae compare images.npy --configs relu,conv,mine.yaml --set training.epochs=20
+      ae compare images.npy --part 2/16
+      ae compare images.npy --status
     """
+    if table_format and (status or part):
+        raise click.UsageError("--table is of the whole study: give it without --status and --part")
     changes = _changes(activations, vary, tune, metric, seeds, test_file)
     named = _named_config(images, config_file, overrides, configs, changes, quiet)
+
+    folder = output or _default_folder(named.config)
+    if status:
+        _print_status(folder, part, as_json, quiet)
+        return
 
     from aecli.cli.study_progress import study_progress
     from aecli.cli.terminal import note, note_if, reading
     from aecli.core.machine import limits_note
     from aecli.core.signals import Signals, exit_code
-    from aecli.data.files.open import source_name
-    from aecli.studies.compare import compare
-    from aecli.studies.study import STUDIES
+    from aecli.studies.compare import compare, train_part
     from aecli.training.engines.engine import DEFAULT_ENGINE
 
     note_if(limits_note(memory=None if workers else DEFAULT_ENGINE.memory), quiet)
     if config_file is None and not named.config.study.configs:
         named = _suggested(named, overrides, quiet)
-    folder = output or STUDIES / (source_name(named.config.data.train) if named.config.data.train else "digits")
     progress = study_progress(quiet)
     if named.config.data.train is None:
         progress.note("no images given: comparing on the handwritten digits that come with ae")
     try:
         with Signals(), reading(quiet) as on_progress:
-            result = compare(named.config, folder, progress, workers, overwrite, on_progress, device=devices)
+            if part:
+                train_part(named.config, folder, part, progress, workers, overwrite, on_progress, device=devices)
+            else:
+                result = compare(named.config, folder, progress, workers, overwrite, on_progress, device=devices)
     except KeyboardInterrupt as stopped:
         kept = f"{folder} keeps what was trained; the same command goes on from there"
         progress.note(f"stopped: {kept if (folder / 'runs').is_dir() else 'nothing was trained yet'}")
         raise SystemExit(exit_code(stopped)) from None
+    if part:
+        _print_status(folder, part, as_json, quiet)
+        note("The same command without --part sums up when all parts have ended", quiet)
+        return
+
     from aecli.views.report.report import write_study_report
 
     report = write_study_report(result.study)
     _print(result, table_format, as_json, quiet)
     note(f"The report is {report}; {result.study.results_file.name} beside it has every run", quiet)
+
+
+def _default_folder(config: "StudyFile") -> Path:
+    from aecli.data.files.open import source_name
+    from aecli.studies.study import STUDIES
+
+    return STUDIES / (source_name(config.data.train) if config.data.train else "digits")
+
+
+def _print_status(folder: Path, part: "Part | None", as_json: bool, quiet: bool) -> None:
+    from aecli.cli.study_status import print_status
+    from aecli.studies.study import Study
+
+    print_status(Study(folder), part, as_json, quiet)
 
 
 def _suggested(named: "NamedConfig[StudyFile]", overrides: tuple[str, ...], quiet: bool) -> "NamedConfig[StudyFile]":

@@ -24,12 +24,17 @@ ATTEMPTS = 2
 
 @dataclass(frozen=True)
 class Task:
-    """One run to train. The tasks of a `group` differ in their seeds alone and share what is compiled."""
+    """One run to train. The tasks of a `group` differ in their seeds alone and share what is compiled.
+
+    A complete run with this `identity` in the folder is the one, and is not trained again: another process that works
+    on the same study has trained it. None where a former run is to be trained anew.
+    """
 
     group: str
     config: Config
     folder: Path
     name: str
+    identity: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,12 @@ def study_trainer(engine: EngineSource = DEFAULT_ENGINE, device: str = "cpu") ->
 
 
 def train_task(trainer: Trainer, task: Task, progress: Progress, signals: Signals | None = None) -> None:
-    """Train a run, from its last checkpoint where it has one of the same config and images."""
+    """Train a run that is not there, from its last checkpoint where it has one of the same config and images."""
+    run = Run(task.folder)
+    if task.identity and run.state == "complete" and run.environment.get("identity") == task.identity:
+        return
     with suppress(OtherImagesError):
-        if can_go_on(Run(task.folder), task.config):
+        if can_go_on(run, task.config):
             trainer.train(task.config, task.folder, task.name, resume=True, progress=progress, signals=signals)
             return
     trainer.train(task.config, task.folder, task.name, overwrite=True, progress=progress, signals=signals)

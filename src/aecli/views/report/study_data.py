@@ -7,13 +7,12 @@ from typing import Any
 
 from aecli.core.errors import AeError, RunError
 from aecli.runs.config import Config, TrainingConfig
-from aecli.runs.config_file import load_recorded
 from aecli.runs.content import checked_images, read_text
 from aecli.runs.records import EpochRecord, LayerHealth
 from aecli.runs.run import Run
 from aecli.studies.config import StudyFile
 from aecli.studies.plan import plan
-from aecli.studies.results import Result, read_results
+from aecli.studies.results import Result
 from aecli.studies.study import Study
 from aecli.studies.summary import Summary, SummaryRow, summarise
 from aecli.studies.verdict import which_networks
@@ -100,13 +99,8 @@ class StudyData:
 
 def load_study(study: Study) -> StudyData:
     """Read a study's folder; RunError where it is none."""
-    if not study.config_file.is_file():
-        raise RunError(f"{study.path}: is not the folder of a study: it has no {study.config_file.name}")
-    config = load_recorded(study.config_file, (), StudyFile).config
-    if any(isinstance(row, str) for row in config.study.configs.values()):
-        # A study holds its configs: it names no file, which a stranger's would have the page read.
-        raise RunError(f"{study.config_file}: names configs, a study holds them: run ae compare again")
-    results = tuple(read_results(study.results_file))
+    config = study.config
+    results = tuple(study.results())
     if not results:
         raise RunError(f"{study.results_file}: has no run: run ae compare again")
     return StudyData(study, config, results, summarise(results, config.study.metric, which_networks(config)))
