@@ -264,13 +264,13 @@ def seen(columns: int) -> str:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": str(columns), "TERM": "xterm"}
     process = subprocess.Popen([*AE, "--quick"], env=environment, stdout=theirs, stderr=subprocess.DEVNULL)
     os.close(theirs)
-    shown, deadline = b"", time.monotonic() + 60
-    while time.monotonic() < deadline and select.select([ours], [], [], 60)[0]:
+    shown, deadline = b"", time.monotonic() + 300
+    while time.monotonic() < deadline and select.select([ours], [], [], 300)[0]:
         try:
             shown += os.read(ours, 65536)
         except OSError:  # the other end is closed
             break
-    assert process.wait() == 0
+    assert process.wait(300) == 0
     os.close(ours)
     return shown.decode()
 
