@@ -336,13 +336,14 @@ def test_every_part_and_the_whole_train_with_the_same_threads(monkeypatch, cores
     given = []
 
     class Given:
-        def __init__(self, workers, threads):
+        def __init__(self, workers, threads, gpus):
             given.append(threads)
 
         def run(self, tasks):
             return iter(())
 
     monkeypatch.setenv("OMP_NUM_THREADS", cores)
+    monkeypatch.setattr("aecli.studies.compare.processes", lambda memory: int(cores))  # as if memory were no matter
     monkeypatch.setattr("aecli.studies.compare.ProcessExecutor", Given)
     for text in ("1/1", "1/2", "2/4", "9/16"):
         with suppress(KeyError):  # nobody trains, so there are no results
