@@ -16,6 +16,12 @@ from aecli.data.files.formats.locations import locate
 from aecli.data.files.manifest import display_name, read_manifest
 
 _MOST_CLASSES = 10_000
+_LARGEST = 2**53
+"""Beyond it a number with a fraction is no longer told from a whole one, and another does not fit."""
+
+_LONGEST_WORD = 2**13
+"""Bytes of a word."""
+
 _ALONE = ("y", "label", "labels", "target", "targets", "class", "classes")
 """Names of the labels of the only other array of an .npz, whatever that is called."""
 
@@ -72,6 +78,8 @@ def read_labels(array: ArrayFile, count: int) -> Labels:
     (N, K) of one 1 and else 0 are the class of the 1. Raises DataError for anything else.
     """
     flat = len(array.shape) <= 2 or prod(array.shape[1:]) == 1
+    if array.dtype.kind in TEXT and array.dtype.itemsize > _LONGEST_WORD:  # nor read: so many take much memory
+        flat = False
     labels = _numbered(array.read(0, count).reshape(count, -1)) if flat and len(array) == count else None
     if labels is None:
         raise DataError(
@@ -89,6 +97,8 @@ def _numbered(values: NDArray[Any]) -> Labels | None:
     if column.dtype.kind in TEXT:
         return _words(column)
     if column.dtype.kind == "f" and not (np.isfinite(column).all() and (column == np.rint(column)).all()):
+        return None
+    if column.dtype.kind in "fu" and max(-column.min(), column.max()) > _LARGEST:
         return None
     return Labels(column.astype(np.int64), ())
 
