@@ -332,6 +332,18 @@ def test_a_disk_that_cannot_be_read(name, ae, run):
     assert "Input/output error" in line or (name.endswith("npz") and "is damaged" in line)
 
 
+@pytest.mark.parametrize("command", ["probe", "score", "import"])
+@pytest.mark.parametrize("name", ["a_labels.npy", "labels.npy"])
+def test_labels_beside_images_that_cannot_be_read(name, command, ae, run):
+    if not Path("/proc/self/mem").exists():
+        pytest.skip("needs /proc/self/mem, whose first byte is an input/output error")
+    images = "a.npy" if name.startswith("a_") else "images.npy"
+    np.save(images, IMAGES)
+    Path(name).symlink_to("/proc/self/mem")
+    line = require_refusal(ae(command, images, *(("-o", "b.npy") if command == "import" else ())))
+    assert line.startswith(f"ae: {name}: cannot be read (Input/output error)")
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["config", "schema"], ["runs", "--json"]], ids=" ".join)
 def test_a_standard_output_that_is_full_is_one_line(arguments, run):
     with open("/dev/full", "w") as full:

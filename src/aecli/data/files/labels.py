@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.core.errors import DataError
+from aecli.core.errors import DataError, unreadable
 from aecli.data.files.archives import array_name, array_names, label_names, open_gzip, open_npz
 from aecli.data.files.arrays import NUMBERS, TEXT, ArrayFile, open_idx, open_npy
 from aecli.data.files.formats.locations import locate
@@ -48,10 +48,13 @@ def labels_beside(images: ArrayFile, key: str | None = None) -> Labels | NoLabel
     with or without .gz), or an array or an .npy of the usual name: y beside x, labels beside images. Raises DataError
     where they are not one class for each image.
     """
-    array = _array_beside(images, key)
-    if isinstance(array, NoLabels):
-        return array
-    labels = read_labels(array, len(images))
+    try:
+        array = _array_beside(images, key)
+        if isinstance(array, NoLabels):
+            return array
+        labels = read_labels(array, len(images))
+    except OSError as error:
+        raise unreadable(images.path, error) from error
     low, high = int(labels.values.min()), int(labels.values.max())
     if low < 0 or high >= _MOST_CLASSES:
         raise DataError(
@@ -66,9 +69,12 @@ def labels_beside(images: ArrayFile, key: str | None = None) -> Labels | NoLabel
 
 def labels_file(path: Path) -> ArrayFile:
     """Open a file of labels: numbers or words, .npy or IDX, packed by gzip or not."""
-    if path.suffix.lower() == ".gz":
-        return open_gzip(path, NUMBERS + TEXT)
-    return open_npy(path, kinds=NUMBERS + TEXT) if path.suffix.lower() == ".npy" else open_idx(path)
+    try:
+        if path.suffix.lower() == ".gz":
+            return open_gzip(path, NUMBERS + TEXT)
+        return open_npy(path, kinds=NUMBERS + TEXT) if path.suffix.lower() == ".npy" else open_idx(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def read_labels(array: ArrayFile, count: int) -> Labels:
