@@ -6,7 +6,8 @@ DATA, by default ../shared/data, holds mnist_train.npy, mnist_test.npy, fashion_
 labels. Seed i is that of the training, its split, and what is drawn of the labels. A cell is the mean over the seeds
 and the half of its 95 % t-interval. Runs stay in --work, where a second call finds them.
 
-On one thread (OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1) five seeds take about TIMES.
+On one thread (OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1) a run of `score`, of which there are a hundred, takes ten
+seconds, one of `probe` and of `compress` two minutes.
 """
 
 import argparse
@@ -147,8 +148,16 @@ def _flagged(scored: ScoredImages, rate: float) -> tuple[float, tuple[float, flo
 
 # -- classes by latents -----------------------------------------------------------------------------
 
-PROBED = {"mnist": ("dense", "model.latent_dim=16"), "fashion_mnist": ("dense",)}
-"""Set -> the config of its runs, and what is changed in it."""
+CODED = {"mnist": ("dense", "model.latent_dim=16"), "fashion_mnist": ("dense",)}
+"""Set -> the config of the runs whose codes are probed, and packed, and what is changed in it."""
+
+
+def coded(asked: Asked, name: str, seed: int) -> Run:
+    """Return a run of a set whose codes are looked at."""
+    config, *keys = CODED[name]
+    keys += [f"data.train={asked.images(name, 'train')}", f"data.test={asked.images(name, 'test')}"]
+    return asked.run(f"code_{name}", seed, *keys, config=config)
+
 
 FEW = 10
 """Labels of each class in the last two columns."""
@@ -157,7 +166,7 @@ PROBE_HEAD = "| features | linear | 5-NN | to PCA: linear | to PCA: 5-NN | 100 l
 
 
 def probing(asked: Asked) -> None:
-    for name in asked.chosen(PROBED):
+    for name in asked.chosen(CODED):
         found = [_probe(asked, name, seed) for seed in range(asked.seeds)]
         for row in found[0][0].rows[::2]:
             kind, with_all, few = row.representation, [each for each, _ in found], [each for _, each in found]
@@ -167,12 +176,9 @@ def probing(asked: Asked) -> None:
 
 def _probe(asked: Asked, name: str, seed: int) -> tuple[Probe, Probe]:
     """Return what a run knows of the classes of a set, by 15,000 labels and by FEW of each class."""
-    train_images, test_images = (asked.images(name, part) for part in ("train", "test"))
-    config, *keys = PROBED[name]
-    keys += [f"data.train={train_images}", f"data.test={test_images}"]
-    run = asked.run(f"probe_{name}", seed, *keys, config=config)
+    run = coded(asked, name, seed)
     model = load_model(run)
-    sources = (open_images_for(run, path) for path in (train_images, test_images))
+    sources = (open_images_for(run, asked.images(name, part)) for part in ("train", "test"))
     images, test = (LabelledImages(source, required_labels(source)) for source in sources)
     parts = own_parts(run, images.source)
     tasks = (make_task(images, test, parts, model, each, seed) for each in (None, FEW))
@@ -198,18 +204,13 @@ def _beyond_pca(found: Sequence[Probe], kind: str) -> list[str]:
 QUALITY = 20.5
 COMPONENTS = (32, 64, 96, 128, 192, 256)
 COMPRESS_HEAD = "| MNIST at 20.5 dB | bytes/image | psnr dB | ae pays from |"
-CODE = 16
-CODEC = (
-    *NETWORK, f"model.latent_dim={CODE}", "training.epochs=60", "training.schedule=cosine", "training.batch_size=256",
-)  # fmt: skip
 
 
 def compressing(asked: Asked) -> None:
-    train_images, test_images = asked.images("mnist", "train"), asked.images("mnist", "test")
-    found, keys = [], [*CODEC, f"data.train={train_images}", f"data.test={test_images}"]
+    found = []
     for seed in range(asked.seeds):
-        run = asked.run("compress_mnist", seed, *keys)
-        model, source = load_model(run), open_images_for(run, test_images)
+        run = coded(asked, "mnist", seed)
+        model, source = load_model(run), open_images_for(run, asked.images("mnist", "test"))
         sample = sample_of(source, model)
         step = step_of_quality(sample, model.decode, exponents_for(model, sample.latents), QUALITY)
         size, quantiser = compress_images(run, model, source, sample, asked.work / "file.aez", step)
@@ -224,12 +225,10 @@ def compressing(asked: Asked) -> None:
         pays = f"{math.ceil((decoder[0] - needed) / saved):,} images" if saved > 0 else "never"
         write("compression.md", COMPRESS_HEAD, title, f"{size:.1f}", f"{reached:.2f}" if reached else "exact", pays)
 
-    title = f"`ae`, a code of {CODE}"
-    write("compression.md", COMPRESS_HEAD, title, spread(own, 2), spread(psnr, 2), "")
-    training = open_images(train_images)
-    components = _components(training, max(COMPONENTS))
-    best, reached = _pca(source, sample, components, CODE)
-    row(f"PCA-{CODE}, at its best", best, reached, _bytes_of(components, CODE))
+    length = model.latent_dim
+    write("compression.md", COMPRESS_HEAD, f"`ae`, a code of {length}", spread(own, 2), spread(psnr, 2), "")
+    components = _components(open_images(asked.images("mnist", "train")), max(COMPONENTS))
+    row(f"PCA-{length}, near its best", *_pca(source, sample, components, length), _bytes_of(components, length))
     ways = {count: _pca(source, sample, components, count) for count in COMPONENTS}
     least = min((count for count in ways if ways[count][1] >= QUALITY), key=lambda count: ways[count][0])
     print("PCA:", "; ".join(f"{count}: {size:.2f} at {reached:.2f} dB" for count, (size, reached) in ways.items()))
@@ -273,7 +272,7 @@ def main() -> None:
     parser.add_argument("use", choices=USES)
     parser.add_argument("data", type=Path, nargs="?", default=DATA)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--only", default="", help=f"of {', '.join(CLASSES[::10])}, ...; or of {', '.join(PROBED)}")
+    parser.add_argument("--only", default="", help=f"of {', '.join(CLASSES[::10])}, ...; or of {', '.join(CODED)}")
     parser.add_argument("--work", type=Path, default=Path("runs/uses"))
     given = parser.parse_args()
     asked = Asked(given.data.resolve(), given.seeds, tuple(filter(None, given.only.split(","))), given.work)
