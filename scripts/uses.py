@@ -33,7 +33,7 @@ from aecli.runs.uses.codec.steps import exponents_for
 from aecli.runs.uses.inputs import open_images_for
 from aecli.runs.uses.parts import own_parts
 from aecli.runs.uses.probing.probe import CLASSIFIERS, LabelledImages, Probe, make_task, probe
-from aecli.runs.uses.scoring.conformal import Threshold, threshold
+from aecli.runs.uses.scoring.conformal import Interval, threshold
 from aecli.runs.uses.scoring.held_out import ROWS
 from aecli.runs.uses.scoring.result import ScoredImages, ask_of_labels, held_out_of, score_images
 from aecli.training.trainer import train
@@ -106,8 +106,25 @@ SCORE_HEAD = (
 ONE_CLASS = (*NETWORK, "model.latent_dim=32", "training.epochs=30", "training.batch_size=128")
 
 
+@dataclass(frozen=True)
+class Flagged:
+    """The share of the normal test images that is flagged, where so many of them lie in 95 % of runs, and all there are.
+
+    The first interval is that of a Beta-binomial, the second that of the Beta distribution of the rate.
+    """
+
+    share: float
+    of_count: Interval
+    of_rate: Interval
+
+    def within(self, interval: str) -> bool:
+        """Whether the share is within one of the intervals."""
+        low, high = getattr(self, interval)
+        return bool(low <= self.share <= high)
+
+
 def score(asked: Asked) -> None:
-    inside: dict[float, list[list[bool]]] = {rate: [] for rate in RATES}
+    flagged: dict[float, list[list[Flagged]]] = {rate: [] for rate in RATES}
     for name in asked.chosen(CLASSES):
         images, label = name.split(":")
         found = [_score(asked, images, label, seed) for seed in range(asked.seeds)]
@@ -116,15 +133,19 @@ def score(asked: Asked) -> None:
             caught = [one.judged[row].caught for one in found]
             cells.append(percent([share.count / share.of for share in caught if share], 0) + " %")
         for rate in RATES:
-            flagged = [_flagged(one, rate) for one in found]
-            inside[rate].append([low <= share <= high for share, (low, high) in flagged])
-            low, high = flagged[0][1]
-            interval = f"in [{100 * low:.2g}, {100 * high:.2g}] {sum(inside[rate][-1])} of {len(found)}"
-            cells.append(f"{percent([share for share, _ in flagged], 2)} %, {interval}")
+            flagged[rate].append([_flagged(one, rate) for one in found])
+            cells.append(_flagged_cell(flagged[rate][-1]))
         write("anomalies.md", SCORE_HEAD, f"{TITLES[images]} {label}", *cells)
-    for rate, of_sets in inside.items():
-        counts = ", ".join(str(sum(of_seed)) for of_seed in zip(*of_sets, strict=True))
-        print(f"asked {rate:.0%}: of {len(of_sets)} sets are within their interval, seed by seed: {counts}")
+    for rate, of_sets in flagged.items():
+        for interval in ("of_count", "of_rate"):
+            counts = [sum(one.within(interval) for one in of_seed) for of_seed in zip(*of_sets, strict=True)]
+            print(f"asked {rate:.0%}: of {len(of_sets)} sets are within their {interval}, seed by seed: {counts}")
+
+
+def _flagged_cell(found: Sequence[Flagged]) -> str:
+    low, high = found[0].of_count
+    within = f"{sum(one.within('of_count') for one in found)} of {len(found)}"
+    return f"{percent([one.share for one in found], 2)} %, in [{100 * low:.2g}, {100 * high:.2g}] {within}"
 
 
 def _score(asked: Asked, images: str, label: str, seed: int) -> ScoredImages:
@@ -136,14 +157,15 @@ def _score(asked: Asked, images: str, label: str, seed: int) -> ScoredImages:
     return score_images(run, model, source, "mse", known, labels, RATES[0])
 
 
-def _flagged(scored: ScoredImages, rate: float) -> tuple[float, tuple[float, float]]:
-    """Return the share of the normal test images that is flagged, and where so many of them should lie (95 %)."""
+def _flagged(scored: ScoredImages, rate: float) -> Flagged:
+    """Return which share of the normal test images is flagged where so many are asked for."""
     assert scored.normal is not None
     assert scored.known.scores is not None
-    found: Threshold = threshold(scored.known.scores["model"], rate)
+    found = threshold(scored.known.scores["model"], rate)
     normal = scored.own[scored.normal]
     low, high = found.count_interval(len(normal))
-    return float((normal > found.value).mean()), (low / len(normal), high / len(normal))
+    share = float((normal > found.value).mean())
+    return Flagged(share, (low / len(normal), high / len(normal)), found.rate_interval)
 
 
 # -- classes by latents -----------------------------------------------------------------------------
@@ -275,7 +297,11 @@ def main() -> None:
     parser.add_argument("--only", default="", help=f"of {', '.join(CLASSES[::10])}, ...; or of {', '.join(CODED)}")
     parser.add_argument("--work", type=Path, default=Path("runs/uses"))
     given = parser.parse_args()
-    asked = Asked(given.data.resolve(), given.seeds, tuple(filter(None, given.only.split(","))), given.work)
+    only = tuple(filter(None, given.only.split(",")))
+    unknown = set(only) - {*(CLASSES if given.use == "score" else CODED)}
+    if unknown:
+        parser.error(f"--only: no such sets: {', '.join(sorted(unknown))}")
+    asked = Asked(given.data.resolve(), given.seeds, only, given.work)
     USES[given.use](asked)
 
 
