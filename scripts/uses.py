@@ -108,7 +108,7 @@ ONE_CLASS = (*NETWORK, "model.latent_dim=32", "training.epochs=30", "training.ba
 
 @dataclass(frozen=True)
 class Flagged:
-    """The share of the normal test images that is flagged, where so many of them lie in 95 % of runs, and all there are.
+    """The share of the normal test images that is flagged, and where so many of them, and all there are, lie (95 %).
 
     The first interval is that of a Beta-binomial, the second that of the Beta distribution of the rate.
     """
