@@ -129,6 +129,11 @@ COMMANDS = {
     "encode": ("encode", "many.npy", "--run=run", "--output=out/a.npy"),
     "decode": ("decode", "latents.npy", "--run=run", "--output=out/a.npy"),
     "evaluate": ("evaluate", "many.npy", "--run=run", "--per-image=out/a.csv"),
+    "score": ("score", "many.npy", "--run=run", "--false-alarms=0.1", "--output=out/a.csv", "--maps=out/a.npy"),
+    "probe": ("probe", "few.npy", "--run=run", "--predictions=out/a.csv"),
+    "compress": ("compress", "few.npy", "--run=run", "--output=out/a.aez"),
+    "decompress": ("decompress", "few.aez", "--run=run", "--output=out/a.npy"),
+    "sample": ("sample", "--count=9", "--components=1", "--run=run", "--output=out/a.npy"),
     "import": ("import", "many.npy", "--output=out/a.npy"),
     "import pictures": ("import", "pictures", "--output=out/a.npy"),
     "check": ("check", "many.npy", "--sheet=out/a.png"),
@@ -146,11 +151,14 @@ def prepare() -> None:
     images = np.load(packaged("data/digits.npy"))[:300]
     np.save("many.npy", images)
     np.save("latents.npy", np.zeros((300, 4), np.float32))
+    np.save("few.npy", images[:20])
+    np.save("few_labels.npy", np.arange(20) % 2)
     for i, image in enumerate(images[:6]):
         path = Path("pictures") / "ab"[i % 2] / f"{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray((image * 15).astype(np.uint8)).save(path)
     invoked("train", "--data=many.npy", "--run=run", *TINY)
+    invoked("compress", "few.npy", "--run=run")
     invoked(*COMMANDS["compare"])
     Path("out/study").rename("study")
 
@@ -164,6 +172,7 @@ def afresh() -> None:
     """Leave nothing of a former command but a complete study."""
     for folder in ("out", "cache"):
         shutil.rmtree(folder, ignore_errors=True)
+    Run(RUN).sampler_file.unlink(missing_ok=True)
     shutil.copytree("study", "out/study")
 
 
@@ -187,7 +196,7 @@ def commands(kind: int, error: int) -> Found:
                 "at": at,
                 "code": result.exit_code if ours else "".join(traceback.format_exception(*result.exc_info)[-4:]),
                 "lines": [line for line in result.output.splitlines() if line.startswith(("ae: ", "error"))],
-                "hidden": [str(path) for folder in ("out", "cache") for path in Path(folder).rglob(".*")],
+                "hidden": [str(path) for folder in ("out", "cache", "run") for path in Path(folder).rglob(".*")],
                 "torn": [path for path, digest in contents().items() if whole.get(path) != digest],
             }
 

@@ -58,6 +58,21 @@ def test_a_part_that_has_changed_is_mended():
     assert docs.generated("config.md", page.replace("`training.epochs`", "`training.epoch`")) == page
 
 
+def test_a_row_that_is_measured_anew_takes_the_place_of_the_one_before(tmp_path, monkeypatch):
+    from scripts import uses
+
+    for page, head in {
+        "anomalies.md": uses.SCORE_HEAD, "probing.md": uses.PROBE_HEAD, "compression.md": uses.COMPRESS_HEAD,
+    }.items():  # fmt: skip
+        assert (DOCS / page).read_text().splitlines().count(head) == 1
+    monkeypatch.setattr(uses, "DOCS", tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text("above\n\n| a | b |\n| --- | --- |\n| x | 1 |\n\nbelow\n")
+    for cells in (("y", "2"), ("x", "3"), ("y", "4")):
+        uses.write("page.md", "| a | b |", *cells)
+    assert page.read_text() == "above\n\n| a | b |\n| --- | --- |\n| x | 3 |\n| y | 4 |\n\nbelow\n"
+
+
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
 def test_relative_links_lead_to_a_file_and_a_heading(path):
     for link in relative_links(path):

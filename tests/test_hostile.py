@@ -9,8 +9,9 @@ import pytest
 
 from aecli.data.files import cache
 from tests.hostile import Case, cases
+from tests.hostile_uses import uses
 
-CASES = cases()
+CASES = [*cases(), *uses()]
 
 
 def state(folder: Path) -> dict[str, object]:

@@ -36,15 +36,21 @@ def test_an_old_run_measures_as_it_did(old_run, ae):
 
 def test_an_old_run_works_with_every_command(old_run, ae):
     name = old_run.name
+    np.save("digits_labels.npy", np.arange(1797) % 2)
     for arguments in (
         ["encode", str(DIGITS), "--output", "latents.npy"], ["decode", "latents.npy", "--output", "images.npy"],
         ["reconstruct", str(DIGITS), "--output", "again.npy"], ["plot"], ["plot", "history"], ["plot", "health"],
         ["sample", "--components", "2"], ["plot", "traversal"], ["score", str(DIGITS), "--output", "before.csv"],
+        ["probe", "digits.npy"], ["compress", "digits.npy"], ["decompress", "digits.aez", "--output", "back.npy"],
         ["evaluate", "--keep"], ["score", str(DIGITS), "--output", "after.csv"],
         ["report", f"runs/{name}"], ["runs"],
     ):  # fmt: skip
         done = ae(*arguments)
         assert done.exit_code == 0, (arguments, done.stderr)
+        if "before.csv" in arguments:
+            assert (
+                "held_out.npz: is not there, so that there is no threshold: ae evaluate --keep makes it" in done.stderr
+            )
     assert np.load("latents.npy").shape == (1797, 4)
     np.testing.assert_array_equal(np.load("again.npy")[old_run.split.validation], np.load(old_run.reconstructions_file))
     assert "complete" in done.stdout

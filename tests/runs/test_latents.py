@@ -113,18 +113,21 @@ def test_other_content_is_damage(run, content):
         _ = dead(run, content).metrics
 
 
-def test_every_use_of_a_run_names_them_once_on_stderr(run, ae):
+def test_every_use_of_a_run_names_them_first_and_once_on_stderr(run, ae):
     dead(run, [4, 7])
-    for command, given in (
-        ("encode", DIGITS),
-        ("decode", "digits_latents.npy"),
-        ("evaluate", DIGITS),
-        ("reconstruct", DIGITS),
-    ):
-        done = ae(command, given)
-        assert done.stderr.count("2 of 8 latents do not vary") == 1, command
+    np.save("labels.npy", np.arange(1797) % 2)
+    for command in (
+        ("encode", DIGITS), ("decode", "digits_latents.npy"), ("evaluate", DIGITS), ("reconstruct", DIGITS),
+        ("score", DIGITS), ("probe", DIGITS, "--labels", "labels.npy"), ("compress", DIGITS),
+        ("decompress", "digits.aez"), ("sample", "--components", "1"),
+    ):  # fmt: skip
+        done = ae(*command)
+        assert done.stderr.count("latents do not vary") == 1, command
+        using, named = done.stderr.splitlines()[:2]
+        assert using == "using the run runs/small"
+        assert named == dead_latents_note(run)
         assert "latents do not vary" not in done.stdout
-        assert ae(command, given, "--quiet", *([] if command == "evaluate" else ["--overwrite"])).stderr == ""
+        assert ae(*command, "--quiet", *([] if command[0] == "evaluate" else ["--overwrite"])).stderr == ""
 
 
 def test_ae_runs_and_the_page_of_a_run_have_them(run, ae):

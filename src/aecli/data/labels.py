@@ -1,8 +1,11 @@
 """The labels of images: those beside them, those of their list or their folders, or those of a file that is named."""
 
 import csv
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +19,7 @@ from aecli.data.files.open import list_pictures
 UNKNOWN = -1
 """The number of a class that is not among those asked for."""
 
-_LONGEST_CELL, _NAMED = 1000, 12
+_LONGEST_LINE, _LONGEST_CELL, _NAMED = 2**16, 1000, 12
 _TEXTS, _ARRAYS = (".csv", ".txt"), (".npy", ".gz")
 _KINDS = "an .npy, IDX, .csv or .txt of labels"
 
@@ -47,7 +50,8 @@ def labels_from(path: Path, source: ImageDataset) -> Labels:
     in any where a column `file` names them; or one label a line. Raises DataError.
     """
     if not path.is_file():
-        raise DataError(f"{path}: no such file: give {_KINDS}")
+        problem = "is no regular file" if os.path.lexists(path) else "no such file"
+        raise DataError(f"{path}: {problem}: give {_KINDS}")
     try:
         if path.suffix.lower() in _TEXTS:
             return _from_words(_labels_in_text(path, source))
@@ -93,34 +97,65 @@ def _require_count(path: Path, count: int, source: ImageDataset) -> None:
 
 
 def _labels_in_text(path: Path, source: ImageDataset) -> list[str]:
-    """Return the label of each image, as words."""
+    """Return the label of each image, as words; what is no label of one of the images takes no memory."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if row]
+            return _labels_in_rows(path, source, csv.reader(_lines(file)))
     except (UnicodeError, csv.Error) as error:
         raise DataError(f"{path}: not a text of labels: write one a line, or a .csv with a column label") from error
-    if rows and "label" in rows[0]:
-        header, rows = rows[0], rows[1:]
-    elif all(len(row) == 1 for row in rows):
-        header = ["label"]
-    else:
-        raise DataError(f"{path}: has no column label: name it in the first line")
-    column = header.index("label")
-    if any(len(row) != len(header) or len(row[column]) > _LONGEST_CELL for row in rows):
-        raise DataError(f"{path}: a line has another number of cells than the first, or too long a label: correct it")
-    words = [row[column].strip() for row in rows]
-    if "file" not in header:
-        _require_count(path, len(words), source)
-        return words
-    if not source.names:
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """Yield the lines of a text; csv.Error where one is longer than any of labels, before it is read whole."""
+    while line := file.readline(_LONGEST_LINE + 1):
+        if len(line) > _LONGEST_LINE or "\0" in line:
+            raise csv.Error
+        yield line
+
+
+def _labels_in_rows(path: Path, source: ImageDataset, rows: Any) -> list[str]:
+    """Return the label of each image from the lines of a csv.reader."""
+    first: list[str] = next(filter(None, rows), [])
+    header = first if "label" in first else ["label"]
+    column, named = header.index("label"), "file" in header
+    if named and not source.names:
         raise DataError(f"{path}: has a column file, and the images of {source.file.path} have no names: leave it out")
-    known = dict(zip((row[header.index("file")] for row in rows), words, strict=True))
-    missing = [name for name in source.names if name not in known]
+    known: dict[str, str] = dict.fromkeys(source.names or (), "")
+    words, count = [], 0
+    for row in filter(None, rows if header is first else chain([first], rows)):
+        count += 1
+        if len(row) != len(header):
+            if header is not first:
+                raise DataError(f"{path}: has no column label: name it in the first line")
+            raise DataError(f"{path}: line {rows.line_num:,} has another number of cells than the first: correct it")
+        word = row[column].strip()
+        if not 0 < len(word) <= _LONGEST_CELL:
+            raise DataError(f"{path}: line {rows.line_num:,} has {'too long a' if word else 'no'} label: correct it")
+        if named:
+            _note(path, known, row[header.index("file")], word)
+        elif count <= len(source):
+            words.append(word)
+    if named:
+        return _of_names(path, known, source.names or ())
+    _require_count(path, count, source)
+    return words
+
+
+def _note(path: Path, known: dict[str, str], name: str, word: str) -> None:
+    """Note the label of a file, where it is one of those asked for."""
+    if name in known and known[name] not in ("", word):
+        raise DataError(f"{path}: has two labels for {display_name(name)}: correct one")
+    if name in known:
+        known[name] = word
+
+
+def _of_names(path: Path, known: Mapping[str, str], names: Sequence[str]) -> list[str]:
+    missing = [name for name in names if not known[name]]
     if missing:
         raise DataError(
             f"{path}: has no label of {len(missing):,} images, the first is {display_name(missing[0])}: add it"
         )
-    return [known[name] for name in source.names]
+    return [known[name] for name in names]
 
 
 def _from_words(words: Sequence[str]) -> Labels:

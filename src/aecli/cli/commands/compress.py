@@ -67,10 +67,10 @@ def command(
         source, model = open_images_for(run, images, on_progress), load_model(run)
         note(str(source), quiet)
         note_if(parts_note(source, own_parts(run, source)), quiet)
-        sample = sample_of(source, model)
+        sample, baselines = sample_of(source, model), run.baselines  # where these are damaged nothing is written
         size, quantiser = compress_images(run, model, source, sample, output, step, most_bytes)
         on_progress("measuring other codecs", 0, 1)
-        compared = compare_codecs(run, model, source, sample, quantiser, size)
+        compared = compare_codecs(run, model, baselines, source, sample, quantiser, size)
     if as_json:
         files = {"run": str(run.path), "output": str(output), "images": len(source), "bytes": size}
         print_json({**files, **_as_json(compared)})

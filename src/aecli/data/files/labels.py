@@ -9,13 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.core.errors import DataError
+from aecli.core.errors import DataError, unreadable
 from aecli.data.files.archives import array_name, array_names, label_names, open_gzip, open_npz
 from aecli.data.files.arrays import NUMBERS, TEXT, ArrayFile, open_idx, open_npy
 from aecli.data.files.formats.locations import locate
 from aecli.data.files.manifest import display_name, read_manifest
 
 _MOST_CLASSES = 10_000
+_LARGEST = 2**53
+"""Beyond it a number with a fraction is no longer told from a whole one, and another does not fit."""
+
+_LONGEST_WORD = 2**13
+"""Bytes of a word."""
+
 _ALONE = ("y", "label", "labels", "target", "targets", "class", "classes")
 """Names of the labels of the only other array of an .npz, whatever that is called."""
 
@@ -42,10 +48,13 @@ def labels_beside(images: ArrayFile, key: str | None = None) -> Labels | NoLabel
     with or without .gz), or an array or an .npy of the usual name: y beside x, labels beside images. Raises DataError
     where they are not one class for each image.
     """
-    array = _array_beside(images, key)
-    if isinstance(array, NoLabels):
-        return array
-    labels = read_labels(array, len(images))
+    try:
+        array = _array_beside(images, key)
+        if isinstance(array, NoLabels):
+            return array
+        labels = read_labels(array, len(images))
+    except OSError as error:
+        raise unreadable(images.path, error) from error
     low, high = int(labels.values.min()), int(labels.values.max())
     if low < 0 or high >= _MOST_CLASSES:
         raise DataError(
@@ -60,9 +69,12 @@ def labels_beside(images: ArrayFile, key: str | None = None) -> Labels | NoLabel
 
 def labels_file(path: Path) -> ArrayFile:
     """Open a file of labels: numbers or words, .npy or IDX, packed by gzip or not."""
-    if path.suffix.lower() == ".gz":
-        return open_gzip(path, NUMBERS + TEXT)
-    return open_npy(path, kinds=NUMBERS + TEXT) if path.suffix.lower() == ".npy" else open_idx(path)
+    try:
+        if path.suffix.lower() == ".gz":
+            return open_gzip(path, NUMBERS + TEXT)
+        return open_npy(path, kinds=NUMBERS + TEXT) if path.suffix.lower() == ".npy" else open_idx(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def read_labels(array: ArrayFile, count: int) -> Labels:
@@ -72,6 +84,8 @@ def read_labels(array: ArrayFile, count: int) -> Labels:
     (N, K) of one 1 and else 0 are the class of the 1. Raises DataError for anything else.
     """
     flat = len(array.shape) <= 2 or prod(array.shape[1:]) == 1
+    if array.dtype.kind in TEXT and array.dtype.itemsize > _LONGEST_WORD:  # nor read: so many take much memory
+        flat = False
     labels = _numbered(array.read(0, count).reshape(count, -1)) if flat and len(array) == count else None
     if labels is None:
         raise DataError(
@@ -89,6 +103,8 @@ def _numbered(values: NDArray[Any]) -> Labels | None:
     if column.dtype.kind in TEXT:
         return _words(column)
     if column.dtype.kind == "f" and not (np.isfinite(column).all() and (column == np.rint(column)).all()):
+        return None
+    if column.dtype.kind in "fu" and max(-column.min(), column.max()) > _LARGEST:
         return None
     return Labels(column.astype(np.int64), ())
 

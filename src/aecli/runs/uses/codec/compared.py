@@ -6,6 +6,7 @@ from math import ceil
 from aecli.core.errors import unreadable
 from aecli.core.machine import one_blas_thread
 from aecli.data.dataset import ImageDataset
+from aecli.runs.baselines import Baselines
 from aecli.runs.model import Model
 from aecli.runs.run import Run
 from aecli.runs.uses.codec.beside import Measured, PcaCodec, coefficients_of, lossless, picture_rows
@@ -36,18 +37,23 @@ class Comparison:
 
 
 def compare_codecs(
-    run: Run, model: Model, source: ImageDataset, sample: Sample, quantiser: Steps | Levels, size: int
+    run: Run,
+    model: Model,
+    baselines: Baselines,
+    source: ImageDataset,
+    sample: Sample,
+    quantiser: Steps | Levels,
+    size: int,
 ) -> Comparison:
     """Measure the other codecs on images that a run's codec has taken `size` bytes for.
 
-    PCA's codec has as many bytes as the run's, pictures have as much PSNR. Raises RunError where the run's baselines
-    are damaged.
+    PCA's codec has as many bytes as the run's, pictures have as much PSNR. `baselines` are the run's.
     """
     count = len(source)
     restored = quantiser.to_latents(quantiser.to_integers(sample.of_images))
     own = Measured(run.name, size / count, sample.quality(model.decode, restored))
     others, reasons = [], []
-    pca = PcaCodec(run.baselines)
+    pca = PcaCodec(baselines)
     with one_blas_thread():
         at_bytes = pca.at_bytes(own.bytes, sample, coefficients_of(source, pca, sample), count)
     if at_bytes is None:
