@@ -5,13 +5,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aecli.cli.options import FILE, config_option, json_option, overwrite_option, quiet_option, set_option
+from aecli.cli.options import (
+    FILE,
+    config_option,
+    json_option,
+    overwrite_option,
+    quiet_option,
+    scheduler_option,
+    set_option,
+)
 from aecli.cli.suggestions import Choice
 
 if TYPE_CHECKING:
     from aecli.runs.config_file import NamedConfig
     from aecli.studies.compare import StudyResult
     from aecli.studies.config import StudyFile
+    from aecli.studies.executors.dask_study import DaskExecutor
 
 
 @click.command("compare")
@@ -29,6 +38,7 @@ if TYPE_CHECKING:
     "-o", "--output", type=FILE, metavar="DIR", help="Folder of the study.  [default: studies/ and the images' name]"
 )
 @click.option("--workers", type=click.IntRange(1, 256), metavar="N", help="Processes that train.  [default: all cores]")
+@scheduler_option
 @click.option(
     "--table", "table_format", type=Choice(["md", "latex", "csv"]), help="Print the whole table in this format."
 )
@@ -38,8 +48,8 @@ if TYPE_CHECKING:
 def command(
     images: Path | None, config_file: Path | None, overrides: tuple[str, ...], activations: str | None,
     configs: str | None, vary: tuple[str, ...], tune: tuple[str, ...], metric: str | None, seeds: int | None,
-    test_file: Path | None, output: Path | None, workers: int | None, table_format: str | None, overwrite: bool,
-    as_json: bool, quiet: bool,
+    test_file: Path | None, output: Path | None, workers: int | None, scheduler: str | None,
+    table_format: str | None, overwrite: bool, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Compare variants of a config on IMAGES: same images, splits and seeds for all.
 
@@ -57,8 +67,12 @@ def command(
       ae compare images.npy --vary model.latent_dim=8,16,32 --tune learning_rate=3e-4,1e-3
       ae compare images.npy --configs relu,conv,mine.yaml --set training.epochs=20
     """
+    if scheduler and workers:
+        raise click.UsageError("--workers: those of --scheduler are as many as were started there: leave one out")
     changes = _changes(activations, vary, tune, metric, seeds, test_file)
     named = _named_config(images, config_file, overrides, configs, changes, quiet)
+    executor = None if scheduler is None else _executor(scheduler, quiet)
+    workers = workers if executor is None else executor.workers
 
     from aecli.cli.study_progress import study_progress
     from aecli.cli.terminal import note, reading
@@ -75,7 +89,7 @@ def command(
         progress.note("no images given: comparing on the handwritten digits that come with ae")
     try:
         with Signals(), reading(quiet) as on_progress:
-            result = compare(named.config, folder, progress, workers, overwrite, on_progress)
+            result = compare(named.config, folder, progress, workers, overwrite, on_progress, executor)
     except KeyboardInterrupt as stopped:
         kept = f"{folder} keeps what was trained; the same command goes on from there"
         progress.note(f"stopped: {kept if (folder / 'runs').is_dir() else 'nothing was trained yet'}")
@@ -85,6 +99,16 @@ def command(
     report = write_study_report(result.study)
     _print(result, table_format, as_json, quiet)
     note(f"The report is {report}; {result.study.results_file.name} beside it has every run", quiet)
+
+
+def _executor(scheduler: str, quiet: bool) -> "DaskExecutor":
+    """Return what trains on the workers of a scheduler, connected until the command ends."""
+    from aecli.cli.terminal import note
+    from aecli.studies.executors.dask_cluster import connected
+    from aecli.studies.executors.dask_study import DaskExecutor
+
+    cluster = connected(scheduler, lambda text: note(text, quiet))
+    return DaskExecutor(click.get_current_context().with_resource(cluster))
 
 
 def _suggested(named: "NamedConfig[StudyFile]", overrides: tuple[str, ...], quiet: bool) -> "NamedConfig[StudyFile]":
