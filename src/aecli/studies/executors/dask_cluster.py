@@ -2,13 +2,16 @@
 
 import json
 import logging
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aecli.core.errors import AeError, one_line
 
@@ -19,6 +22,8 @@ _SECONDS_TO_CONNECT = 5
 
 _SECONDS_WITHOUT_WORKERS = 300
 """How long a cluster may have no workers: those of a queue take a while."""
+
+T = TypeVar("T")
 
 _START = "dask worker --nthreads 1"
 
@@ -91,30 +96,46 @@ def connected(
         client.close(timeout=_SECONDS_TO_CONNECT)
 
 
-def _connect(client: Any, address: str) -> Any:
+def _connect(client: Any, address: str) -> "Client":
     where = _address(address)
+    connect = partial(client, where, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
     try:
-        with warnings.catch_warnings(action="ignore"):  # versions that differ a little
-            return client(where, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
-    except (OSError, TimeoutError, ValueError, TypeError, KeyError, AssertionError, ImportError) as error:
+        with warnings.catch_warnings(action="ignore"):  # of versions that differ a little
+            connected: Client = _within(_SECONDS_TO_CONNECT + 1, connect)  # Dask's own does not end with every server
+            return connected
+    except Exception as error:  # a server of another kind can make Dask raise anything
         said = "" if where == address else f" (it names {where})"
-        reason = "" if isinstance(error, (OSError, TimeoutError)) else f" ({one_line(error)})"
+        reason = f" ({one_line(error)})" if isinstance(error, (ValueError, ImportError)) else ""
         raise AeError(
             f"{address}{said}: no Dask scheduler answers there{reason}: "
             f"give the address that `dask scheduler` prints, or its --scheduler-file"
         ) from error
 
 
+def _within(seconds: float, function: Callable[[], T]) -> T:
+    """Return what a function gives; TimeoutError where it takes longer: it is then left to itself."""
+    given: Future[T] = Future()
+
+    def call() -> None:
+        try:
+            given.set_result(function())
+        except BaseException as error:
+            given.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    return given.result(seconds)
+
+
 def _address(address: str) -> str:
     """Return the address that a scheduler file holds, or the one that is given itself."""
     path = Path(address)
-    if "://" in address or not (path.exists() or path.suffix == ".json" or ":" not in address):
+    if "://" in address or not (path.is_file() or path.suffix == ".json" or ":" not in address):
         return address
     try:
         found = json.loads(path.read_text(encoding="utf-8"))["address"]
-    except FileNotFoundError as error:
+    except (FileNotFoundError, IsADirectoryError) as error:
         raise AeError(
-            f"{address}: is no scheduler file and no address: give one such as tcp://host:8786, "
+            f"'{address}': is no scheduler file and no address: give one such as tcp://host:8786, "
             f"or the --scheduler-file of `dask scheduler`"
         ) from error
     except OSError as error:
