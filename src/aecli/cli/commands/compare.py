@@ -105,10 +105,11 @@ def _executor(scheduler: str, quiet: bool) -> "DaskExecutor":
     """Return what trains on the workers of a scheduler, connected until the command ends."""
     from aecli.cli.terminal import note
     from aecli.studies.executors.dask_cluster import connected
-    from aecli.studies.executors.dask_study import DaskExecutor
 
-    cluster = connected(scheduler, lambda text: note(text, quiet))
-    return DaskExecutor(click.get_current_context().with_resource(cluster))
+    cluster = click.get_current_context().with_resource(connected(scheduler, lambda text: note(text, quiet)))
+    from aecli.studies.executors.dask_study import DaskExecutor  # which imports Dask, if it is there
+
+    return DaskExecutor(cluster)
 
 
 def _suggested(named: "NamedConfig[StudyFile]", overrides: tuple[str, ...], quiet: bool) -> "NamedConfig[StudyFile]":

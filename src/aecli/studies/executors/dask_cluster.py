@@ -61,6 +61,8 @@ class Cluster:
 
         A worker that has gone meanwhile is not among them.
         """
+        if self.client.status != "running":
+            return {}
         try:
             answers = self.client.run(function, *arguments, workers=workers, on_error="return")
         except (OSError, TimeoutError, ValueError, KeyError):

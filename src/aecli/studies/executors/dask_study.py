@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from aecli import __version__
 from aecli.core.errors import AeError, one_line
 from aecli.studies.executors.dask_cluster import Cluster
-from aecli.studies.executors.dask_worker import NETWORKS, Introduction, introduce, key_of, stop, train
+from aecli.studies.executors.dask_worker import NETWORKS, TOPIC, Introduction, introduce, key_of, stop, train
 from aecli.studies.executors.executor import SECONDS_TO_END, Event, Task, WaitingTasks, ended
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class _Study:
 
     def begin(self) -> None:
         """Listen to the workers, and take those that are there. Raises AeError where one of them cannot train."""
-        self.cluster.client.subscribe_topic(self.id, lambda event: self.heard.put(pickle.loads(event[1])))
+        self.cluster.client.subscribe_topic(TOPIC, lambda event: self.heard.put(pickle.loads(event[1])))
         self._look()
         if self.unfit:
             raise AeError(next(iter(self.unfit.values())))

@@ -34,6 +34,9 @@ _STUDIES = 2
 
 _NAME = "aecli"
 
+TOPIC = "aecli"
+"""Where workers say what happens to the runs of all studies, each time as (key, kind, values) in a pickle."""
+
 _KEY = "ae-"
 """What the keys of runs begin with; the study and a number of the task follow."""
 
@@ -79,16 +82,16 @@ async def introduce(configs: Sequence[bytes], folder: str, *, dask_worker: Worke
     return Introduction(__version__, cores(), problem)
 
 
-def train(key: str, task: bytes, topic: str) -> None:
-    """Train a pickled task; what happens, and how it ends, goes to the topic as (key, kind, values) in a pickle."""
-    relay = _Relay(get_worker(), topic, key)
+def train(key: str, task: bytes, study: str) -> None:
+    """Train a pickled task of a study; what happens, and how it ends, goes to the topic."""
+    relay = _Relay(get_worker(), key)
     signals = _training.get(key)
     if signals is None:  # nobody waits for it any more, or Dask has come to say so in another way
         relay.tell("failed", "its worker was not told of it")
         return
     try:
         with _at_work, warnings_end_nothing():
-            outcome = train_to_outcome(_trainer(topic), pickle.loads(task), relay, signals)
+            outcome = train_to_outcome(_trainer(study), pickle.loads(task), relay, signals)
             signals.raise_if_received()  # one that came while the run failed
         relay.tell(*outcome)
     except Interrupted:
@@ -108,12 +111,12 @@ def stop(study: str) -> None:
 class _Relay(NullProgress):
     """Tells the study what happens to a run."""
 
-    def __init__(self, worker: Worker, topic: str, key: str) -> None:
-        self._worker, self._topic, self._key = worker, topic, key
+    def __init__(self, worker: Worker, key: str) -> None:
+        self._worker, self._key = worker, key
 
     def tell(self, kind: str, *values: Any) -> None:
         """Send what has happened."""
-        self._worker.log_event(self._topic, pickle.dumps((self._key, kind, values)))
+        self._worker.log_event(TOPIC, pickle.dumps((self._key, kind, values)))
 
     def epoch(self, record: EpochRecord, epochs: int) -> None:
         self.tell("epoch", record)
