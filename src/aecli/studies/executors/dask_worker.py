@@ -89,15 +89,15 @@ def train(key: str, task: bytes, study: str) -> None:
     if signals is None:  # nobody waits for it any more, or Dask has come to say so in another way
         relay.tell("failed", "its worker was not told of it")
         return
-    try:
-        with _at_work, warnings_end_nothing():
+    with _at_work, warnings_end_nothing():
+        try:
             outcome = train_to_outcome(_trainer(study), pickle.loads(task), relay, signals)
             signals.raise_if_received()  # one that came while the run failed
-        relay.tell(*outcome)
-    except Interrupted:
-        relay.tell("stopped")
-    finally:
-        _training.pop(key, None)
+            relay.tell(*outcome)
+        except Interrupted:
+            relay.tell("stopped")
+        finally:
+            _training.pop(key, None)
 
 
 def stop(study: str) -> None:
@@ -144,6 +144,7 @@ class _Watch(WorkerPlugin):  # type: ignore[misc]  # its package may not be ther
             signals.received = signal.SIGTERM
         while _at_work.locked() and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # for what a thread has just told
 
 
 def _trainer(study: str) -> Trainer:
