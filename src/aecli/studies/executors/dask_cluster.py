@@ -85,7 +85,8 @@ def connected(
             raise
         raise AeError("--scheduler: needs Dask, which is not installed: pip install 'aecli[dask]'") from error
     # What it prints would tear the study's table; what matters is said by errors of ours.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     client = _connect(Client, address)
     try:
         cluster = Cluster(address, client, patience)

@@ -155,6 +155,8 @@ class _Study:
             return
         if kind == "ended":
             raise ended(values[0])
+        if kind in ("cancelled", "lost"):  # by a scheduler that has gone
+            self.cluster.workers()
         training = self.training.pop(key)
         if training.worker in self.workers:
             self.workers[training.worker].key = None
