@@ -1,6 +1,6 @@
 """Kill commands with SIGKILL at random instants, give them again until they are done, and compare what they made.
 
-    python scripts/soak.py [--only train|compare|import|reconstruct] [--count N] [--seed 0]
+    python scripts/soak.py [--only train|compare|dask|import|reconstruct] [--count N] [--seed 0]
                            [--kills 3] [--minutes N] [--keep FOLDER]
 
 Every command runs once without a stop. Then, so many times, it is killed at instants drawn at random out of its whole
@@ -10,6 +10,8 @@ life, reading and writing included, and given again until it ends by itself.
   The weights must have the SHA-256 of the uninterrupted ones.
 - compare: a study of two activations and three seeds by two workers; the parent is killed, or a worker, or both. The
   results must be those of the uninterrupted study, no complete run trained again, no process left.
+- dask: the same study on a Dask cluster of two workers, started anew for every study; the client is killed, and the
+  command given again, or a worker. The weights must be those that the worker processes of `ae` itself give.
 - import, reconstruct: a folder of pictures made into a file. After every kill each file must be absent or whole, at
   the end the files must be those of the command that never stopped. --overwrite is given once the file is there.
 
@@ -33,12 +35,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-COUNTS = {"import": 100, "reconstruct": 100, "compare": 20, "train": 200}
+COUNTS = {"import": 100, "reconstruct": 100, "compare": 20, "dask": 15, "train": 200}
 SEEDS = 5
 PICTURES = 600
 COMMON = ["aecli.cli.main", "matplotlib.backends.backend_agg"]
@@ -50,6 +53,7 @@ PRELOADED = {
         "aecli.training.engines.tensorflow.export",
     ],
     "compare": [],
+    "dask": [],
     "import": ["aecli.cli.commands.import", "aecli.data.files.convert", "aecli.cli.terminal"],
     "reconstruct": [
         "aecli.cli.commands.reconstruct",
@@ -226,12 +230,7 @@ def compared(kills: int) -> Trial:
     """Return the trial of `ae compare`."""
 
     def start(folder: Path) -> Any:
-        options = ["--config=soak.yaml", "--workers=2", "--quiet", f"--output={folder}"]
-        return subprocess.Popen(
-            [sys.executable, "-m", "aecli.cli.main", "compare", *options],
-            stdout=subprocess.DEVNULL,
-            env={**os.environ, "SOAK": str(folder)},
-        )
+        return start_study(folder, "--workers=2")
 
     for warming in ("first", "whole"):
         begun = time.perf_counter()
@@ -265,6 +264,64 @@ def compared(kills: int) -> Trial:
         return killed, _hidden(folder)
 
     return trial
+
+
+def start_study(folder: Path, where: str) -> Any:
+    """Start the study in a folder, on its own workers or on those of a scheduler, in a process of its own."""
+    options = ["--config=soak.yaml", where, "--quiet", f"--output={folder}"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "aecli.cli.main", "compare", *options],
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "SOAK": str(folder)},
+    )
+
+
+def on_dask(kills: int) -> Trial:
+    """Return the trial of `ae compare --scheduler`."""
+    begun = time.perf_counter()
+    if start_study(Path("dask-whole"), "--workers=2").wait():
+        raise SystemExit("ae compare: without a stop it did not end well")
+    seconds, expected = time.perf_counter() - begun, weights_of_study(Path("dask-whole"))
+
+    def trial(number: int, rng: random.Random) -> tuple[int, str]:
+        from distributed import LocalCluster
+
+        folder, killed, worker_killed = Path(f"dask-{number}"), Counter[str](), False
+        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+            where = f"--scheduler={cluster.scheduler_address}"
+            process = start_study(folder, where)
+            while True:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(rng.uniform(0, seconds) if killed.total() < kills else None)
+                if process.returncode is not None:
+                    break
+                # A run that has lost two workers of one command counts as failed, and so it should.
+                whom = "client" if worker_killed else rng.choice(["client", "worker"])
+                if whom == "worker":
+                    os.kill(_a_worker(cluster, rng), signal.SIGKILL)
+                    worker_killed = True
+                else:
+                    process.kill()
+                    process.wait()
+                    process, worker_killed = start_study(folder, where), False
+                killed[whom] += 1
+        ended = ", ".join(f"{count} of the {whom}" for whom, count in sorted(killed.items())) or "none"
+        if process.returncode or weights_of_study(folder) != expected:
+            return killed.total(), f"exit code {process.returncode}, other weights or runs (kills: {ended})"
+        print(f"dask {number}: kills: {ended}")
+        return killed.total(), _hidden(folder)
+
+    return trial
+
+
+def _a_worker(cluster: Any, rng: random.Random) -> int:
+    """Return the process of one of the workers."""
+    return int(rng.choice([nanny.pid for nanny in cluster.workers.values() if nanny.pid]))
+
+
+def weights_of_study(folder: Path) -> dict[str, str | None]:
+    """Return the hash of the weights of every run of a study."""
+    return {str(path.relative_to(folder)): weights_of(path) for path in folder.glob("runs/*/*")}
 
 
 def results_of(folder: Path) -> list[dict[str, str]]:
@@ -303,7 +360,7 @@ def left_running(folder: Path) -> list[int]:
     return found
 
 
-TRIALS = {"import": imported, "reconstruct": reconstructed, "compare": compared, "train": train}
+TRIALS = {"import": imported, "reconstruct": reconstructed, "compare": compared, "dask": on_dask, "train": train}
 
 
 def main() -> int:
