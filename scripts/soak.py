@@ -287,7 +287,7 @@ def on_dask(kills: int) -> Trial:
         from distributed import LocalCluster
 
         folder, killed, worker_killed = Path(f"dask-{number}"), Counter[str](), False
-        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster:
             where = f"--scheduler={cluster.scheduler_address}"
             process = start_study(folder, where)
             while True:

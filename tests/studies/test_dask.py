@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from aecli.core.errors import AeError
 from aecli.runs.config_file import load_config
@@ -117,7 +118,7 @@ def test_nothing_imports_dask_without_the_option():
 def local_cluster():
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
         yield cluster
 
 
@@ -196,7 +197,7 @@ def test_a_worker_that_is_stopped_leaves_a_checkpoint_and_no_attempt_is_counted(
         options = [address, "--nthreads", "1", "--no-dashboard"]
         return subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_worker", *options], stderr=subprocess.DEVNULL)
 
-    with LocalCluster(n_workers=0, processes=True, dashboard_address=None) as local:
+    with LocalCluster(n_workers=0, processes=True, dashboard_address=":0") as local:
         address, told = local.scheduler_address, []
         workers = [start_worker()]
         try:
@@ -299,7 +300,7 @@ def test_a_worker_of_several_threads_is_refused():
     from aecli.studies.executors.dask_study import DaskExecutor
 
     with (
-        LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None) as local,
+        LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address=":0") as local,
         connected(local.scheduler_address, print) as cluster,
         pytest.raises(AeError, match=r"worker tcp://127.*: runs 2 tasks side by side: start it with --nthreads 1"),
     ):
@@ -311,9 +312,25 @@ def test_a_scheduler_without_workers_says_so_and_is_left_after_a_while():
     from distributed import LocalCluster
 
     said = []
-    with LocalCluster(n_workers=0, processes=True, dashboard_address=None) as local:
+    with LocalCluster(n_workers=0, processes=True, dashboard_address=":0") as local:
         address = local.scheduler_address
         with pytest.raises(AeError) as raised, connected(address, said.append, patience=1):
             pass
     assert said == [f"{address}: has no workers yet: waiting for one (dask worker --nthreads 1 {address}); Ctrl-C stops"]
     assert str(raised.value).startswith(f"{address}: has had no workers for 1 seconds: start some")
+
+
+@pytest.mark.long
+def test_pictures_decoded_by_workers_come_out_as_those_decoded_here(local_cluster, cluster, ae, digits):
+    for i, digit in enumerate(digits[:1500]):
+        path = Path("pictures") / "ab"[i % 2] / f"{i:04}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((digit * (255 / digit.max())).astype("uint8")).save(path)
+    Path("pictures/a/0007.png").write_bytes(b"no picture")
+    here = ae("import", "pictures", "--output=out.npy")
+    files = [Path(name).read_bytes() for name in ("out.npy", "out.json", "out_labels.npy")]
+    os.kill(next(iter(cluster.client.run(os.getpid).values())), signal.SIGKILL)
+    there = ae("import", "pictures", "--output=out.npy", "--overwrite", f"--scheduler={local_cluster.scheduler_address}")
+    assert there.exit_code == here.exit_code == 0
+    assert [Path(name).read_bytes() for name in ("out.npy", "out.json", "out_labels.npy")] == files
+    assert (there.stdout, there.stderr) == (here.stdout, here.stderr)
