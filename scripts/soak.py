@@ -43,6 +43,8 @@ from typing import Any
 
 COUNTS = {"import": 100, "reconstruct": 100, "compare": 20, "dask": 15, "train": 200}
 SEEDS = 5
+DASK_SEEDS = "--seeds=10"
+"""More runs for those on a cluster, which takes its time to start."""
 PICTURES = 600
 COMMON = ["aecli.cli.main", "matplotlib.backends.backend_agg"]
 PRELOADED = {
@@ -266,9 +268,9 @@ def compared(kills: int) -> Trial:
     return trial
 
 
-def start_study(folder: Path, where: str) -> Any:
+def start_study(folder: Path, *more: str) -> Any:
     """Start the study in a folder, on its own workers or on those of a scheduler, in a process of its own."""
-    options = ["--config=soak.yaml", where, "--quiet", f"--output={folder}"]
+    options = ["--config=soak.yaml", *more, "--quiet", f"--output={folder}"]
     return subprocess.Popen(
         [sys.executable, "-m", "aecli.cli.main", "compare", *options],
         stdout=subprocess.DEVNULL,
@@ -279,7 +281,7 @@ def start_study(folder: Path, where: str) -> Any:
 def on_dask(kills: int) -> Trial:
     """Return the trial of `ae compare --scheduler`."""
     begun = time.perf_counter()
-    if start_study(Path("dask-whole"), "--workers=2").wait():
+    if start_study(Path("dask-whole"), "--workers=2", DASK_SEEDS).wait():
         raise SystemExit("ae compare: without a stop it did not end well")
     seconds, expected = time.perf_counter() - begun, weights_of_study(Path("dask-whole"))
 
@@ -289,10 +291,10 @@ def on_dask(kills: int) -> Trial:
         folder, killed, worker_killed = Path(f"dask-{number}"), Counter[str](), False
         with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster:
             where = f"--scheduler={cluster.scheduler_address}"
-            process = start_study(folder, where)
+            process = start_study(folder, where, DASK_SEEDS)
             while True:
                 with suppress(subprocess.TimeoutExpired):
-                    process.wait(rng.uniform(0, seconds) if killed.total() < kills else None)
+                    process.wait(rng.uniform(0, seconds / 2) if killed.total() < kills else None)
                 if process.returncode is not None:
                     break
                 # A run that has lost two workers of one command counts as failed, and so it should.
@@ -303,7 +305,7 @@ def on_dask(kills: int) -> Trial:
                 else:
                     process.kill()
                     process.wait()
-                    process, worker_killed = start_study(folder, where), False
+                    process, worker_killed = start_study(folder, where, DASK_SEEDS), False
                 killed[whom] += 1
         ended = ", ".join(f"{count} of the {whom}" for whom, count in sorted(killed.items())) or "none"
         if process.returncode or weights_of_study(folder) != expected:

@@ -1,14 +1,14 @@
 """Pictures looked at and decoded by the workers of a Dask cluster, in shares that come back in order."""
 
-import uuid
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from aecli import __version__
 from aecli.core.errors import AeError, one_line
+from aecli.core.machine import ordered_map
 from aecli.data.shares import Spread
 from aecli.studies.executors.dask_cluster import Cluster
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _PICTURES, _BYTES = 1000, 8 * 2**20
 """Pictures of a share, and the bytes that they may become: a task costs Dask some milliseconds."""
 
-_AHEAD = 3
-"""Shares a worker that are given out before the first of them is back."""
+_AHEAD, _MOST_AHEAD = 3, 60
+"""Shares that are given out before the first of them is back: so many a worker, and in all."""
 
 _SECONDS_BETWEEN_LOOKS = 5
 
@@ -40,14 +40,12 @@ def _version() -> str:
 
 def _map(cluster: Cluster, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
     """Yield function(item) for every item, in order; see `ordered_map`. A share whose worker died is done again."""
-    ahead: deque[Future] = deque()
-    most, name = _AHEAD * max(1, len(cluster.workers())), f"ae-share-{uuid.uuid4()}"
-    for number, item in enumerate(items):
-        ahead.append(cluster.client.submit(_work, function, item, key=f"{name}-{number}", pure=False))
-        if len(ahead) > most:
-            yield _result(cluster, ahead.popleft())
-    while ahead:
-        yield _result(cluster, ahead.popleft())
+
+    def done_there(item: Any) -> Any:
+        return _result(cluster, cluster.client.submit(_work, function, item, key=f"ae-share-{uuid4()}", pure=False))
+
+    # Threads that wait: what one share takes to travel does not keep the workers from the next.
+    return ordered_map(done_there, items, min(_AHEAD * max(1, len(cluster.workers())), _MOST_AHEAD))
 
 
 def _work(function: Callable[[Any], Any], item: Any) -> Any:
