@@ -73,13 +73,17 @@ class _Training:
 
 @dataclass
 class _Study:
-    """The tasks that wait and those in training by key, the workers by address, and what was heard of them."""
+    """The tasks that wait and those in training by key, the workers by address, and what was heard of them.
+
+    Workers that are `unfit`, for a reason, or `closing` get no task.
+    """
 
     cluster: Cluster
     waiting: WaitingTasks
     training: dict[str, _Training] = field(default_factory=dict)
     workers: dict[str, _Worker] = field(default_factory=dict)
     unfit: dict[str, str] = field(default_factory=dict)
+    closing: set[str] = field(default_factory=set)
     heard: "queue.SimpleQueue[tuple[str, str, tuple[Any, ...]]]" = field(default_factory=queue.SimpleQueue)
     threads: int | None = None
     looked: float = 0.0
@@ -166,6 +170,7 @@ class _Study:
             yield self.waiting.failed(task, values[0])
         elif kind == "stopped":  # a worker that closes: the run is well
             self.workers.pop(training.worker, None)
+            self.closing.add(training.worker)
             self.waiting.add(task)
         else:
             yield self.waiting.failed(task, _why(kind, *values))
@@ -177,7 +182,7 @@ class _Study:
         lost = [key for key, each in self.training.items() if each.worker not in here]
         self.workers = {address: worker for address, worker in self.workers.items() if address in here}
         self.unfit = {address: problem for address, problem in self.unfit.items() if address in here}
-        self._meet([address for address in here if address not in self.workers and address not in self.unfit])
+        self._meet([address for address in here if address not in {*self.workers, *self.unfit, *self.closing}])
         if self.unfit and not self.workers:
             raise AeError(next(iter(self.unfit.values())))
         return self._lose(lost)
