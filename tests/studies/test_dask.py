@@ -208,7 +208,7 @@ def test_a_worker_that_is_stopped_leaves_a_checkpoint_and_no_attempt_is_counted(
                     if told[-1] == ("epoch", 3):
                         workers.append(start_worker())
                         workers[0].terminate()
-                    if told.count(("started", None)) == 2 and event.kind == "epoch" or len(told) > 1000:
+                    if (told.count(("started", None)) == 2 and event.kind == "epoch") or len(told) > 1000:
                         break
                 events.close()
         finally:
