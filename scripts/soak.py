@@ -1,6 +1,6 @@
 """Kill commands with SIGKILL at random instants, give them again until they are done, and compare what they made.
 
-    python scripts/soak.py [--only train|compare|parts|import|reconstruct] [--count N] [--seed 0]
+    python scripts/soak.py [--only train|compare|parts|dask|import|reconstruct] [--count N] [--seed 0]
                            [--kills 3] [--minutes N] [--keep FOLDER]
 
 Every command runs once without a stop. Then, so many times, it is killed at instants drawn at random out of its whole
@@ -12,6 +12,8 @@ life, reading and writing included, and given again until it ends by itself.
   results must be those of the uninterrupted study, no complete run trained again, no process left.
 - parts: the same study in two parts at once, one worker each; a part is killed, or its worker with it, and some of them
   are begun again. Then the command without a part: results and weights must be those of the uninterrupted study.
+- dask: the same study on a Dask cluster of two workers, started anew for every study; the client is killed, and the
+  command given again, or a worker. The weights must be those that the worker processes of `ae` itself give.
 - import, reconstruct: a folder of pictures made into a file. After every kill each file must be absent or whole, at
   the end the files must be those of the command that never stopped. --overwrite is given once the file is there.
 
@@ -36,24 +38,28 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-COUNTS = {"import": 100, "reconstruct": 100, "compare": 20, "parts": 7, "train": 200}
+COUNTS = {"import": 100, "reconstruct": 100, "compare": 20, "parts": 7, "dask": 15, "train": 200}
 SEEDS = 5
+DASK_SEEDS = "--seeds=10"
+"""More runs for those on a cluster, which takes its time to start."""
 PICTURES = 600
 COMMON = ["aecli.cli.main", "matplotlib.backends.backend_agg"]
 PRELOADED = {
     "train": [
         "aecli.cli.commands.train",
-        "aecli.training.trainer.trainer",
-        "aecli.training.trainer.loop",
-        "aecli.training.engines.tensorflow.export",
+        "aecli.training.trainer",
+        "aecli.training.loop",
+        "aecli.training.export.onnx_writer",
     ],
     "compare": [],
     "parts": [],
+    "dask": [],
     "import": ["aecli.cli.commands.import", "aecli.data.files.convert", "aecli.cli.terminal"],
     "reconstruct": [
         "aecli.cli.commands.reconstruct",
@@ -230,7 +236,7 @@ def compared(kills: int) -> Trial:
     """Return the trial of `ae compare`."""
 
     def start(folder: Path) -> Any:
-        return study_started(folder, "--workers=2")
+        return start_study(folder, "--workers=2")
 
     seconds = whole_study(start)
     expected = results_of(Path("study-whole"))
@@ -262,19 +268,11 @@ def compared(kills: int) -> Trial:
     return trial
 
 
-def study_started(folder: Path, *options: str) -> Any:
+def start_study(folder: Path, *more: str) -> Any:
     """Start `ae compare` in a session of its own."""
+    options = ["--config=soak.yaml", *more, "--quiet", f"--output={folder}"]
     return subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "aecli.cli.main",
-            "compare",
-            "--config=soak.yaml",
-            "--quiet",
-            f"--output={folder}",
-            *options,
-        ],
+        [sys.executable, "-m", "aecli.cli.main", "compare", *options],
         stdout=subprocess.DEVNULL,
         env={**os.environ, "SOAK": str(folder)},
         start_new_session=True,
@@ -292,12 +290,12 @@ def whole_study(start: Callable[[Path], Any]) -> float:
 
 def parted(kills: int) -> Trial:
     """Return the trial of `ae compare --part`."""
-    seconds = whole_study(lambda folder: study_started(folder, "--workers=1"))
+    seconds = whole_study(lambda folder: start_study(folder, "--workers=1"))
     expected = results_of(Path("study-whole")), hashes_of(Path("study-whole"))
 
     def trial(number: int, rng: random.Random) -> tuple[int, str]:
         folder, killed, complete = Path(f"parts-{number}"), 0, {}
-        parts = {part: study_started(folder, "--workers=1", f"--part={part}/2") for part in (1, 2)}
+        parts = {part: start_study(folder, "--workers=1", f"--part={part}/2") for part in (1, 2)}
         while killed < kills:
             time.sleep(rng.uniform(0, seconds / 2))
             training = [part for part, process in parts.items() if process.poll() is None]
@@ -310,16 +308,52 @@ def parted(kills: int) -> Trial:
             parts[part].wait()
             killed += 1
             if rng.random() < 0.7:
-                parts[part] = study_started(folder, "--workers=1", f"--part={part}/2")
+                parts[part] = start_study(folder, "--workers=1", f"--part={part}/2")
         for process in parts.values():
             process.wait()
         complete = states_of(folder) | complete
-        code = study_started(folder, "--workers=1").wait()
+        code = start_study(folder, "--workers=1").wait()
         again = [str(path) for path, state in complete.items() if states_of(folder).get(path) != state]
         alive, same = left_running(folder), (results_of(folder), hashes_of(folder)) == expected
         if code or again or alive or not same:
             return killed, f"exit code {code}, same: {same}, trained again: {again}, still running: {alive}"
         return killed, _hidden(folder)
+
+
+def on_dask(kills: int) -> Trial:
+    """Return the trial of `ae compare --scheduler`."""
+    begun = time.perf_counter()
+    if start_study(Path("dask-whole"), "--workers=2", DASK_SEEDS).wait():
+        raise SystemExit("ae compare: without a stop it did not end well")
+    seconds, expected = time.perf_counter() - begun, hashes_of(Path("dask-whole"))
+
+    def trial(number: int, rng: random.Random) -> tuple[int, str]:
+        from distributed import LocalCluster
+
+        folder, killed, worker_killed = Path(f"dask-{number}"), Counter[str](), False
+        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster:
+            where = f"--scheduler={cluster.scheduler_address}"
+            process = start_study(folder, where, DASK_SEEDS)
+            while True:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(rng.uniform(0, seconds / 2) if killed.total() < kills else None)
+                if process.returncode is not None:
+                    break
+                # A run that has lost two workers of one command counts as failed, and so it should.
+                whom = "client" if worker_killed else rng.choice(["client", "worker"])
+                if whom == "worker":
+                    os.kill(_a_worker(cluster, rng), signal.SIGKILL)
+                    worker_killed = True
+                else:
+                    process.kill()
+                    process.wait()
+                    process, worker_killed = start_study(folder, where, DASK_SEEDS), False
+                killed[whom] += 1
+        ended = ", ".join(f"{count} of the {whom}" for whom, count in sorted(killed.items())) or "none"
+        if process.returncode or hashes_of(folder) != expected:
+            return killed.total(), f"exit code {process.returncode}, other weights or runs (kills: {ended})"
+        print(f"dask {number}: kills: {ended}")
+        return killed.total(), _hidden(folder)
 
     return trial
 
@@ -327,6 +361,11 @@ def parted(kills: int) -> Trial:
 def hashes_of(folder: Path) -> dict[str, str | None]:
     """Return the hash of the weights of every run of a study."""
     return {str(run.relative_to(folder)): weights_of(run) for run in folder.glob("runs/*/*")}
+
+
+def _a_worker(cluster: Any, rng: random.Random) -> int:
+    """Return the process of one of the workers."""
+    return int(rng.choice([nanny.pid for nanny in cluster.workers.values() if nanny.pid]))
 
 
 def results_of(folder: Path) -> list[dict[str, str]]:
@@ -365,7 +404,14 @@ def left_running(folder: Path) -> list[int]:
     return found
 
 
-TRIALS = {"import": imported, "reconstruct": reconstructed, "compare": compared, "parts": parted, "train": train}
+TRIALS = {
+    "import": imported,
+    "reconstruct": reconstructed,
+    "compare": compared,
+    "parts": parted,
+    "dask": on_dask,
+    "train": train,
+}
 
 
 def main() -> int:

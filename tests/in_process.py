@@ -3,11 +3,9 @@
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 
-from aecli.core.errors import AeError
 from aecli.core.signals import Signals
 from aecli.runs.records import EpochRecord
-from aecli.studies.executors.executor import ATTEMPTS, Event, Task, study_trainer
-from aecli.studies.executors.processes import _outcome
+from aecli.studies.executors.executor import ATTEMPTS, Event, Task, ended, study_trainer, train_to_outcome
 from aecli.training.engines.engine import DEFAULT_ENGINE, EngineSource
 from aecli.training.progress import NullProgress
 
@@ -44,10 +42,10 @@ class InProcessExecutor:
         """Train one run; yield its epochs, return its end."""
         epochs = _Epochs(task)
         # The function that workers call: what is a failure of the run, and what ends the study, is the same.
-        kind, reason = _outcome(self._trainer, task, epochs, Signals())
+        kind, reason = train_to_outcome(self._trainer, task, epochs, Signals())
         yield from epochs.events
         if kind == "ended":
-            raise AeError(f"{reason}; the same command goes on with what is not finished")
+            raise ended(reason)
         return Event("done" if kind == "done" else "failed", task, reason=reason)
 
 

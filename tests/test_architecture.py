@@ -20,7 +20,8 @@ BESIDE = ("__init__.py", "__main__.py", "api.py", "nn")
 ONLY_IN = {
     "yaml": "core runs", "fcntl": "core", "resource": "core", "PIL": "data", "keras": "models training",
     "tensorflow": "training/engines/tensorflow", "onnx": "training views", "onnxruntime": "runs",
-    "scipy": "data/files/formats runs/uses/probing runs/uses/scoring training/check studies", "h5py": "data/files/formats", "multiprocessing": "studies", "matplotlib": "views", "jinja2": "views", "markupsafe": "views",
+    "scipy": "data/files/formats runs/uses/probing runs/uses/scoring training/check studies", "h5py": "data/files/formats", "multiprocessing": "studies",
+    "dask": "studies/executors", "distributed": "studies/executors", "matplotlib": "views", "jinja2": "views", "markupsafe": "views",
     "click": "cli", "rich": "cli",
 }  # fmt: skip
 """Package -> the folders that may import it; a package that stands here nowhere is imported anywhere."""

@@ -21,8 +21,8 @@ from aecli.runs.provenance import run_fingerprint
 from aecli.runs.run import Run
 from aecli.studies.compare import NullStudyProgress, compare
 from aecli.studies.config import StudyFile
-from aecli.studies.executors.executor import Task
-from aecli.studies.executors.processes import ProcessExecutor, _wait_for_lock
+from aecli.studies.executors.executor import Task, wait_for_lock
+from aecli.studies.executors.processes import ProcessExecutor
 from aecli.studies.plan import complete_study, plan, seeds
 from aecli.studies.results import Result, read_results
 from aecli.studies.study import Study
@@ -428,7 +428,7 @@ def test_a_worker_asks_again_until_the_other_process_lets_go():
 
     with ExitStack() as other:
         other.enter_context(run.locked())
-        _wait_for_lock(train)
+        wait_for_lock(train)
     assert asked == [0, 1, 2]
 
 

@@ -9,6 +9,7 @@
 | --config, --set | where the config comes from | check, train, config show |
 | --json | the result as JSON | every command that prints a table |
 | --device | what trains | train, verify, compare |
+| --scheduler | a Dask cluster that computes | compare, import |
 | --threads | how many threads compute | every command that computes |
 | --quiet | only errors on stderr | every command that prints notes or progress |
 """
@@ -83,6 +84,11 @@ threads_option = click.option(
     callback=_use_threads,
     expose_value=False,
     help="Threads to compute with.  [default: all cores]",
+)
+scheduler_option = click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="A Dask cluster to use: tcp://host:8786 or its scheduler file.  [default: this machine]",
 )
 config_option = click.option(
     "-c",

@@ -75,7 +75,8 @@ class Trainer:
     """Trains runs one after the other, and keeps what the next may share with the last.
 
     That is the images and their fingerprint, the compiled network where the next run differs in its seed alone, and
-    the baselines of every split. `mapped` images are those of a study, whose processes share the file's memory map.
+    the baselines of every split. It keeps so many compiled `networks`, those used last. `mapped` images are those of a
+    study, whose processes share the file's memory map.
     """
 
     def __init__(
@@ -86,11 +87,12 @@ class Trainer:
         checkpoints: CheckpointPolicy | None = None,
         mapped: bool = False,
         engine: EngineSource = DEFAULT_ENGINE,
+        networks: int = 1,
     ) -> None:
         self._device, self._artifacts, self._mapped, self._engine = device, artifacts, mapped, engine
         self._policy = checkpoints or CheckpointPolicy()
-        self._images: _LastValue[_Images] = _LastValue()
-        self._compiled: _LastValue[CompiledModel] = _LastValue()
+        self._images: _LastValues[_Images] = _LastValues(1)
+        self._compiled: _LastValues[CompiledModel] = _LastValues(networks)
         self._baselines: dict[str, SplitBaselines] = {}
 
     def train(
@@ -278,15 +280,20 @@ class _Images:
             source.file.require_state(state)
 
 
-class _LastValue(Generic[T]):
-    """Holds what was made for the last key, for the next call with the same one."""
+class _LastValues(Generic[T]):
+    """Holds what was made for the last keys, so many, for the next calls with the same ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: int) -> None:
+        self._count = count
         self._held: list[tuple[object, T]] = []
 
     def get(self, key: object, make: Callable[[], T]) -> T:
-        """Return the value kept for this key, or drop it and make another."""
-        if not (self._held and self._held[0][0] == key):
-            self._held.clear()
-            self._held.append((key, make()))
-        return self._held[0][1]
+        """Return the value kept for this key, or drop the one longest unused and make another."""
+        found = next((pair for pair in self._held if pair[0] == key), None)
+        if found is not None:
+            self._held.remove(found)
+        else:
+            del self._held[: max(0, len(self._held) - self._count + 1)]  # before another needs the memory
+            found = key, make()
+        self._held.append(found)
+        return found[1]

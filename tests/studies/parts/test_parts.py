@@ -19,7 +19,7 @@ from aecli.runs.config_file import load_config
 from aecli.runs.run import Run
 from aecli.studies.compare import NullStudyProgress, compare, train_part
 from aecli.studies.config import StudyFile
-from aecli.studies.executors import processes
+from aecli.studies.executors import executor
 from aecli.studies.executors.processes import ProcessExecutor
 from aecli.studies.parts.part import Part, parse_part
 from aecli.studies.parts.status import study_status
@@ -246,7 +246,7 @@ def test_a_run_that_another_process_has_trained_meanwhile_is_not_trained_again(s
 
 
 def test_a_run_that_a_part_trains_ends_the_command_that_sums_up_with_its_name(study, monkeypatch, ae):
-    monkeypatch.setattr(processes, "_SECONDS_TO_END", 0)
+    monkeypatch.setattr(executor, "SECONDS_TO_END", 0)
     run = study.run(plan(study.config)[0], 0)
     run.metrics_file.unlink()
     with run.locked(), pytest.raises(AeError) as refused:

@@ -12,6 +12,7 @@ from aecli.cli.options import (
     json_option,
     overwrite_option,
     quiet_option,
+    scheduler_option,
     set_option,
 )
 from aecli.cli.suggestions import Choice
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from aecli.runs.config_file import NamedConfig
     from aecli.studies.compare import StudyResult
     from aecli.studies.config import StudyFile
+    from aecli.studies.executors.dask_study import DaskExecutor
     from aecli.studies.parts.part import Part
 
 
@@ -53,6 +55,7 @@ def _part(_: click.Context, __: click.Parameter, text: str | None) -> "Part | No
     help="Processes that train.  [default: one a core, at most 4 a GPU]",
 )
 @devices_option
+@scheduler_option
 @click.option(
     "--part", metavar="I/N", callback=_part, help="Train the I-th of N shares alone; without it, the rest, and sum up."
 )
@@ -66,8 +69,8 @@ def _part(_: click.Context, __: click.Parameter, text: str | None) -> "Part | No
 def command(
     images: Path | None, config_file: Path | None, overrides: tuple[str, ...], activations: str | None,
     configs: str | None, vary: tuple[str, ...], tune: tuple[str, ...], metric: str | None, seeds: int | None,
-    test_file: Path | None, output: Path | None, workers: int | None, devices: str, part: "Part | None",
-    status: bool, table_format: str | None, overwrite: bool, as_json: bool, quiet: bool,
+    test_file: Path | None, output: Path | None, workers: int | None, devices: str, scheduler: str | None,
+    part: "Part | None", status: bool, table_format: str | None, overwrite: bool, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Compare variants of a config on IMAGES: same images, splits and seeds for all.
 
@@ -92,13 +95,18 @@ def command(
     """
     if table_format and (status or part):
         raise click.UsageError("--table is of the whole study: give it without --status and --part")
+    if scheduler and (workers or devices != "cpu"):
+        raise click.UsageError(
+            "--workers and --device: those of --scheduler are what was started there: leave them out"
+        )
     changes = _changes(activations, vary, tune, metric, seeds, test_file)
     named = _named_config(images, config_file, overrides, configs, changes, quiet)
-
     folder = output or _default_folder(named.config)
     if status:
         _print_status(folder, part, as_json, quiet)
         return
+    executor = None if scheduler is None else _executor(scheduler, quiet)
+    workers = workers if executor is None else executor.workers
 
     from aecli.cli.study_progress import study_progress
     from aecli.cli.terminal import note, note_if, reading
@@ -115,10 +123,11 @@ def command(
         progress.note("no images given: comparing on the handwritten digits that come with ae")
     try:
         with Signals(), reading(quiet) as on_progress:
+            given = (progress, workers, overwrite, on_progress, executor, devices)
             if part:
-                train_part(named.config, folder, part, progress, workers, overwrite, on_progress, device=devices)
+                train_part(named.config, folder, part, *given)
             else:
-                result = compare(named.config, folder, progress, workers, overwrite, on_progress, device=devices)
+                result = compare(named.config, folder, *given)
     except KeyboardInterrupt as stopped:
         kept = f"{folder} keeps what was trained; the same command goes on from there"
         progress.note(f"stopped: {kept if (folder / 'runs').is_dir() else 'nothing was trained yet'}")
@@ -147,6 +156,17 @@ def _print_status(folder: Path, part: "Part | None", as_json: bool, quiet: bool)
     from aecli.studies.study import Study
 
     print_status(Study(folder), part, as_json, quiet)
+
+
+def _executor(scheduler: str, quiet: bool) -> "DaskExecutor":
+    """Return what trains on the workers of a scheduler, connected until the command ends."""
+    from aecli.cli.terminal import note
+    from aecli.studies.executors.dask_cluster import connected
+
+    cluster = click.get_current_context().with_resource(connected(scheduler, lambda text: note(text, quiet)))
+    from aecli.studies.executors.dask_study import DaskExecutor  # which imports Dask, if it is there
+
+    return DaskExecutor(cluster)
 
 
 def _suggested(named: "NamedConfig[StudyFile]", overrides: tuple[str, ...], quiet: bool) -> "NamedConfig[StudyFile]":

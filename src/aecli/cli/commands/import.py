@@ -6,11 +6,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aecli.cli.options import FILE, output_option, overwrite_option, quiet_option, threads_option
+from aecli.cli.options import (
+    FILE,
+    output_option,
+    overwrite_option,
+    quiet_option,
+    scheduler_option,
+    threads_option,
+)
 from aecli.cli.suggestions import Choice
 
 if TYPE_CHECKING:
     from aecli.data.files.convert import ConvertResult
+    from aecli.data.shares import Spread
 
 
 class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click only
@@ -62,12 +70,13 @@ def _axes(_: click.Context, parameter: click.Parameter, axes: str | None) -> str
 )
 @click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be read.")
 @overwrite_option
+@scheduler_option
 @threads_option
 @quiet_option
 def command(
     sources: tuple[Path, ...], output: Path | None, size: tuple[int, int] | None, fit: str, grey: bool | None,
     frames: str, limit: int | None, shuffle: int | None, key: str | None, no_labels: bool, axes: str | None,
-    strict: bool, overwrite: bool, quiet: bool,
+    strict: bool, overwrite: bool, scheduler: str | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Make one .npy of SOURCE...: pictures (folders, .zip, .tar, lists, patterns), IDX, .npz, .npy, .h5, .mat.
 
@@ -85,10 +94,12 @@ def command(
     from aecli.data.files.convert import ConvertOptions, import_images
     from aecli.data.files.open import source_name
     from aecli.data.files.options import DecodeOptions
+    from aecli.data.shares import HERE
 
     color = {None: "auto", True: "grey", False: "rgb"}[grey]
     decoding = DecodeOptions(size, fit, color, frames, key, axes)  # type: ignore[arg-type]  # click has checked the words
     output = output or Path(f"{source_name(sources[0])}.npy")
+    spread = HERE if scheduler is None else _spread(scheduler, quiet)
     with reading(quiet) as on_progress:
         imported = import_images(
             sources,
@@ -96,10 +107,20 @@ def command(
             ConvertOptions(decoding, limit, shuffle, strict, not no_labels),
             overwrite=overwrite,
             on_progress=on_progress,
+            spread=spread,
         )
     for line in imported.notes:
         note(line, quiet)
     _report(imported)
+
+
+def _spread(scheduler: str, quiet: bool) -> "Spread":
+    """Return the workers of a scheduler, connected until the command ends."""
+    from aecli.cli.terminal import note
+    from aecli.studies.executors.dask_cluster import connected
+    from aecli.studies.executors.dask_pictures import spread_over
+
+    return spread_over(click.get_current_context().with_resource(connected(scheduler, lambda text: note(text, quiet))))
 
 
 def _report(imported: "ConvertResult") -> None:

@@ -24,6 +24,7 @@ from aecli.data.files.listing import Listing
 from aecli.data.files.manifest import Manifest, display_name, endpoint_hash, read_manifest
 from aecli.data.files.open import list_pictures, open_source
 from aecli.data.files.options import DecodeOptions
+from aecli.data.shares import HERE, Spread
 
 _OPTIONS = MappingProxyType(
     {"size": "--size and --fit change it", "color": "--grey and --rgb change it", "frames": "--frames changes it"}
@@ -86,11 +87,13 @@ def import_images(
     *,
     overwrite: bool = False,
     on_progress: ProgressCallback = no_progress,
+    spread: Spread = HERE,
 ) -> ConvertResult:
     """Write the images of sources into one .npy, beside it <name>.json, and <name>_labels.npy where there are labels.
 
     All sources are pictures, or all are arrays of one shape and dtype. Labels are int64 (N,): the numbers of the
     folders that hold the pictures, or what lies beside an array. The .npy appears last: once it is there, all is.
+    Pictures are decoded where `spread` says.
     """
     images, manifest_file, labels_file = output_files(output)
     refuse_output(images, overwrite, *sources, suffix=".npy")
@@ -129,7 +132,7 @@ def import_images(
         return ConvertResult(images, manifest_file, labels_file if labels else None, manifest, notes)
 
     if pictures:
-        return _import_pictures(sources, pictures, wanted, images, finish, on_progress)
+        return _import_pictures(sources, pictures, wanted, images, finish, on_progress, spread)
     return _import_arrays(sources, wanted, images, finish, on_progress)
 
 
@@ -147,6 +150,7 @@ def _import_pictures(
     output: Path,
     finish: Finish,
     on_progress: ProgressCallback,
+    spread: Spread,
 ) -> ConvertResult:
     listing = listings[0] if len(listings) == 1 else _joined(listings)
     class_of_file = _class_by_folder(listing) if len(listings) == 1 else _class_by_source(sources)
@@ -154,14 +158,14 @@ def _import_pictures(
         class_of_file = listing.labels.get
     if wanted.shuffle is None:
         listing = replace(listing, names=listing.names[: wanted.limit])
-    listing = expand(listing, wanted.decoding.frames)
+    listing = expand(listing, wanted.decoding.frames, spread)
     frames = listing.frames
 
     def class_of(name: str) -> str | None:
         return class_of_file(frames.get(name, (name, 0))[0])
 
     listing = replace(listing, names=[listing.names[i] for i in wanted.choose(len(listing))])
-    survey = survey_pictures(listing, strict=wanted.strict, on_progress=on_progress)
+    survey = survey_pictures(listing, strict=wanted.strict, on_progress=on_progress, spread=spread)
 
     def with_labels(manifest: Manifest) -> ConvertResult:
         return finish(manifest, _labels_of(manifest.files or (), class_of) if wanted.labels else _NOT_ASKED)
@@ -178,6 +182,7 @@ def _import_pictures(
                 decoding=wanted.decoding,
                 strict=wanted.strict,
                 on_progress=on_progress,
+                spread=spread,
             )
         except OtherTarget as other:
             survey = other.survey

@@ -1,4 +1,4 @@
-"""Many pictures as one array: looked at, decoded on all cores, written in pieces, with their manifest."""
+"""Many pictures as one array: looked at, decoded on all cores or elsewhere, written in pieces, with their manifest."""
 
 import contextlib
 import json
@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,25 +15,21 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from aecli.core.errors import DataError, is_io_failure, unreadable
-from aecli.core.machine import ordered_map
+from aecli.core.errors import DataError, unreadable
 from aecli.core.npy import NpyWriter
 from aecli.core.progress import ProgressCallback, no_progress
-from aecli.data.files.formats.reasons import unread_reason
 from aecli.data.files.frames import UNREADABLE, Frames, frames_of
 from aecli.data.files.listing import Listing
 from aecli.data.files.manifest import Manifest, display_name, endpoint_hash
 from aecli.data.files.options import DecodeOptions, WhichFrames
 from aecli.data.files.pictures import DecodeTarget, PictureInfo, decode, inspect
 from aecli.data.format import bits_of
+from aecli.data.shares import HERE, Fault, Spread, in_shares
 
 _DEFAULT_SIZE = (64, 64)
 
 _OWN_SIZE_PIXELS = 2**16
 """Pictures that share one size keep it up to so many pixels, 256 x 256: beyond, a dense network would be huge."""
-
-_BATCH, _BATCH_BYTES = 32, 4 * 2**20
-"""Pictures that a thread decodes at once, and the bytes they may take."""
 
 T = TypeVar("T")
 
@@ -77,14 +74,14 @@ class OtherTarget(Exception):  # noqa: N818  # nothing is wrong
         self.survey = survey
 
 
-def expand(listing: Listing, which: WhichFrames) -> Listing:
+def expand(listing: Listing, which: WhichFrames, spread: Spread = HERE) -> Listing:
     """Return a listing with a name for every picture of the files that hold several, or for the first of each."""
     names: list[str] = []
     frames: dict[str, tuple[str, int]] = {}
     files = pictures = copies = 0
     with _unwarned():
-        for part, results in _map(listing.names, lambda name: frames_of(listing.path(name)), _BATCH):
-            for name, found in zip(part, results, strict=True):
+        for share in in_shares(listing.names, lambda name: (listing.path(name), 0), _frames_of, spread):
+            for name, found in share.each():
                 if not isinstance(found, Frames):
                     _refuse(listing, name, found, strict=False)
                     names.append(name)
@@ -114,21 +111,25 @@ def _row_name(listing: Listing, name: str, number: int) -> str:
     return row
 
 
+def _frames_of(path: str, _: int) -> Frames:
+    return frames_of(path)
+
+
 def survey_pictures(
-    listing: Listing, *, strict: bool = False, on_progress: ProgressCallback = no_progress
+    listing: Listing, *, strict: bool = False, on_progress: ProgressCallback = no_progress, spread: Spread = HERE
 ) -> PictureStats:
     """Read the headers of all pictures. Raises DataError where not one can be read, with `strict` at the first."""
     survey, transparent, top = PictureStats(), 0, 0
     with _unwarned():
-        for part, results in _map(listing.names, lambda name: inspect(*listing.locate(name)), _BATCH):
-            for name, info in zip(part, results, strict=True):
+        for share in in_shares(listing.names, listing.locate, inspect, spread):
+            for name, info in share.each():
                 if isinstance(info, PictureInfo):
                     survey.sizes[info.size] += 1
                     survey.kinds[info.kind] += 1
                     transparent, top = transparent + info.transparent, max(top, info.top)
                 else:
                     _refuse(listing, name, info, strict)
-                    survey.unreadable[name] = unread_reason(listing.locate(name)[0], info)
+                    survey.unreadable[name] = info.reason
             on_progress("looking at pictures", survey.sizes.total() + len(survey.unreadable), len(listing))
     if not survey.sizes:
         _none_left(listing, survey.unreadable)
@@ -158,6 +159,7 @@ def write_decoded(
     decoding: DecodeOptions | None = None,
     strict: bool = False,
     on_progress: ProgressCallback = no_progress,
+    spread: Spread = HERE,
 ) -> T:
     """Decode pictures into an .npy file in their order; return what `finish` does.
 
@@ -167,7 +169,7 @@ def write_decoded(
     chosen, OtherTarget is raised where it is another one without the pictures that are left out.
     """
     with _unwarned():
-        return _write(listing, survey, target, output, finish, decoding, strict, on_progress)
+        return _write(listing, survey, target, output, finish, decoding, strict, on_progress, spread)
 
 
 def _write(
@@ -179,24 +181,25 @@ def _write(
     decoding: DecodeOptions | None,
     strict: bool,
     on_progress: ProgressCallback,
+    spread: Spread,
 ) -> T:
     unreadable = dict(survey.unreadable)
     wanted = [name for name in listing.names if name not in unreadable] if unreadable else listing.names
     written: list[str] = []
     lost: list[PictureInfo] = []
     first = last = np.zeros(0, target.dtype)
-    batch = max(1, min(_BATCH, _BATCH_BYTES // target.bytes))
+    decoded = partial(_decoded, target)
     with NpyWriter(output, (len(wanted), *target.shape), target.dtype) as writer:
-        for part, results in _map(wanted, lambda name: _decode(listing, name, target), batch):
-            for name, picture in zip(part, results, strict=True):
-                if isinstance(picture, np.ndarray):
-                    first, last = first if written else picture, picture
-                    written.append(name)
-                    writer.write(picture)
-                else:
-                    _refuse(listing, name, picture, strict)
-                    unreadable[name] = unread_reason(listing.locate(name)[0], picture)
-                    lost += _seen_before(listing, name)
+        for share in in_shares(wanted, listing.locate, decoded, spread, target.bytes):
+            for position, fault in share.faults.items():
+                name = share.names[position]
+                _refuse(listing, name, fault, strict)
+                unreadable[name] = fault.reason
+                lost += _seen_before(listing, name)
+            if len(share.values):
+                first, last = first if written else share.values[0], share.values[-1]
+                written += share.read()
+                writer.write(share.values)
             on_progress("decoding pictures", len(written) + len(unreadable), len(listing))
         if not written:
             _none_left(listing, unreadable)
@@ -208,8 +211,7 @@ def _write(
         return finish(_manifest(listing, survey, target, written, endpoint_hash(first, last), unreadable))
 
 
-def _decode(listing: Listing, name: str, target: DecodeTarget) -> NDArray[Any]:
-    path, number = listing.locate(name)
+def _decoded(target: DecodeTarget, path: str, number: int) -> NDArray[Any]:
     return decode(path, target, number)
 
 
@@ -253,28 +255,12 @@ def _manifest(
     )
 
 
-def _map(names: Sequence[str], function: Callable[[str], Any], batch: int) -> Iterator[tuple[Sequence[str], list[Any]]]:
-    """Yield parts of the names, and for each name the function's result or the error that it raised, on all cores."""
-
-    def result_or_error(name: str) -> Any:
-        try:
-            return function(name)
-        except MemoryError:
-            raise  # it says nothing of the picture
-        except Exception as error:  # decoders raise errors of every kind on damaged files
-            return error
-
-    parts = [names[start : start + batch] for start in range(0, len(names), batch)]
-    return zip(parts, ordered_map(lambda part: [result_or_error(name) for name in part], parts), strict=True)
-
-
-def _refuse(listing: Listing, name: str, error: Exception, strict: bool) -> None:
-    if is_io_failure(error):
-        raise unreadable(display_name(listing.path(name)), error) from error
+def _refuse(listing: Listing, name: str, fault: Fault, strict: bool) -> None:
+    if fault.failure is not None:
+        raise unreadable(display_name(listing.path(name)), fault.failure) from fault.failure
     if strict:
         path = listing.path(name)
-        reason = unread_reason(listing.locate(name)[0], error)
-        raise DataError(f"{display_name(path)}: {reason}: mend or remove it, or leave out --strict")
+        raise DataError(f"{display_name(path)}: {fault.reason}: mend or remove it, or leave out --strict")
 
 
 def _none_left(listing: Listing, unreadable: dict[str, str]) -> None:

@@ -11,26 +11,29 @@ import os
 import signal
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any
 
-from aecli.core.errors import AeError, LockedError, is_disk_failure, is_memory_failure, one_line, warnings_end_nothing
+from aecli.core.errors import AeError, warnings_end_nothing
 from aecli.core.signals import Interrupted, Signals
 from aecli.runs.records import EpochRecord
-from aecli.studies.executors.executor import ATTEMPTS, Event, Task, study_trainer, train_task
+from aecli.studies.executors.executor import (
+    ATTEMPTS,
+    SECONDS_TO_END,
+    Event,
+    Task,
+    WaitingTasks,
+    ended,
+    study_trainer,
+    train_to_outcome,
+)
 from aecli.studies.executors.gpus import gpu_environment
 from aecli.studies.executors.spawning import inherited, without_main
-from aecli.training.engines.engine import DEFAULT_ENGINE
-from aecli.training.progress import NullProgress, Progress
-from aecli.training.trainer import Trainer
-
-_SECONDS_TO_END = 60
-"""How long a worker that is to end may take for its checkpoint before it is killed."""
+from aecli.training.progress import NullProgress
 
 _RUNS_PER_WORKER = 200
 """Runs after which a worker is replaced: an engine keeps some megabytes of every network it has built."""
@@ -49,7 +52,7 @@ class ProcessExecutor:
         """Train every task; see `Executor.run`."""
         pool = _Pool(self.threads, self.gpus)
         for task in tasks:
-            pool.add(task)
+            pool.waiting.add(task)
         try:
             pool.start(self.workers)
             while pool.workers:
@@ -76,18 +79,13 @@ class _Pool:
 
     threads: int
     gpus: Sequence[str] = ()
-    waiting: dict[str, deque[Task]] = field(default_factory=dict)
+    waiting: WaitingTasks = field(default_factory=WaitingTasks)
     workers: list[_Worker] = field(default_factory=list)
-    failures: Counter[Path] = field(default_factory=Counter)
     unstarted: int = 0
-
-    def add(self, task: Task) -> None:
-        """Put a task at the end of its group."""
-        self.waiting.setdefault(task.group, deque()).append(task)
 
     def start(self, count: int) -> None:
         """Start workers, no more than there are tasks; each takes its first task when it is ready."""
-        for _ in range(min(count, sum(map(len, self.waiting.values())))):
+        for _ in range(min(count, len(self.waiting))):
             self._start_worker()
 
     def wait(self) -> Iterator[Event]:
@@ -101,7 +99,7 @@ class _Pool:
 
     def end(self) -> None:
         """End all workers, each after a checkpoint of the run that it trains; when interrupted, at once."""
-        deadline = time.monotonic() + _SECONDS_TO_END
+        deadline = time.monotonic() + SECONDS_TO_END
         try:
             for worker in self.workers:
                 worker.process.terminate()
@@ -140,13 +138,13 @@ class _Pool:
             yield Event(kind, worker.task, *value)
             return
         if kind == "ended":
-            raise AeError(f"{value}; the same command goes on with what is not finished")
+            raise ended(value)
         if worker.task:
-            yield Event("done", worker.task) if kind == "done" else self._failed(worker.task, value)
+            yield Event("done", worker.task) if kind == "done" else self.waiting.failed(worker.task, value)
             worker.task = None
         if worker.runs >= _RUNS_PER_WORKER:
             self._stop_worker(worker)
-            if any(self.waiting.values()):
+            if self.waiting:
                 self._start_worker()
         elif task := self._next_for(worker):
             worker.task, worker.group, worker.runs = task, task.group, worker.runs + 1
@@ -157,21 +155,8 @@ class _Pool:
             self._stop_worker(worker)
 
     def _next_for(self, worker: _Worker) -> Task | None:
-        """Take a task of the worker's own group, else of one that nobody works on, else of the fullest."""
-        groups = [name for name, tasks in self.waiting.items() if tasks]
-        if not groups:
-            return None
-        taken = {other.group for other in self.workers if other is not worker}
-        free = [name for name in groups if name not in taken]
-        fullest = max(groups, key=lambda name: len(self.waiting[name]))
-        return self.waiting[worker.group if worker.group in groups else free[0] if free else fullest].popleft()
-
-    def _failed(self, task: Task, reason: str) -> Event:
-        self.failures[task.folder] += 1
-        if self.failures[task.folder] >= ATTEMPTS:
-            return Event("failed", task, reason=reason)
-        self.add(task)
-        return Event("retried", task, reason=reason)
+        others = {other.group for other in self.workers if other is not worker and other.group}
+        return self.waiting.next_for([worker.group] if worker.group else [], others)
 
     def _handle_death(self, worker: _Worker) -> Iterator[Event]:
         """Count the failure of a worker that has died, and start another where tasks wait."""
@@ -180,12 +165,12 @@ class _Pool:
         code = worker.process.exitcode
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         if worker.task:
-            yield self._failed(worker.task, f"its worker died ({how})")
+            yield self.waiting.failed(worker.task, f"its worker died ({how})")
         elif not worker.runs:
             self.unstarted += 1
             if self.unstarted >= ATTEMPTS:
                 raise AeError(f"workers: a worker process could not start ({how}): see whether ae train works")
-        if any(self.waiting.values()):
+        if self.waiting:
             self._start_worker()
 
     def _stop_worker(self, worker: _Worker) -> None:
@@ -223,33 +208,9 @@ def _work(connection: Connection, device: str) -> None:
         trainer = study_trainer(device=device)
         connection.send(("ready", None))
         while (task := connection.recv()) is not None:
-            outcome = _outcome(trainer, task, _Relay(connection), signals)
+            outcome = train_to_outcome(trainer, task, _Relay(connection), signals)
             signals.raise_if_received()  # one that came while the run failed
             connection.send(outcome)
-
-
-def _outcome(trainer: Trainer, task: Task, progress: Progress, signals: Signals) -> tuple[str, str | None]:
-    try:
-        _wait_for_lock(lambda: train_task(trainer, task, progress, signals))
-    except Exception as error:
-        if is_memory_failure(error) and not DEFAULT_ENGINE.loads():  # without an engine nothing can be trained
-            cure = "give fewer --workers, free some, or raise the limit (ulimit -v)"
-            return "ended", f"memory: there is not enough for the workers: {cure}"
-        reason = one_line(error) if isinstance(error, AeError) else f"{type(error).__name__}: {one_line(error)}"
-        return "ended" if is_disk_failure(error) or isinstance(error, LockedError) else "failed", reason
-    return "done", None
-
-
-def _wait_for_lock(train: Callable[[], None]) -> None:
-    """Train a run when nobody else does: the workers of a study that was killed take a moment for their checkpoints."""
-    deadline = time.monotonic() + _SECONDS_TO_END
-    while True:
-        try:
-            return train()
-        except LockedError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
 
 
 def _exit_with_parent() -> None:
@@ -257,5 +218,5 @@ def _exit_with_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_SECONDS_TO_END)
+        time.sleep(SECONDS_TO_END)
         os._exit(1)
