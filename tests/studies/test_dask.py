@@ -93,7 +93,7 @@ def test_what_is_no_scheduler_is_one_line(given, content, said):
 def test_workers_are_not_counted_twice(ae):
     done = ae("compare", "--scheduler=tcp://127.0.0.1:1", "--workers=2")
     assert done.exit_code == 2
-    assert "--workers: those of --scheduler are as many as were started there" in done.stderr
+    assert "--workers and --device: a --scheduler has its own" in done.stderr
 
 
 def test_without_the_extra_one_line_names_it():

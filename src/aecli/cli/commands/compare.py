@@ -96,9 +96,7 @@ def command(
     if table_format and (status or part):
         raise click.UsageError("--table is of the whole study: give it without --status and --part")
     if scheduler and (workers or devices != "cpu"):
-        raise click.UsageError(
-            "--workers and --device: those of --scheduler are what was started there: leave them out"
-        )
+        raise click.UsageError("--workers and --device: a --scheduler has its own: leave them out")
     changes = _changes(activations, vary, tune, metric, seeds, test_file)
     named = _named_config(images, config_file, overrides, configs, changes, quiet)
     folder = output or _default_folder(named.config)
