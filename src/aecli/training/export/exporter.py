@@ -34,12 +34,12 @@ PARTS = MappingProxyType(
 )
 """What can be exported, by name."""
 
+SUFFIXES = MappingProxyType({"onnx": ".onnx", "litert": ".tflite", "savedmodel": "_savedmodel"})
+"""Kind of file -> how its name ends."""
+
 
 class Exporter(Protocol):
     """Writes the parts of one network as files, or folders, of one kind, and computes what they do."""
-
-    suffix: str
-    """How the names of its files end."""
 
     def write(self, part: Part, path: Path, metadata: Mapping[str, Any], calibration: Values | None) -> None:
         """Write a part: in float32, or with values to calibrate by in int8. Raises TrainingError where it cannot."""

@@ -27,7 +27,6 @@ class SavedModelExporter:
     """A folder, for batches of any size; metadata.json lies in it."""
 
     network: Autoencoder
-    suffix: str = "_savedmodel"
 
     def write(self, part: Part, path: Path, metadata: Mapping[str, Any], calibration: Values | None) -> None:
         """Write the folder; there is no int8 of it."""
@@ -51,7 +50,6 @@ class LiteRTExporter:
     """
 
     network: Autoencoder
-    suffix: str = ".tflite"
 
     def write(self, part: Part, path: Path, metadata: Mapping[str, Any], calibration: Values | None) -> None:
         """Write the file; TrainingError where an operator has no counterpart."""
