@@ -41,6 +41,7 @@ def test_an_old_run_works_with_every_command(old_run, ae):
         ["reconstruct", str(DIGITS), "--output", "again.npy"], ["plot"], ["plot", "history"], ["plot", "health"],
         ["sample", "--components", "2"], ["plot", "traversal"], ["score", str(DIGITS), "--output", "before.csv"],
         ["evaluate", "--keep"], ["score", str(DIGITS), "--output", "after.csv"],
+        *(["export", f"runs/{name}", "--to", kind, "--part", "all"] for kind in ("onnx", "litert", "savedmodel")),
         ["report", f"runs/{name}"], ["runs"],
     ):  # fmt: skip
         done = ae(*arguments)

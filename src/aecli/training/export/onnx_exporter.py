@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import compose, helper
 
+from aecli.core.errors import TrainingError, one_line
 from aecli.runs.model import open_session
 from aecli.runs.onnx_check import read_graph
 from aecli.runs.run import Run
@@ -30,13 +31,20 @@ class OnnxExporter:
 
     def write(self, part: Part, path: Path, metadata: Mapping[str, Any], calibration: Values | None) -> None:
         """Write the file; of a Gaussian code it gives the mean."""
-        model = self._model(part)
-        if calibration is not None:
-            model = _in_int8(model, path, part, calibration)
-        del model.metadata_props[:]
-        helper.set_model_props(model, {key: json.dumps(content) for key, content in metadata.items()})
-        onnx.checker.check_model(model, full_check=True)
-        onnx.save(model, path)
+        try:
+            model = self._model(part)
+            if calibration is not None:
+                model = _in_int8(model, path, part, calibration)
+            del model.metadata_props[:]
+            helper.set_model_props(model, {key: json.dumps(content) for key, content in metadata.items()})
+            onnx.checker.check_model(model, full_check=True)
+            onnx.save(model, path)
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # what joins, checks and quantises raises errors of every kind
+            raise TrainingError(
+                f"--to onnx: {self.run.path}: cannot be written ({one_line(error)[:120]}): train the run again"
+            ) from error
 
     def compute(self, part: Part, path: Path, given: Values) -> Values:
         """Return what a file makes of images or latents."""
@@ -59,8 +67,10 @@ class OnnxExporter:
 
 
 def _read(path: Path) -> Any:
-    """Return the model of a file of a run, which may come from a stranger."""
-    return onnx.load_from_string(read_graph(path).content)
+    """Return the model of a file of a run, which may come from a stranger, without what it says of itself."""
+    model = onnx.load_from_string(read_graph(path).content)
+    del model.metadata_props[:]
+    return model
 
 
 def _only(model: Any, output: str) -> Any:
