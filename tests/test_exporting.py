@@ -88,7 +88,7 @@ def browser():
 def test_the_page_reconstructs_in_a_browser(exported, onnxruntime_web, browser, tmp_path):
     folder, run, images = exported
     Image.fromarray(images[5]).save(tmp_path / "photo.png")
-    (tmp_path / "page.html").write_text(block("A browser").replace("\n</script>", "\n  window.made = true;\n</script>"))
+    (tmp_path / "page.html").write_text(block("A browser").replace("\n</script>", "\n  window.finished = true;\n</script>"))
     shutil.copy(folder / "prelu_exported" / "autoencoder.onnx", tmp_path)
     page, troubles = browser.new_page(), []
     page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -102,7 +102,7 @@ def test_the_page_reconstructs_in_a_browser(exported, onnxruntime_web, browser, 
 
     page.route("**/*", answer)
     page.goto("http://ae.test/page.html")
-    page.wait_for_function("window.made")
+    page.wait_for_function("window.finished")
     assert troubles == []
     pixels = page.evaluate(
         "[...document.getElementById('made').getContext('2d').getImageData(0, 0, 8, 8).data]"

@@ -67,7 +67,7 @@ def options_of(command):
 def test_every_option_in_the_text_exists(name):
     known = {"--help", "--version"}.union(*(options_of(cli.get_command(None, command)) for command in COMMANDS))
     lines = "\n".join(re.findall(r"^(?: +|\$ )ae .*$|`ae .*?`", TEXTS[name], re.MULTILINE))
-    assert set(re.findall(r"--[a-z-]+", lines)) <= known
+    assert set(re.findall(r"--[a-z0-9-]+", lines)) <= known
 
 
 @pytest.mark.parametrize("block", blocks("yaml", *TEXTS))
