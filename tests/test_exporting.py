@@ -88,7 +88,9 @@ def browser():
 def test_the_page_reconstructs_in_a_browser(exported, onnxruntime_web, browser, tmp_path):
     folder, run, images = exported
     Image.fromarray(images[5]).save(tmp_path / "photo.png")
-    (tmp_path / "page.html").write_text(block("A browser").replace("\n</script>", "\n  window.finished = true;\n</script>"))
+    (tmp_path / "page.html").write_text(
+        block("A browser").replace("\n</script>", "\n  window.finished = true;\n</script>")
+    )
     shutil.copy(folder / "prelu_exported" / "autoencoder.onnx", tmp_path)
     page, troubles = browser.new_page(), []
     page.on("pageerror", lambda error: troubles.append(str(error)))

@@ -33,9 +33,9 @@ def command(
 ) -> None:  # fmt: skip
     """Write the autoencoder of RUN for other programs, and say how near it comes to the run.
 
-    onnx: for ONNX Runtime, OpenCV, browsers. litert: for LiteRT (TensorFlow Lite), on phones and small
-    boards, one image at a time. savedmodel: for TensorFlow. The last two need TensorFlow here. Before it
-    is kept each file reconstructs validation images; what the run itself makes of them stands beside.
+    onnx: for ONNX Runtime, OpenCV, browsers. litert: for LiteRT on phones and small boards, one image at
+    a time. savedmodel: for servers. The last two need here what training needs. Before it is kept each
+    file reconstructs validation images; what the run itself makes of them stands beside.
 
     \b
       ae export runs/prelu --to onnx
