@@ -1,6 +1,8 @@
 """`ae export`: files that compute what the run does, and say so; what they cost in int8; what is refused."""
 
+import errno
 import json
+import os
 import shutil
 import zipfile
 from dataclasses import replace
@@ -11,6 +13,7 @@ import onnx
 import pytest
 
 from aecli.core.errors import AeError
+from aecli.data.files.options import DecodeOptions
 from aecli.models.activations import ACTIVATIONS
 from aecli.runs.config_file import load_config
 from aecli.runs.model import load_model
@@ -20,6 +23,7 @@ from aecli.training.engines.engine import DEFAULT_ENGINE
 from aecli.training.export import export as exporting
 from aecli.training.export.export import ExportOptions, export_run
 from aecli.training.export.exporter import PARTS, SUFFIXES
+from aecli.training.export.metadata import metadata_of
 from aecli.training.export.onnx_exporter import OnnxExporter
 from aecli.training.export.rebuilding import rebuild
 from aecli.training.export.samples import sample_of
@@ -136,6 +140,12 @@ def test_every_activation_can_be_exported_for_litert(name, tmp_path):
     np.testing.assert_allclose(made, network.model(images), atol=1e-5)
 
 
+def test_the_fit_is_what_was_asked_of_pictures(runs):
+    image_format = runs["conv"].image_format
+    said = metadata_of(PARTS["encoder"], "a", image_format, DecodeOptions((8, 8), "pad"), 4)
+    assert (said["fit"], said["size"], said["outputs"]) == ("pad", [8, 8], ["latents"])
+
+
 # -- what it is measured on -----------------------------------------------------------------------
 
 
@@ -234,6 +244,22 @@ def test_a_savedmodel_in_int8_is_wrong_usage(run, ae):
     done = ae("export", run.path, "--to", "savedmodel", "--int8")
     assert done.exit_code == 2
     assert "a SavedModel has no such form: export --to litert or --to onnx" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["onnx", "savedmodel"])
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(run, ae, monkeypatch, kind):
+    [file] = export_run(run, options(kind)).files
+    before = sorted(Path("out").rglob("*"))
+
+    def full(made, to, *_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(to))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    done = ae("export", run.path, "--to", kind, "--output", "out", "--overwrite")
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"ae: {file.path}: cannot be written (")
+    assert "No space left on device" in done.stderr
+    assert sorted(Path("out").rglob("*")) == before
 
 
 class Other(OnnxExporter):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from aecli.core.errors import AeError, TrainingError, WriteError
+from aecli.core.errors import AeError, TrainingError, WriteError, one_line
 from aecli.core.files import refuse_output, written_whole
 from aecli.data.format import Images
 from aecli.runs.config_file import load_recorded
@@ -244,8 +244,8 @@ def _keep(made: Path, path: Path) -> None:
         if path.exists():
             shutil.rmtree(path)
         os.replace(beside, path)
-    except OSError as error:  # `shutil.Error` holds those of several files
-        reason = error.strerror or "not all of it could be copied"
+    except OSError as error:  # `shutil.Error` holds those of several files: (from, to, reason) each
+        reason = error.strerror or one_line(Exception(error.args[0][0][2]))
         raise WriteError(f"{path}: cannot be written ({reason}): check the folder and the disk") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
