@@ -277,6 +277,32 @@ def test_a_file_that_differs_from_the_run_is_not_left(run, ae, monkeypatch):
     assert not Path("small_exported").exists()
 
 
+def test_what_the_converter_cannot_write_is_one_line(run, ae, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("Could not translate\nop 'tf.Strange'")
+
+    Path("mine").mkdir()
+    monkeypatch.setattr("aecli.training.engines.tensorflow.exporters._converted", refuse)
+    done = ae("export", run.path, "--to", "litert", "--output", "mine")
+    assert done.exit_code == 1
+    assert done.stderr == (
+        "ae: --to litert: the converter cannot write this network (Could not translate op 'tf.Strange'): "
+        "export --to onnx\n"
+    )
+    assert [*Path("mine").iterdir()] == []  # the folder was there before
+
+
+def test_halves_that_cannot_be_joined_are_one_line(run, ae):
+    decoder = onnx.load(run.decoder_file)
+    decoder.opset_import[0].version = 15
+    onnx.save(decoder, run.decoder_file)
+    done = ae("export", run.path, "--to", "onnx")
+    assert done.exit_code == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"ae: --to onnx: {run.path}: cannot be written (")
+    assert line.endswith(": train the run again")
+
+
 class AtAnEdge(OnnxExporter):
     """Of every third image the code falls to the other side of an edge."""
 

@@ -219,7 +219,8 @@ def _refuse(path: Path, overwrite: bool) -> None:
 
 @contextmanager
 def _folder(folder: Path) -> Iterator[None]:
-    """Make the folder while the block runs, and take it away where it stays empty."""
+    """Make the folder, and take it away again where the block fails and leaves nothing in it."""
+    existed = folder.is_dir()
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
@@ -227,7 +228,7 @@ def _folder(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if not any(folder.iterdir()):
+        if not existed and not any(folder.iterdir()):
             folder.rmdir()
         raise
 
