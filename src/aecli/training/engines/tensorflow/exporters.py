@@ -5,6 +5,7 @@ import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,9 @@ class SavedModelExporter:
 
     def compute(self, part: Part, path: Path, given: Values) -> Values:
         """Return what a folder makes of images or latents."""
-        signature = tf.saved_model.load(str(path)).signatures["serving_default"]
-        return np.asarray(signature(**{part.given: tf.constant(given)})[part.made])
+        with _all_bits():
+            signature = tf.saved_model.load(str(path)).signatures["serving_default"]
+            return np.asarray(signature(**{part.given: tf.constant(given)})[part.made])
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,17 @@ class LiteRTExporter:
             interpreter = tf.lite.Interpreter(model_path=str(path))
         runner = interpreter.get_signature_runner()
         return np.concatenate([runner(**{part.given: value[None]})[part.made] for value in given])
+
+
+@contextmanager
+def _all_bits() -> Iterator[None]:
+    """Multiply in float32 while the block runs: GPUs would leave out bits of it (TF32), and differ from the run."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def _save(network: Autoencoder, part: Part, folder: Path, batch: int | None) -> None:
