@@ -50,6 +50,19 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train(load_config(None, SMALL).config, folder, name="small", artifacts=(*FULL, draw_plots))
 
 
+@pytest.fixture(scope="session")
+def coloured(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A complete convolutional run on images of colours, which lie beside it as colour.npy; read it only."""
+    folder = tmp_path_factory.mktemp("coloured")
+    digits = np.load(DIGITS)[:300]
+    np.save(folder / "colour.npy", np.stack([digits, digits[:, ::-1], digits[:, :, ::-1]], axis=-1))
+    sets = (
+        "model.family=conv", "model.channels=[4, 8]", "model.latent_dim=4", "model.upsampling=shuffle",
+        "training.epochs=1", f"data.train={folder / 'colour.npy'}",
+    )  # fmt: skip
+    return train(load_config(None, sets).config, folder / "run", name="conv")
+
+
 @pytest.fixture
 def run(trained: Run, tmp_path: Path) -> Run:
     """A copy of the complete run under ./runs, in an otherwise empty working directory."""

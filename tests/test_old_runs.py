@@ -43,6 +43,7 @@ def test_an_old_run_works_with_every_command(old_run, ae):
         ["sample", "--components", "2"], ["plot", "traversal"], ["score", str(DIGITS), "--output", "before.csv"],
         ["probe", "digits.npy"], ["compress", "digits.npy"], ["decompress", "digits.aez", "--output", "back.npy"],
         ["evaluate", "--keep"], ["score", str(DIGITS), "--output", "after.csv"],
+        *(["export", f"runs/{name}", "--to", kind, "--part", "all"] for kind in ("onnx", "litert", "savedmodel")),
         ["report", f"runs/{name}"], ["runs"],
     ):  # fmt: skip
         done = ae(*arguments)

@@ -10,6 +10,7 @@ import yaml
 from click.testing import CliRunner
 
 from aecli.cli.main import COMMANDS, cli
+from aecli.runs.model import load_model
 from aecli.studies.config import StudyFile
 from tests.conftest import ROOT
 
@@ -66,7 +67,7 @@ def options_of(command):
 def test_every_option_in_the_text_exists(name):
     known = {"--help", "--version"}.union(*(options_of(cli.get_command(None, command)) for command in COMMANDS))
     lines = "\n".join(re.findall(r"^(?: +|\$ )ae .*$|`ae .*?`", TEXTS[name], re.MULTILINE))
-    assert set(re.findall(r"--[a-z-]+", lines)) <= known
+    assert set(re.findall(r"--[a-z0-9-]+", lines)) <= known
 
 
 @pytest.mark.parametrize("block", blocks("yaml", *TEXTS))
@@ -85,6 +86,18 @@ def test_the_python_in_the_text_runs(block, run, digits, tmp_path):
     for epochs in ("epochs=50", 'epochs": 50'):
         quick = quick.replace(epochs, epochs.replace("50", "1"))
     run_block(quick, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["the README", "python.md"])
+@pytest.mark.parametrize("colours", [False, True], ids=["grey", "colour"])
+def test_the_onnx_lines_reconstruct_grey_images_and_colour(name, colours, trained, coloured, digits, tmp_path):
+    run, images = (coloured, np.load(coloured.path.parent / "colour.npy")) if colours else (trained, digits)
+    np.save("images.npy", images)
+    [block] = [param.values[0] for param in blocks("python", name) if "decoder" in param.values[0]]
+    result = re.findall(r"^(\w+) = ", block, re.MULTILINE)[-1]
+    run_block(f"{block.replace('runs/prelu', str(run.path))}np.save('restored.npy', {result})\n", tmp_path)
+    wanted = 255 * load_model(run).reconstruct(run.image_format.to_contract(images))
+    np.testing.assert_allclose(np.load("restored.npy"), wanted, atol=1e-3)
 
 
 @pytest.mark.parametrize("block", blocks("python", "extending.md"))

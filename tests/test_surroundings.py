@@ -168,7 +168,7 @@ def test_a_plot_that_fails_is_a_note_and_the_training_is_complete(monkeypatch, t
 COMMANDS = (
     "check a.npy", "train --data a.npy --run r", "compare a.npy --seeds 1 --activations relu --output s",
     "reconstruct a.npy", "evaluate a.npy", "encode a.npy", "plot filters", "plot errors", "report runs/small",
-    "import a.npy --output b.npy", "verify runs/small --quick",
+    "import a.npy --output b.npy", "verify runs/small --quick", "export runs/small --to litert --int8",
 )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ def test_every_use_of_a_run_does_without(run, labels):
         ["runs"], ["reconstruct", str(DIGITS)], ["evaluate", str(DIGITS)], ["encode", str(DIGITS)],
         ["decode", "digits_latents.npy"], ["sample", "--components", "1"], ["score", str(DIGITS)],
         ["probe", str(DIGITS), "--labels", "labels.npy"], ["compress", str(DIGITS)], ["decompress", "digits.aez"],
-        ["plot", "latents"], ["report", str(run.path)],
+        ["plot", "latents"], ["report", str(run.path)], ["export", str(run.path), "--to", "onnx", "--int8"],
     ]  # fmt: skip
     done = python(USE, json.dumps(uses))
     assert json.loads(done.stdout.splitlines()[-1]) == [0] * len(uses), done.stderr
@@ -49,3 +49,11 @@ def test_training_says_what_is_missing_in_one_line():
     assert json.loads(done.stdout.splitlines()[-1]) == [1]
     assert "is not installed, and training needs it: pip install " in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["litert", "savedmodel"])
+def test_exporting_says_what_is_missing_in_one_line(run, kind):
+    done = python(USE, json.dumps([["export", str(run.path), "--to", kind]]))
+    assert json.loads(done.stdout.splitlines()[-1]) == [1]
+    [line] = done.stderr.splitlines()
+    assert f"is not installed, and --to {kind} needs it: pip install " in line

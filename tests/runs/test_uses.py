@@ -78,14 +78,15 @@ def test_latents_of_the_wrong_length(trained, shape):
 
 
 def test_the_metadata_is_enough_to_use_the_files_alone(trained):
+    names = {"encoder": ("images", "latents"), "decoder": ("latents", "images")}
     for file in (trained.encoder_file, trained.decoder_file):
-        properties = {p.key: p.value for p in onnx.load(file).metadata_props}
+        properties = {p.key: json.loads(p.value) for p in onnx.load(file).metadata_props}
+        given, made = names[file.stem]
         assert properties == {
-            "config": '"small"',
-            "image_shape": "[8, 8, 1]",
-            "value_range": "[0.0, 255.0]",
-            "latent_dim": "8",
-        }
+            "config": "small", "part": file.stem, "inputs": [given], "outputs": [made],
+            "image_shape": [8, 8, 1], "axes": "NHWC", "size": [8, 8], "fit": "crop", "channels": 1, "color": "grey",
+            "value_range": [0.0, 255.0], "latent_dim": 8,
+        }  # fmt: skip
 
 
 @pytest.mark.parametrize("count", [1, 7, 1000])

@@ -21,6 +21,7 @@ COMMANDS = {
     "train": "Train an autoencoder on your images and write a run.",
     "compare": "Compare activations, code lengths or any config key.",
     "verify": "Train a run again and say whether it comes out identical.",
+    "export": "Write the autoencoder of a run for other programs: ONNX, LiteRT, ...",
     "reconstruct": "Reconstruct images with a run; write, measure and draw them.",
     "encode": "Write the latents of images.",
     "decode": "Write the images of latents.",

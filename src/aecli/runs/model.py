@@ -121,18 +121,23 @@ def onnx_runtime() -> Any:
     return onnxruntime
 
 
-def _session(path: Path, input_name: str) -> tuple[Any, int]:
-    """Return a session, and how many numbers the largest of its values has for an image."""
+def open_session(model: bytes | str) -> Any:
+    """Return a session of ONNX Runtime on the CPU, of the content of a file that is safe to run, or its path."""
     onnxruntime = onnx_runtime()
-    if not path.is_file():
-        raise RunError(f"{path}: is missing from the run: train it again with ae train --overwrite")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     # Chunks are worked on side by side: one thread for each.
     options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _session(path: Path, input_name: str) -> tuple[Any, int]:
+    """Return a session, and how many numbers the largest of its values has for an image."""
+    if not path.is_file():
+        raise RunError(f"{path}: is missing from the run: train it again with ae train --overwrite")
     try:
         graph = read_graph(path)
-        session = onnxruntime.InferenceSession(graph.content, options, providers=["CPUExecutionProvider"])
+        session = open_session(graph.content)
     except MemoryError:
         raise
     except OSError as error:

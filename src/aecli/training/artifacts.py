@@ -31,6 +31,8 @@ from aecli.runs.uses.evaluate import evaluate
 from aecli.runs.uses.latents import LatentSpread
 from aecli.runs.uses.likelihood import Density
 from aecli.runs.uses.scoring.held_out import ROWS, HeldOut, kept_metrics, write_held_out
+from aecli.training.export.exporter import PARTS
+from aecli.training.export.metadata import metadata_of
 from aecli.training.export.onnx_writer import write_onnx
 from aecli.training.prepare import Prepared
 from aecli.training.progress import Stages
@@ -100,19 +102,15 @@ def save_onnx_models(trained: TrainedRun) -> None:
 
     trained.stages.enter("exporting")
     source = trained.prepared.train
-    metadata = {
-        "config": trained.name,
-        "image_shape": source.format.image_shape,
-        "value_range": source.format.value_range,
-        "latent_dim": trained.prepared.code_length,
-    }
     autoencoder, run = trained.autoencoder, trained.run
-    for half, file, given, made in (
-        (autoencoder.encoder, run.encoder_file, "images", autoencoder.code_names),
-        (autoencoder.decoder, run.decoder_file, "latents", ("images",)),
+    for half, file, part, made in (
+        (autoencoder.encoder, run.encoder_file, PARTS["encoder"], autoencoder.code_names),
+        (autoencoder.decoder, run.decoder_file, PARTS["decoder"], (PARTS["decoder"].made,)),
     ):
+        length = trained.prepared.code_length
+        metadata = metadata_of(part, trained.name, source.format, source.decoding, length, made)
         with written_whole(file) as temporary:
-            write_onnx(half, temporary, given, made, metadata)
+            write_onnx(half, temporary, part.given, made, metadata)
     sample = source.sample(trained.prepared.split.validation)
     check_export(predict(autoencoder.model, sample), trained.model.reconstruct(sample))
 

@@ -16,6 +16,15 @@ from aecli.models.objective import Objective
 from aecli.runs.config import TrainingConfig
 from aecli.runs.records import LayerHealth
 from aecli.training.checkpoints import Cursor, VariableValues
+from aecli.training.export.exporter import Exporter
+
+
+class NotInstalledError(TrainingError):
+    """A package that an engine needs is not installed; `purpose` is what needs it here."""
+
+    def __init__(self, package: str, purpose: str) -> None:
+        super().__init__(f"{package}: is not installed, and {purpose} needs it: pip install {package}")
+        self.package = package
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,9 @@ class Engine(Protocol):
     ) -> CompiledStep:
         """Return the compiled step of a network."""
 
+    def exporters(self, network: Autoencoder) -> Mapping[str, Exporter]:
+        """Return what writes a network as files of the engine's own, by the name of their kind."""
+
 
 @dataclass(frozen=True)
 class EngineSource:
@@ -126,7 +138,7 @@ def _import(module: str) -> Engine:
         package = (error.name or "").partition(".")[0]
         if package in ("", "aecli"):
             raise
-        raise TrainingError(f"{package}: is not installed, and training needs it: pip install {package}") from error
+        raise NotInstalledError(package, "training") from error
     return engine
 
 

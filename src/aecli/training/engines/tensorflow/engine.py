@@ -11,7 +11,9 @@ from aecli.models.objective import Objective
 from aecli.runs.config import TrainingConfig
 from aecli.training.engines.tensorflow.backend import tf
 from aecli.training.engines.tensorflow.devices import choose_devices, device_names
+from aecli.training.engines.tensorflow.exporters import LiteRTExporter, SavedModelExporter
 from aecli.training.engines.tensorflow.step import TensorFlowStep
+from aecli.training.export.exporter import Exporter
 
 _VARIABLES = ("TF_DETERMINISTIC_OPS", "TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS")
 
@@ -48,6 +50,10 @@ class TensorFlowEngine:
     ) -> TensorFlowStep:
         """Return the compiled step of a network."""
         return TensorFlowStep(autoencoder, objective, training, loader, augmentation)
+
+    def exporters(self, network: Autoencoder) -> dict[str, Exporter]:
+        """Return what writes a network as a SavedModel, and for LiteRT."""
+        return {"savedmodel": SavedModelExporter(network), "litert": LiteRTExporter(network)}
 
 
 ENGINE = TensorFlowEngine()
