@@ -8,7 +8,6 @@ from typing import Any, Generic, TypeVar, overload
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 
 from aecli.core import strict_yaml
 from aecli.core.config_errors import describe_error, dotted_key, names_another_alternative, short_repr, sort_problems
@@ -131,32 +130,6 @@ def _validate(schema: type[_C], data: dict[str, Any], places: Mapping[KeyPath, s
     return config
 
 
-def known_keys(schema: type[Config]) -> list[str]:
-    """Return every key of a schema as it is written, those of every family among them."""
-    keys: dict[str, None] = {}
-    for name, info in schema.model_fields.items():
-        for section in sections_of(info):
-            keys |= dict.fromkeys(f"{name}.{key}" for key in section.model_fields)
-    return list(keys)
-
-
-def nested_keys(schema: type[Config]) -> list[str]:
-    """Return the keys that stand in a section of a section, e.g. "model.code.gaussian.beta"."""
-    keys: dict[str, None] = {}
-    for name, info in schema.model_fields.items():
-        for section in sections_of(info):
-            for key, field in section.model_fields.items():
-                keys |= dict.fromkeys(f"{name}.{key}.{inner}" for inner in _inner_keys(field))
-    return list(keys)
-
-
-def _inner_keys(field: FieldInfo) -> Iterator[str]:
-    for section in sections_of(field):
-        for key, inner in section.model_fields.items():
-            yield key
-            yield from (f"{key}.{further}" for further in _inner_keys(inner))
-
-
 def find_config(path: Path) -> Path:
     """Return the file itself, or the packaged config of that name when there is no such file."""
     if path.is_file():
@@ -166,9 +139,19 @@ def find_config(path: Path) -> Path:
         return ours
     if path.is_dir():
         raise ConfigError([f"{path}: is a folder, expected a YAML file: give a file"])
-    names = [p.name for p in packaged("configs").glob("*.yaml")] if path.parent == Path() else []
-    hint = did_you_mean(path.name, names) or "; write one with 'ae config init'"
+    hint = _near_config(path) or "; write one with 'ae config init'"
     raise ConfigError([f"{path}: no such file{hint}"])
+
+
+def _near_config(path: Path) -> str:
+    """Return which file beside it, or which packaged config, was probably meant."""
+    here = [file.name for file in path.parent.glob("*.y*ml")]
+    if path.suffix or path.parent != Path():
+        ours = [] if path.parent != Path() else [file.name for file in packaged("configs").glob("*.yaml")]
+        return did_you_mean(path.name, [*ours, *here])
+    return did_you_mean(path.name, [file.stem for file in packaged("configs").glob("*.yaml")]) or did_you_mean(
+        f"{path.name}.yaml", here
+    )
 
 
 def _read(path: Path) -> str:
