@@ -43,11 +43,35 @@ def test_quiet_leaves_stderr_empty(ae):
     assert result.stderr == ""
 
 
-def test_data_is_the_training_file(ae, digits):
+@pytest.mark.parametrize("words", [("images.npy",), ("--data", "images.npy")], ids=" ".join)
+def test_images_are_given_as_in_every_command_or_by_data(ae, digits, words):
     np.save("images.npy", digits[:50])
-    ae("train", "--data", "images.npy", *SETS)
+    ae("train", *words, *SETS, "--set", "training.schedule=constant")
     saved = load_config(Path("runs/default/config.yaml")).config
     assert saved.data.train == Path("images.npy").absolute()
+    more = ae("train", *words, "--resume", "--set", "training.epochs=4")
+    assert more.exit_code == 0, more.stderr
+    assert [record.epoch for record in Run(Path("runs/default")).history] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("a.npy", "--data", "b.npy"), "IMAGES and --data exclude each other: give one of them"),
+        (("prelu",), "prelu: no such file; did you mean --config prelu?"),
+        (("a.npy", "b.npy"), "Got unexpected extra argument (b.npy)"),
+    ],
+)
+def test_images_of_a_training_are_given_once(ae, words, says):
+    result = ae("train", *words)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == f"Error: {says}"
+    assert not Path("runs").exists()
+
+
+def test_a_config_that_comes_with_ae_is_told_in_one_line_that_is_no_error(ae):
+    result = ae("train", "--config", "relu", *SETS)
+    assert result.stderr.splitlines()[0] == "--config relu: the config that comes with ae"
 
 
 def test_profile_prints_where_the_time_went_and_the_run_keeps_it(ae):

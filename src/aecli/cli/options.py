@@ -30,7 +30,7 @@ _run_option = click.option(
     "run_folder",
     type=FILE,
     metavar="DIR",
-    help="Run to use.  [default: the newest complete one in runs/]",
+    help="Run to use, by folder or name.  [default: the newest complete one in runs/]",
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what is there already.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -96,6 +96,11 @@ set_option = click.option(
 )
 
 
+def option_is_given(name: str) -> bool:
+    """Whether an option stands on the command line, which overrules the environment."""
+    return click.get_current_context().get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
 def with_run(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command --run, and as `run` the run that it names; say on stderr which it is, and what of it is dead."""
 
@@ -106,7 +111,8 @@ def with_run(command: Callable[..., None]) -> Callable[..., None]:
         from aecli.runs.run import find_run
 
         run = find_run(run_folder)
-        note_run(run, quiet, named=run_folder is not None)
+        # A run that was named and not where the user has said is told, as one that was chosen is.
+        note_run(run, quiet, named=run_folder is not None and run_folder.exists())
         command(run=run, quiet=quiet, **given)
 
     return with_its_run

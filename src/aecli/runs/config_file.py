@@ -130,13 +130,18 @@ def _validate(schema: type[_C], data: dict[str, Any], places: Mapping[KeyPath, s
     return config
 
 
+def is_packaged(path: Path) -> bool:
+    """Whether a config of this name comes with the package."""
+    ours = packaged("configs") / f"{path.stem}.yaml"
+    return path.parent == Path() and path.suffix in ("", ".yaml") and ours.is_file()
+
+
 def find_config(path: Path) -> Path:
     """Return the file itself, or the packaged config of that name when there is no such file."""
     if path.is_file():
         return path
-    ours = packaged("configs") / f"{path.stem}.yaml"
-    if path.parent == Path() and path.suffix in ("", ".yaml") and ours.is_file():
-        return ours
+    if is_packaged(path):
+        return packaged("configs") / f"{path.stem}.yaml"
     if path.is_dir():
         raise ConfigError([f"{path}: is a folder, expected a YAML file: give a file"])
     hint = _near_config(path) or "; write one with 'ae config init'"

@@ -14,6 +14,7 @@ from aecli.cli.options import (
     config_option,
     device_option,
     json_option,
+    option_is_given,
     overwrite_option,
     quiet_option,
     set_option,
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 
 
 @click.command("train")
+@click.argument("images", type=FILE, required=False)
 @config_option
-@click.option("-d", "--data", type=FILE, metavar="PATH", help="Training images, like --set data.train=PATH.")
+@click.option("-d", "--data", type=FILE, metavar="PATH", help="Training images, the same as IMAGES.")
 @click.option("--only-label", metavar="CLASS", help="Train on one class alone, like --set data.only_label=CLASS.")
 @set_option
 @click.option(
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 @json_option
 @quiet_option
 def command(
+    images: Path | None,
     config_file: Path | None,
     data: Path | None,
     only_label: str | None,
@@ -56,26 +59,27 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train an autoencoder on your images and write a run.
+    """Train an autoencoder on IMAGES and write a run.
 
-    Without --config it trains what suits the images, as ae suggest writes it, without --data on the
+    Without --config it trains what suits the images, as ae suggest writes it, without IMAGES on the
     handwritten digits that come with the package. The run's folder holds the model (Keras and ONNX), the
     metrics beside the best linear code, PCA and the mean image, the history and the plots.
 
-    Images are pictures (a folder, .zip, .tar, a .txt or .csv list, a quoted pattern), .npy, .npz, .h5, .mat or
+    IMAGES are pictures (a folder, .zip, .tar, a .txt or .csv list, a quoted pattern), .npy, .npz, .h5, .mat or
     IDX, an array in such a file as FILE:KEY, or mnist, fashion_mnist, cifar10 where Keras has put them.
 
     Ctrl-C, SIGTERM and SIGHUP stop it with a checkpoint. --resume goes on from there, with the run's own
     config where no other is given, and ends with the bits of a training that was never stopped.
 
     \b
-      ae train --data photos/
-      ae train --config prelu --data images.npy --set model.latent_dim=16
+      ae train photos/
+      ae train images.npy --config prelu --set model.latent_dim=16
       ae train --resume
       ae train --resume --run runs/prelu --set training.epochs=200
     """
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other: give one of them")
+    data = _training_images(images, data)
     if only_label is not None:
         overrides = (*overrides, f"data.only_label={json.dumps(only_label)}")  # a string of JSON is one of YAML
     if resume and config_file is None:
@@ -90,9 +94,10 @@ def command(
         named = load_run_config(config_file, overrides)
     named = named.with_training_images(data)
 
-    from aecli.runs.run import RUNS, Run, run_at
+    from aecli.runs.run import RUNS, Run, run_at, run_named
 
-    run = run_at(run_folder) if run_folder else Run(RUNS / named.name)
+    at = run_named if resume else run_at  # a new run stands where the user has said
+    run = at(run_folder) if run_folder else Run(RUNS / named.name)
     run.refuse_existing(overwrite or resume)
     suggests = config_file is None and not resume
     run = _train(named, overrides if suggests else None, config_file, run.path, overwrite, resume, device, quiet)
@@ -104,6 +109,19 @@ def command(
     _report(run, quiet)
     if profile:
         _report_seconds(run)
+
+
+def _training_images(images: Path | None, data: Path | None) -> Path | None:
+    """Return the images that were given in either way; UsageError where both were."""
+    if images is None:
+        return data
+    if data is not None and option_is_given("data"):
+        raise click.UsageError("IMAGES and --data exclude each other: give one of them")
+    from aecli.runs.config_file import is_packaged
+
+    if not images.exists() and is_packaged(images):
+        raise click.UsageError(f"{images}: no such file; did you mean --config {images}?")
+    return images
 
 
 def _train(
@@ -128,7 +146,7 @@ def _train(
     with Signals() as signals, native_stderr_silenced():
         progress = training_progress(quiet)
         if config_file is not None and named.origin != config_file:
-            progress.note(f"{config_file}: no such file here: using the config of that name that comes with ae")
+            progress.note(f"--config {config_file}: the config that comes with ae")
         if named.config.data.train is None:
             progress.note("no images given: training on the handwritten digits that come with ae")
         try:

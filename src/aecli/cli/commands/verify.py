@@ -26,9 +26,9 @@ def command(run_folder: Path, quick: bool, data: Path | None, device: str, as_js
       ae verify runs/prelu
       ae verify runs/prelu --quick
     """
-    from aecli.runs.run import run_at
+    from aecli.runs.run import run_named
 
-    run = run_at(run_folder)
+    run = run_named(run_folder)
     run.require_complete()
 
     from aecli.cli.stderr import native_stderr_silenced
