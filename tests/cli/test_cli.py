@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
+import yaml
 
 from aecli.runs.config import Config
 from aecli.runs.config_file import load_config
@@ -263,6 +265,28 @@ def test_config_init_writes_a_config_that_loads(ae):
     assert ae("config", "init", "--output", "mine.yaml").exit_code == 0
     assert load_config(Path("mine.yaml")).config == Config()
     assert ae("config", "init", "--output", "mine.yaml").exit_code == 1
+
+
+def test_config_init_writes_the_schema_that_its_first_line_names(ae):
+    assert ae("config", "init", "--output", "mine.yaml").exit_code == 0
+    first = Path("mine.yaml").read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=ae.schema.json"
+    assert Path("ae.schema.json").read_text() == ae("config", "schema").stdout
+    jsonschema.validate(yaml.safe_load(Path("mine.yaml").read_text()), json.loads(Path("ae.schema.json").read_text()))
+    # One schema serves every config beside it.
+    assert ae("config", "init", "--output", "other.yaml").exit_code == 0
+
+
+def test_config_init_keeps_another_schema_unless_it_is_asked(ae):
+    Path("ae.schema.json").write_text("mine")
+    refused = ae("config", "init", "--output", "mine.yaml")
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("ae: ae.schema.json: exists already")
+    assert Path("ae.schema.json").read_text() == "mine"
+    assert not Path("mine.yaml").exists()
+    assert ae("config", "init", "--output", "mine.yaml", "--overwrite").exit_code == 0
+    assert json.loads(Path("ae.schema.json").read_text())["properties"]
+    assert ae("config", "init", "--output", "ae.schema.json", "--overwrite").exit_code == 1
 
 
 def test_config_schema_describes_every_key(ae):

@@ -1,5 +1,6 @@
 """Configs in files and on the command line: YAML and --set in, one frozen object out, and back."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,9 @@ from aecli.core.files import packaged
 from aecli.core.schema import ConfigJsonSchema, section_of, sections_of
 from aecli.core.strict_yaml import KeyPath
 from aecli.runs.config import ABSENT, Config
+
+SCHEMA_FILE = "ae.schema.json"
+"""The JSON schema of a config, beside the configs that come with the package and those that ae config init writes."""
 
 _DEFAULT_NAME = "default"
 
@@ -182,7 +186,10 @@ def sections_yaml(content: Mapping[str, Any]) -> str:
 
 def starter_yaml(schema: type[Config]) -> str:
     """Return a commented config with every key at its default."""
-    lines = ["# A config for ae train; every key is optional and shown with its default."]
+    lines = [
+        f"# yaml-language-server: $schema={SCHEMA_FILE}",
+        "# A config for ae train; every key is optional and shown with its default.",
+    ]
     for name, info in schema.model_fields.items():
         lines += ["", f"{name}:  # {info.description}"]
         first, *others = sections_of(info)
@@ -219,6 +226,11 @@ def json_schema(schema: type[Config]) -> dict[str, Any]:
     # A section with nothing under it is the section with its defaults.
     sections = {name: _or_null(section) for name, section in content["properties"].items()}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **content, "properties": sections}
+
+
+def schema_text(schema: type[Config]) -> str:
+    """Return the JSON schema of a config as a file."""
+    return json.dumps(json_schema(schema), indent=2, allow_nan=False) + "\n"
 
 
 def _or_null(section: Mapping[str, Any]) -> dict[str, Any]:
