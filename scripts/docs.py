@@ -3,7 +3,8 @@
     python scripts/docs.py [--check]
 
 In docs/config.md and docs/commands.md what stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->` is
-replaced, and the rest is written by hand. configs/ae.schema.json is written whole. --check writes nothing, and ends with 1 where a page would change.
+replaced, and the rest is written by hand. configs/ae.schema.json is written whole. --check writes
+nothing, and ends with 1 where a page would change.
 """
 
 import argparse

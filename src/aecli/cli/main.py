@@ -12,6 +12,7 @@ import click
 
 from aecli import __version__
 from aecli.cli.suggestions import Group, explain_option
+from aecli.cli.variables import PREFIX, blame_variable, name_variables
 from aecli.core.errors import AeError, ConfigError, escaped, is_disk_failure, is_memory_failure, warnings_end_nothing
 
 # Command -> the line of help it has in the list. The rest of a command loads when it is used.
@@ -49,6 +50,7 @@ class Commands(Group):
         if name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"aecli.cli.commands.{name}").command
+        name_variables(command, f"{PREFIX}_{name}")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -61,6 +63,9 @@ class Commands(Group):
                 return super().invoke(ctx)
         except click.NoSuchOption as error:
             raise explain_option(error) from error
+        except click.BadParameter as error:
+            blame_variable(error)
+            raise
         except AeError as error:
             for line in error.problems if isinstance(error, ConfigError) else [str(error)]:
                 _say(line)
@@ -99,7 +104,9 @@ def _say(line: str) -> None:
 def cli() -> None:
     """Train image autoencoders on your own images and see how well they reconstruct.
 
-    Start with `ae train`, then `ae reconstruct IMAGES` and `ae plot`.
+    Start with `ae train IMAGES`, then `ae reconstruct IMAGES` and `ae plot`.
+
+    Every option has an environment variable too: AE_TRAIN_DEVICE=cpu is ae train --device cpu.
     """
 
 
