@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -14,6 +14,9 @@ from aecli import __version__
 from aecli.cli.suggestions import Group, explain_option
 from aecli.cli.variables import PREFIX, blame_variable, name_variables
 from aecli.core.errors import AeError, ConfigError, escaped, is_disk_failure, is_memory_failure, warnings_end_nothing
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # Command -> the line of help it has in the list. The rest of a command loads when it is used.
 COMMANDS = {
@@ -37,6 +40,7 @@ COMMANDS = {
     "config": "Show, start or describe a config.",
     "runs": "List the runs here.",
     "cache": "Show or clear what was decoded and unpacked.",
+    "completion": "Print what completes commands, keys and runs in a shell.",
 }
 
 
@@ -52,6 +56,12 @@ class Commands(Group):
         command: click.Command = importlib.import_module(f"aecli.cli.commands.{name}").command
         name_variables(command, f"{PREFIX}_{name}")
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
+        from click.shell_completion import CompletionItem
+
+        commands = [CompletionItem(name, help=about) for name, about in COMMANDS.items() if name.startswith(incomplete)]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -113,6 +123,8 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line; Ctrl-C ends it quietly."""
     _open_standard_files()
+    if "_AE_COMPLETE" in os.environ:
+        importlib.import_module("aecli.cli.shells")  # which click asks then
     try:
         code = cli.main(prog_name="ae", standalone_mode=False)
         _leave(code if isinstance(code, int) else 0)

@@ -22,6 +22,10 @@ from typing import Any
 
 import click
 
+from aecli.cli.completion import complete_config, complete_run, complete_setting, complete_words
+
+_DEVICES = ("auto", "cpu", "gpu:0")
+
 FILE = click.Path(path_type=Path)
 
 images_argument = click.argument("images", type=FILE)
@@ -30,6 +34,7 @@ _run_option = click.option(
     "run_folder",
     type=FILE,
     metavar="DIR",
+    shell_complete=complete_run,
     help="Run to use, by folder or name.  [default: the newest complete one in runs/]",
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what is there already.")
@@ -61,6 +66,7 @@ devices_option = click.option(
     default="cpu",
     callback=_devices,
     metavar="auto|cpu|gpu:N,M",
+    shell_complete=complete_words(_DEVICES),
     help="What trains: the CPU, some GPUs, or every GPU (auto).  [default: cpu]",
 )
 device_option = click.option(
@@ -68,6 +74,7 @@ device_option = click.option(
     default="auto",
     callback=_device,
     metavar="auto|cpu|gpu:N",
+    shell_complete=complete_words(_DEVICES),
     help="What trains.  [default: auto, every GPU that can train, else the CPU]",
 )
 threads_option = click.option(
@@ -84,6 +91,7 @@ config_option = click.option(
     "config_file",
     type=FILE,
     metavar="FILE",
+    shell_complete=complete_config,
     help="YAML config; the packaged ones go by name, e.g. prelu.  [default: all defaults]",
 )
 set_option = click.option(
@@ -92,6 +100,7 @@ set_option = click.option(
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
+    shell_complete=complete_setting,
     help="Set one config key, e.g. training.epochs=20. Repeatable.",
 )
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aecli.cli.completion import complete_activations, complete_configs, complete_metric, complete_values
 from aecli.cli.options import (
     FILE,
     config_option,
@@ -26,11 +27,39 @@ if TYPE_CHECKING:
 @click.argument("images", type=FILE, required=False)
 @config_option
 @set_option
-@click.option("--activations", metavar="A,B,...", help="Vary model.activation.  [default: eight of them]")
-@click.option("--configs", metavar="A,B,...", help="Compare whole configs: names, files, or NAME=FILE.")
-@click.option("--vary", multiple=True, metavar="KEY=A,B,...", help="Vary a config key; several make a grid.")
-@click.option("--tune", multiple=True, metavar="KEY=A,B,...", help="Give each variant its own best of these values.")
-@click.option("--by", "metric", metavar="METRIC", help="Compare by this metric of the test images.  [default: mse]")
+@click.option(
+    "--activations",
+    metavar="A,B,...",
+    shell_complete=complete_activations,
+    help="Vary model.activation.  [default: eight of them]",
+)
+@click.option(
+    "--configs",
+    metavar="A,B,...",
+    shell_complete=complete_configs,
+    help="Compare whole configs: names, files, or NAME=FILE.",
+)
+@click.option(
+    "--vary",
+    multiple=True,
+    metavar="KEY=A,B,...",
+    shell_complete=complete_values,
+    help="Vary a config key; several make a grid.",
+)
+@click.option(
+    "--tune",
+    multiple=True,
+    metavar="KEY=A,B,...",
+    shell_complete=complete_values,
+    help="Give each variant its own best of these values.",
+)
+@click.option(
+    "--by",
+    "metric",
+    metavar="METRIC",
+    shell_complete=complete_metric,
+    help="Compare by this metric of the test images.  [default: mse]",
+)
 @click.option("--seeds", type=click.IntRange(1, 10_000), metavar="N", help="Runs of every variant.  [default: 5]")
 @click.option("--test", "test_file", type=FILE, metavar="IMAGES", help="Test images.  [default: a tenth of IMAGES]")
 @click.option(

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from aecli.cli.completion import complete_study_or_run
 from aecli.cli.options import FILE, output_option, overwrite_option
 
 
 @click.command("report")
-@click.argument("folder", type=FILE, metavar="STUDY_OR_RUN")
+@click.argument("folder", type=FILE, metavar="STUDY_OR_RUN", shell_complete=complete_study_or_run)
 @output_option("report.html in the folder")
 @overwrite_option
 def command(folder: Path, output: Path | None, overwrite: bool) -> None:

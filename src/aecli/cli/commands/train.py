@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aecli.cli.completion import complete_run
 from aecli.cli.options import (
     FILE,
     config_option,
@@ -36,7 +37,12 @@ if TYPE_CHECKING:
 @click.option("--only-label", metavar="CLASS", help="Train on one class alone, like --set data.only_label=CLASS.")
 @set_option
 @click.option(
-    "--run", "run_folder", type=FILE, metavar="DIR", help="Folder of the run.  [default: runs/ and the config's name]"
+    "--run",
+    "run_folder",
+    type=FILE,
+    metavar="DIR",
+    shell_complete=complete_run,
+    help="Folder of the run.  [default: runs/ and the config's name]",
 )
 @device_option
 @threads_option
