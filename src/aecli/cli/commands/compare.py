@@ -104,7 +104,7 @@ def command(
     named = _named_config(images, config_file, overrides, configs, changes, quiet)
 
     from aecli.cli.study_progress import study_progress
-    from aecli.cli.terminal import note, reading
+    from aecli.cli.terminal import note, reading, tell_stopping
     from aecli.core.signals import Signals, exit_code
     from aecli.data.files.open import source_name
     from aecli.studies.compare import compare
@@ -117,7 +117,7 @@ def command(
     if named.config.data.train is None:
         progress.note("no images given: comparing on the handwritten digits that come with ae")
     try:
-        with Signals(), reading(quiet) as on_progress:
+        with Signals(tell_stopping(progress.note)), reading(quiet) as on_progress:
             result = compare(named.config, folder, progress, workers, overwrite, on_progress, device=devices)
     except KeyboardInterrupt as stopped:
         kept = f"{folder} keeps what was trained; the same command goes on from there"

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,7 +142,7 @@ def _train(
     quiet: bool,
 ) -> "Run":
     from aecli.cli.stderr import native_stderr_silenced
-    from aecli.cli.terminal import training_progress
+    from aecli.cli.terminal import tell_stopping, training_progress
     from aecli.core.errors import AeError, ReadError, WriteError
     from aecli.core.signals import Signals, exit_code
     from aecli.runs.run import Run
@@ -149,8 +150,10 @@ def _train(
     from aecli.training.trainer import train
     from aecli.views.plots import draw_plots
 
-    with Signals() as signals, native_stderr_silenced():
+    with ExitStack() as stack:
+        stack.enter_context(native_stderr_silenced())
         progress = training_progress(quiet)
+        signals = stack.enter_context(Signals(tell_stopping(progress.note)))
         if config_file is not None and named.origin != config_file:
             progress.note(f"--config {config_file}: the config that comes with ae")
         if named.config.data.train is None:
