@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from aecli.core.errors import did_you_mean, nearest
-from aecli.core.schema import known_keys, nested_keys, section_of
+from aecli.core.schema import kinds_with, known_keys, nested_keys, section_of
 from aecli.core.strict_yaml import KeyPath
 
 
@@ -101,6 +101,8 @@ def _unknown_key(schema: type[BaseModel], data: Any, key: KeyPath) -> str:
     *section, last = map(str, key)
     if called := _name_here(schema, dotted_key(key)):
         return f"is called {called} here: write that"
+    if section and (kinds := kinds_with(schema.model_fields[section[0]], ".".join([*section[1:], last]))):
+        return f"is a key of {' or '.join(f'{section[0]}.{kind}' for kind in kinds)}: set that too"
     known = _known_keys(schema, data, section)
     if hint := did_you_mean(last, known):
         return f"unknown key{hint}"

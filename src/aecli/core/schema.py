@@ -253,6 +253,14 @@ def sections_of(info: FieldInfo) -> list[type[BaseModel]]:
     return [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
 
 
+def kinds_with(info: FieldInfo, key: str) -> list[str]:
+    """Return as `tag=name` the kinds of section that a field may hold and that have this key."""
+    tagged = _tagged(info)
+    if tagged is None:
+        return []
+    return [f"{tagged.tag}={name}" for name, kind in tagged.table.items() if key in kind.model_fields]
+
+
 def known_keys(schema: type[BaseModel]) -> list[str]:
     """Return every key of a schema as it is written, those of every kind of section among them."""
     keys: dict[str, None] = {}
