@@ -41,7 +41,7 @@ LAST_PARTS = Counter(key.rpartition(".")[2] for key in KEYS)
         (("train", "--set", "epoch=3"), "unknown key; did you mean 'training.epochs'?"),
         (("train", "--set", "model.epochs=3"), "unknown key; did you mean 'training.epochs'?"),
         (("train", "--set", "gaussian=1"), "did you mean 'model.code.gaussian' or 'training.corruption.gaussian'?"),
-        (("train", "--set", "model.upsampling=shuffle"), "is a key of model.family=conv: set that too"),
+        (("train", "--set", "model.upsampling=shuffle"), "unknown key; model.family=conv has it"),
         (("train", "--set", "training.lr=1"), "training.lr=1: is called training.learning_rate here: write that"),
         (("train", "--set", "bottleneck=1"), "is called model.latent_dim here: write that"),
         (("train", "--set", "model.activation=ReLUU"), "unknown activation 'ReLUU'; did you mean 'relu'?"),

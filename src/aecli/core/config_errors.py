@@ -102,7 +102,7 @@ def _unknown_key(schema: type[BaseModel], data: Any, key: KeyPath) -> str:
     if called := _name_here(schema, dotted_key(key)):
         return f"is called {called} here: write that"
     if section and (kinds := kinds_with(schema.model_fields[section[0]], ".".join([*section[1:], last]))):
-        return f"is a key of {' or '.join(f'{section[0]}.{kind}' for kind in kinds)}: set that too"
+        return f"unknown key; {' and '.join(f'{section[0]}.{kind}' for kind in kinds)} has it"
     known = _known_keys(schema, data, section)
     if hint := did_you_mean(last, known):
         return f"unknown key{hint}"
