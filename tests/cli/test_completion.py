@@ -75,6 +75,15 @@ def test_a_word_is_completed(here, words, index, expected):
     assert completed(words, index) == expected
 
 
+def test_no_name_is_completed_that_a_shell_would_run(here):
+    for name in ("$(touch hit)", "a;b", "a b", "`x`", "-x", "new\nline"):
+        Path("runs", name).mkdir()
+        Path("runs", name, "config.yaml").touch()
+        Path(f"{name}.yaml").touch()
+    assert completed("ae encode a.npy --run ", 4) == ["relu", "small"]
+    assert completed("ae train --config", 3) == [*CONFIGS, "mine.yaml"]
+
+
 def test_what_is_no_word_of_ae_is_a_file_or_a_folder(here):
     asked = {"_AE_COMPLETE": "bash_complete", "COMP_WORDS": "ae reconstruct", "COMP_CWORD": "2"}
     command = [sys.executable, "-m", "aecli"]

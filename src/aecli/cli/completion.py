@@ -5,6 +5,7 @@ Called for a key press: nothing here loads what a config, a run or a study is ma
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,10 @@ Complete = Callable[[click.Context, click.Parameter, str], Items]
 
 _PLACES = {"runs": "config.yaml", "studies": "study.yaml"}
 """Where runs and studies go by default, and the file that makes a folder one."""
+
+
+_SAFE = re.compile(r"\w[\w.+=@%-]*")
+"""Names that a shell takes as they are: others, such as `$(command)`, are left to its own completion of files."""
 
 
 def complete_words(words: Iterable[str]) -> Complete:
@@ -115,7 +120,7 @@ def _configs() -> list[str]:
     from aecli.core.files import packaged
 
     ours = sorted(file.stem for file in packaged("configs").glob("*.yaml"))
-    return [*ours, *sorted(name for name in os.listdir() if name.endswith((".yaml", ".yml")))]
+    return [*ours, *sorted(name for name in os.listdir() if name.endswith((".yaml", ".yml")) and _SAFE.fullmatch(name))]
 
 
 def _folders(incomplete: str, *places: str) -> Items:
@@ -127,9 +132,10 @@ def _folders(incomplete: str, *places: str) -> Items:
 
 def _names(place: str) -> list[str]:
     try:
-        return sorted(name for name in os.listdir(place) if os.path.isfile(f"{place}/{name}/{_PLACES[place]}"))
+        names = [name for name in os.listdir(place) if _SAFE.fullmatch(name)]
     except OSError:
         return []
+    return sorted(name for name in names if os.path.isfile(f"{place}/{name}/{_PLACES[place]}"))
 
 
 def _starting(words: Iterable[str], incomplete: str) -> Items:

@@ -12,7 +12,7 @@ import click
 
 from aecli import __version__
 from aecli.cli.suggestions import Group, explain_option
-from aecli.cli.variables import PREFIX, blame_variable, name_variables
+from aecli.cli.variables import COMPLETION, PREFIX, blame_variable, name_variables
 from aecli.core.errors import AeError, ConfigError, escaped, is_disk_failure, is_memory_failure, warnings_end_nothing
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line; Ctrl-C ends it quietly."""
     _open_standard_files()
-    if "_AE_COMPLETE" in os.environ:
+    if COMPLETION in os.environ:
         importlib.import_module("aecli.cli.shells")  # which click asks then
     try:
         code = cli.main(prog_name="ae", standalone_mode=False)

@@ -1,10 +1,10 @@
 """Click's completion in bash, zsh and fish, for words such as `KEY=VALUE`, which not every shell takes for one."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
 from click.shell_completion import add_completion_class as registered
-
-VARIABLE = "_AE_COMPLETE"
-"""The variable in which a shell asks for completions; click makes it of the program's name."""
 
 
 def _with_option(items: list[CompletionItem[str]], incomplete: str) -> list[CompletionItem[str]]:
@@ -69,3 +69,6 @@ class Fish(_WholeWords, FishComplete):
     """Fish needs nothing more."""
 
     name = "fish"
+
+
+COMPLETIONS: Mapping[str, type[ShellComplete]] = MappingProxyType({"bash": Bash, "zsh": Zsh, "fish": Fish})

@@ -9,6 +9,9 @@ from click.core import ParameterSource
 
 PREFIX = "AE"
 
+COMPLETION = "_AE_COMPLETE"
+"""The variable in which a shell asks for completions; click makes it of the program's name."""
+
 
 def name_variables(command: click.Command, prefix: str) -> None:
     """Let every option of a command, and of the commands in it, be read from a variable of this prefix."""
