@@ -7,12 +7,12 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 from click.shell_completion import CompletionItem
 
-Items = list[CompletionItem[str]]
+Items: TypeAlias = "list[CompletionItem[str]]"  # generic in newer releases of click only
 Complete = Callable[[click.Context, click.Parameter, str], Items]
 
 _PLACES = {"runs": "config.yaml", "studies": "study.yaml"}

@@ -7,7 +7,7 @@ from click.shell_completion import BashComplete, CompletionItem, FishComplete, S
 from click.shell_completion import add_completion_class as registered
 
 
-def _with_option(items: list[CompletionItem[str]], incomplete: str) -> list[CompletionItem[str]]:
+def _with_option(items: "list[CompletionItem[str]]", incomplete: str) -> "list[CompletionItem[str]]":
     """Return the values of `--option=value` as the whole word, which click completes to the value alone."""
     option, equals, _ = incomplete.partition("=")
     if not (equals and option.startswith("-")):
@@ -16,7 +16,7 @@ def _with_option(items: list[CompletionItem[str]], incomplete: str) -> list[Comp
 
 
 class _WholeWords(ShellComplete):
-    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
+    def get_completions(self, args: list[str], incomplete: str) -> "list[CompletionItem[str]]":
         return _with_option(super().get_completions(args, incomplete), incomplete)
 
 
@@ -46,7 +46,7 @@ class Bash(_WholeWords, BashComplete):
         self._there = incomplete.removesuffix(typed)
         return args, incomplete
 
-    def format_completion(self, item: CompletionItem[str]) -> str:
+    def format_completion(self, item: "CompletionItem[str]") -> str:
         """Return a completion without what bash does not complete."""
         return f"{item.type},{item.value.removeprefix(self._there)}"
 
