@@ -142,7 +142,7 @@ def metric_header() -> list[str]:
 def is_live() -> bool:
     """Whether stderr is a terminal whose lines can be written anew: no file, no log of a CI, no dumb one."""
     in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
-    return sys.stderr.isatty() and not in_ci and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+    return sys.stderr.isatty() and not in_ci and os.environ.get("TERM", "") not in ("dumb", "unknown")
 
 
 def training_progress(quiet: bool) -> Progress:

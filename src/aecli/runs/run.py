@@ -202,7 +202,7 @@ class Run:
             raise RunError(f"{self.path}: is a file of no run, expected a run's folder: see ae runs")
         if not self.path.is_dir():
             folders = [self.path.parent, *([RUNS] if self.path.parent == Path() else [])]
-            siblings = [entry.name for folder in folders if folder.is_dir() for entry in folder.iterdir()]
+            siblings = [entry.name for folder in folders if folder.is_dir() for entry in folder.glob("*")]
             raise RunError(f"{self.path}: no such run{did_you_mean(self.name, siblings) or ': see ae runs'}")
         if not self.config_file.is_file() and not self.metrics_file.is_file():
             raise RunError(f"{self.path}: is not a run's folder: see ae runs")

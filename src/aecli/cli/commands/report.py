@@ -41,7 +41,7 @@ def command(folder: Path, output: Path | None, overwrite: bool) -> None:
         click.echo(str(write_run_report(run, output)))
     elif not folder.is_dir():
         here = [folder.parent, *([STUDIES, RUNS] if folder.parent == Path() else [])]
-        names = [entry.name for place in here if place.is_dir() for entry in place.iterdir()]
+        names = [entry.name for place in here if place.is_dir() for entry in place.glob("*")]
         raise AeError(f"{folder}: no such study or run{did_you_mean(folder.name, names) or ': see ae runs'}")
     else:
         raise AeError(f"{folder}: is neither a study nor a run: give a folder that ae compare or ae train wrote")
