@@ -1,9 +1,10 @@
-"""Write what docs/ says of the program from the program: the keys of a config, and the help of every command.
+"""Write what docs/ says of the program from the program: the keys of a config, its schema, the help of every command.
 
     python scripts/docs.py [--check]
 
 In docs/config.md and docs/commands.md what stands between `<!-- generated: NAME -->` and `<!-- end of NAME -->` is
-replaced, and the rest is written by hand. --check writes nothing, and ends with 1 where a page would change.
+replaced, and the rest is written by hand. configs/ae.schema.json is written whole. --check writes
+nothing, and ends with 1 where a page would change.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from aecli.cli.main import cli
 from aecli.core.schema import ConfigJsonSchema, sections_of
 from aecli.models.activations import ACTIVATIONS, Activation
 from aecli.runs.config import OPTIMIZERS
+from aecli.runs.config_file import SCHEMA_FILE, schema_text
 from aecli.studies.config import StudyFile
 
 ROOT = Path(__file__).parents[1]
@@ -207,12 +209,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; end with 1 where a page would change")
     check = parser.parse_args().check
-    written = {page: (DOCS / page).read_text(encoding="utf-8") for page in PAGES}
-    changed = {page: new for page, old in written.items() if (new := generated(page, old)) != old}
-    for page, text in changed.items():
-        print(f"docs/{page}: {'would change: python scripts/docs.py writes it' if check else 'written'}")
+    schema = CONFIGS / SCHEMA_FILE
+    written = {DOCS / page: (DOCS / page).read_text(encoding="utf-8") for page in PAGES}
+    written[schema] = schema.read_text(encoding="utf-8") if schema.exists() else ""
+    should = {DOCS / page: generated(page, written[DOCS / page]) for page in PAGES} | {schema: schema_text(StudyFile)}
+    changed = {path: text for path, text in should.items() if text != written[path]}
+    for path, text in changed.items():
+        name = path.relative_to(ROOT)
+        print(f"{name}: {'would change: python scripts/docs.py writes it' if check else 'written'}")
         if not check:
-            (DOCS / page).write_text(text, encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
     sys.exit(1 if check and changed else 0)
 
 

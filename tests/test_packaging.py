@@ -33,6 +33,10 @@ def test_the_wheel_carries_every_config(wheel):
     assert {f"aecli/configs/{path.name}" for path in (ROOT / "configs").glob("*.yaml")} <= set(wheel)
 
 
+def test_the_wheel_carries_the_schema_of_a_config(wheel):
+    assert "aecli/configs/ae.schema.json" in wheel
+
+
 def test_the_wheel_carries_every_module(wheel):
     modules = {f"aecli/{path.relative_to(ROOT / 'src' / 'aecli')}" for path in (ROOT / "src" / "aecli").rglob("*.py")}
     assert modules <= set(wheel)

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from aecli.core.errors import ConfigError
+from aecli.core.schema import known_keys
 from aecli.models.autoencoder import WatchedLayer
 from aecli.models.backend import keras
 from aecli.models.families import FAMILIES
@@ -27,7 +28,7 @@ from aecli.models.layers import (
     to_image,
     vector_input,
 )
-from aecli.runs.config_file import change_config, known_keys, load_config
+from aecli.runs.config_file import change_config, load_config
 from aecli.runs.model import load_model
 from aecli.runs.run import Run
 from aecli.studies.config import StudyFile

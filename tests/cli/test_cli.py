@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
+import yaml
 
 from aecli.runs.config import Config
 from aecli.runs.config_file import load_config
@@ -43,11 +45,35 @@ def test_quiet_leaves_stderr_empty(ae):
     assert result.stderr == ""
 
 
-def test_data_is_the_training_file(ae, digits):
+@pytest.mark.parametrize("words", [("images.npy",), ("--data", "images.npy")], ids=" ".join)
+def test_images_are_given_as_in_every_command_or_by_data(ae, digits, words):
     np.save("images.npy", digits[:50])
-    ae("train", "--data", "images.npy", *SETS)
+    ae("train", *words, *SETS, "--set", "training.schedule=constant")
     saved = load_config(Path("runs/default/config.yaml")).config
     assert saved.data.train == Path("images.npy").absolute()
+    more = ae("train", *words, "--resume", "--set", "training.epochs=4")
+    assert more.exit_code == 0, more.stderr
+    assert [record.epoch for record in Run(Path("runs/default")).history] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("a.npy", "--data", "b.npy"), "IMAGES and --data exclude each other: give one of them"),
+        (("prelu",), "prelu: no such file; did you mean --config prelu?"),
+        (("a.npy", "b.npy"), "Got unexpected extra argument (b.npy)"),
+    ],
+)
+def test_images_of_a_training_are_given_once(ae, words, says):
+    result = ae("train", *words)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == f"Error: {says}"
+    assert not Path("runs").exists()
+
+
+def test_a_config_that_comes_with_ae_is_told_in_one_line_that_is_no_error(ae):
+    result = ae("train", "--config", "relu", *SETS)
+    assert result.stderr.splitlines()[0] == "--config relu: the config that comes with ae"
 
 
 def test_profile_prints_where_the_time_went_and_the_run_keeps_it(ae):
@@ -239,6 +265,28 @@ def test_config_init_writes_a_config_that_loads(ae):
     assert ae("config", "init", "--output", "mine.yaml").exit_code == 0
     assert load_config(Path("mine.yaml")).config == Config()
     assert ae("config", "init", "--output", "mine.yaml").exit_code == 1
+
+
+def test_config_init_writes_the_schema_that_its_first_line_names(ae):
+    assert ae("config", "init", "--output", "mine.yaml").exit_code == 0
+    first = Path("mine.yaml").read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=ae.schema.json"
+    assert Path("ae.schema.json").read_text() == ae("config", "schema").stdout
+    jsonschema.validate(yaml.safe_load(Path("mine.yaml").read_text()), json.loads(Path("ae.schema.json").read_text()))
+    # One schema serves every config beside it.
+    assert ae("config", "init", "--output", "other.yaml").exit_code == 0
+
+
+def test_config_init_keeps_another_schema_unless_it_is_asked(ae):
+    Path("ae.schema.json").write_text("mine")
+    refused = ae("config", "init", "--output", "mine.yaml")
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("ae: ae.schema.json: exists already")
+    assert Path("ae.schema.json").read_text() == "mine"
+    assert not Path("mine.yaml").exists()
+    assert ae("config", "init", "--output", "mine.yaml", "--overwrite").exit_code == 0
+    assert json.loads(Path("ae.schema.json").read_text())["properties"]
+    assert ae("config", "init", "--output", "ae.schema.json", "--overwrite").exit_code == 1
 
 
 def test_config_schema_describes_every_key(ae):

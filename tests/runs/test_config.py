@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from aecli.core.errors import ConfigError
+from aecli.core.schema import known_keys
 from aecli.core.strict_yaml import parse
 from aecli.runs.config import Config
-from aecli.runs.config_file import json_schema, known_keys, load_config, load_recorded, starter_yaml, to_yaml
+from aecli.runs.config_file import json_schema, load_config, load_recorded, starter_yaml, to_yaml
 from aecli.studies.config import StudyFile, parse_values
 from tests.conftest import ROOT
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from aecli.core.errors import ConfigError
-from aecli.runs.config_file import change_config, known_keys, load_config
+from aecli.core.schema import known_keys
+from aecli.runs.config_file import change_config, load_config
 from aecli.studies.config import StudyFile
 from aecli.training.prepare import Prepared, split_of
 from aecli.training.suggest import suggest as module

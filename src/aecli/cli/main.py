@@ -6,13 +6,17 @@ import importlib
 import os
 import sys
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from aecli import __version__
 from aecli.cli.suggestions import Group, explain_option
+from aecli.cli.variables import COMPLETION, PREFIX, blame_variable, name_variables
 from aecli.core.errors import AeError, ConfigError, escaped, is_disk_failure, is_memory_failure, warnings_end_nothing
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # Command -> the line of help it has in the list. The rest of a command loads when it is used.
 COMMANDS = {
@@ -38,6 +42,7 @@ COMMANDS = {
     "runs": "List the runs here.",
     "cache": "Show or clear what was decoded and unpacked.",
     "doctor": "Say what this machine offers, and what would stop ae.",
+    "completion": "Print what completes commands, keys and runs in a shell.",
 }
 
 
@@ -51,7 +56,14 @@ class Commands(Group):
         if name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"aecli.cli.commands.{name}").command
+        name_variables(command, f"{PREFIX}_{name}")
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
+        from click.shell_completion import CompletionItem
+
+        commands = [CompletionItem(name, help=about) for name, about in COMMANDS.items() if name.startswith(incomplete)]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -63,6 +75,9 @@ class Commands(Group):
                 return super().invoke(ctx)
         except click.NoSuchOption as error:
             raise explain_option(error) from error
+        except click.BadParameter as error:
+            blame_variable(error)
+            raise
         except AeError as error:
             for line in error.problems if isinstance(error, ConfigError) else [str(error)]:
                 _say(line)
@@ -101,13 +116,17 @@ def _say(line: str) -> None:
 def cli() -> None:
     """Train image autoencoders on your own images and see how well they reconstruct.
 
-    Start with `ae train`, then `ae reconstruct IMAGES` and `ae plot`.
+    Start with `ae train IMAGES`, then `ae reconstruct IMAGES` and `ae plot`.
+
+    Every option has an environment variable too: AE_TRAIN_DEVICE=cpu is ae train --device cpu.
     """
 
 
 def main() -> NoReturn:
     """Run the command line; Ctrl-C ends it quietly."""
     _open_standard_files()
+    if COMPLETION in os.environ:
+        importlib.import_module("aecli.cli.shells")  # which click asks then
     try:
         code = cli.main(prog_name="ae", standalone_mode=False)
         _leave(code if isinstance(code, int) else 0)

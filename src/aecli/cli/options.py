@@ -22,7 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
+
+from aecli.cli.completion import complete_config, complete_run, complete_setting, complete_words
+
+_DEVICES = ("auto", "cpu", "gpu:0")
 
 FILE = click.Path(path_type=Path)
 
@@ -32,16 +35,12 @@ _run_option = click.option(
     "run_folder",
     type=FILE,
     metavar="DIR",
-    help="Run to use.  [default: the newest complete one in runs/]",
+    shell_complete=complete_run,
+    help="Run to use, by folder or name.  [default: the newest complete one in runs/]",
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace what is there already.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print no progress and no notes.")
-
-
-def is_given(name: str) -> bool:
-    """Whether the user has given this option of the command that runs, e.g. "threads"."""
-    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _use_threads(_: click.Context, __: click.Parameter, count: int | None) -> None:
@@ -68,6 +67,7 @@ devices_option = click.option(
     default="cpu",
     callback=_devices,
     metavar="auto|cpu|gpu:N,M",
+    shell_complete=complete_words(_DEVICES),
     help="What trains: the CPU, some GPUs, or every GPU (auto).  [default: cpu]",
 )
 device_option = click.option(
@@ -75,6 +75,7 @@ device_option = click.option(
     default="auto",
     callback=_device,
     metavar="auto|cpu|gpu:N",
+    shell_complete=complete_words(_DEVICES),
     help="What trains.  [default: auto, every GPU that can train, else the CPU]",
 )
 threads_option = click.option(
@@ -96,6 +97,7 @@ config_option = click.option(
     "config_file",
     type=FILE,
     metavar="FILE",
+    shell_complete=complete_config,
     help="YAML config; the packaged ones go by name, e.g. prelu.  [default: all defaults]",
 )
 set_option = click.option(
@@ -104,8 +106,14 @@ set_option = click.option(
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
+    shell_complete=complete_setting,
     help="Set one config key, e.g. training.epochs=20. Repeatable.",
 )
+
+
+def option_is_given(name: str) -> bool:
+    """Whether an option stands on the command line, which overrules the environment."""
+    return click.get_current_context().get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def with_run(command: Callable[..., None]) -> Callable[..., None]:
@@ -118,7 +126,8 @@ def with_run(command: Callable[..., None]) -> Callable[..., None]:
         from aecli.runs.run import find_run
 
         run = find_run(run_folder)
-        note_run(run, quiet, named=run_folder is not None)
+        # A run that was named and not where the user has said is told, as one that was chosen is.
+        note_run(run, quiet, named=run_folder is not None and run_folder.exists())
         command(run=run, quiet=quiet, **given)
 
     return with_its_run

@@ -1,6 +1,5 @@
 """How a study goes: a live table in a terminal, a line for every run in a file."""
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from aecli.cli.terminal import MESSAGES, collapse_note, note
+from aecli.cli.terminal import MESSAGES, collapse_note, is_live, note
 from aecli.studies.compare import NullStudyProgress
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ def study_progress(quiet: bool) -> "StudyProgress":
     """Return a live table in a terminal, plain lines in a file, nothing when quiet."""
     if quiet:
         return NullStudyProgress()
-    return _LiveTable() if sys.stderr.isatty() else _Lines()
+    return _LiveTable() if is_live() else _Lines()
 
 
 class _Counted(NullStudyProgress):

@@ -2,16 +2,21 @@
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import click
 from rich import progress as rich_progress
-from rich.console import Console
-from rich.table import Table
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions
+from rich.measure import Measurement
+from rich.table import Column, Table
+from rich.text import Text
 
 from aecli.cli.stderr import native_stderr_silenced
 from aecli.models.losses.window import SSIM_WINDOW, ssim_window
@@ -79,13 +84,39 @@ def print_json(value: Any) -> None:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
-    """Print a table to stdout, the first `left` columns to the left; a line is never cut or folded."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for i, title in enumerate(header):
-        table.add_column(title, justify="left" if i < left else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    Console(width=_WIDE, highlight=False, markup=False).print(table)
+    """Print a table to stdout, the first `left` columns to the left; a line is never cut or folded.
+
+    In a terminal that is too narrow for it, it comes in several, which all have the first columns.
+    """
+    console = Console(width=_WIDE, highlight=False, markup=False)
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE
+    for number, columns in enumerate(_fitting([header, *rows], left, room)):
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for i in columns:
+            table.add_column(header[i], justify="left" if i < left else "right", no_wrap=True)
+        for row in rows:
+            table.add_row(*(row[i] for i in columns))
+        if number:
+            console.print()
+        console.print(table)
+
+
+_BETWEEN = 2
+"""Spaces between two columns."""
+
+
+def _fitting(lines: Sequence[Sequence[str]], left: int, room: int) -> list[list[int]]:
+    """Return the columns of each of the tables that fit into `room`, the first `left` in all of them."""
+    widths = [max(map(cell_len, cells)) + _BETWEEN for cells in zip(*lines, strict=True)]
+    first = [*range(left)]
+    tables, used = [[*first]], sum(widths[:left])
+    for i in range(left, len(widths)):
+        if used + widths[i] - _BETWEEN > room and len(tables[-1]) > left:
+            tables.append([*first])
+            used = sum(widths[:left])
+        tables[-1].append(i)
+        used += widths[i]
+    return tables
 
 
 def note_limits(image_shape: tuple[int, ...], exact_copies: int, quiet: bool) -> None:
@@ -108,11 +139,28 @@ def metric_header() -> list[str]:
     return [metric.title for metric in table_metrics()]
 
 
+def is_live() -> bool:
+    """Whether stderr is a terminal whose lines can be written anew: no file, no log of a CI, no dumb one."""
+    in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+    return sys.stderr.isatty() and not in_ci and os.environ.get("TERM", "") not in ("dumb", "unknown")
+
+
 def training_progress(quiet: bool) -> Progress:
     """Return a bar in a terminal, plain lines in a file, nothing when quiet."""
     if quiet:
         return NullProgress()
-    return _Bar() if sys.stderr.isatty() else _Lines()
+    return _Bar() if is_live() else _Lines()
+
+
+def tell_stopping(say: Callable[[str], None]) -> Callable[[], None]:
+    """Return what says at once that a signal has come: the last steps and a checkpoint may take a while."""
+
+    def tell() -> None:
+        if is_live():  # a progress bar hides the cursor, and nobody else is asked before a second Ctrl-C
+            os.write(sys.stderr.fileno(), b"\x1b[?25h")
+        say("stopping ...")
+
+    return tell
 
 
 @contextmanager
@@ -128,9 +176,10 @@ def reading(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 
 class _Lines:
-    """One line an epoch, at most about two a second, first and last always."""
+    """One line an epoch, at most about two a second, fewer the longer it takes, first and last always."""
 
     def __init__(self) -> None:
+        self.started = time.monotonic()
         self.printed, self.last = 0.0, ""
 
     def note(self, message: str) -> None:
@@ -144,8 +193,9 @@ class _Lines:
 
     def epoch(self, record: EpochRecord, epochs: int) -> None:
         now = time.monotonic()
-        self.last = f"epoch {record.epoch}/{epochs}  {_losses(record)}"
-        if record.epoch == 1 or now - self.printed >= 0.5:
+        self.last = f"epoch {record.epoch}/{epochs}  {_BETWEEN_LOSSES.join(_losses(record))}"
+        # 170 lines in an hour, 650 in three days.
+        if record.epoch == 1 or now - self.printed >= min(600.0, max(0.5, 0.04 * (now - self.started))):
             self.printed = now
             self._print()
 
@@ -161,21 +211,42 @@ class _Lines:
     def close(self) -> None: ...
 
 
+class _LossColumn(rich_progress.ProgressColumn):
+    """The losses, as many as there is room for: beside them the other columns stay whole."""
+
+    def render(self, task: rich_progress.Task) -> "_Losses":
+        return _Losses(task.fields["losses"])
+
+
+@dataclass(frozen=True)
+class _Losses:
+    words: Sequence[str]
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(0, len(_BETWEEN_LOSSES.join(self.words)))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        fitting = [self.words[:n] for n in range(len(self.words), -1, -1)]
+        lines = (_BETWEEN_LOSSES.join(words) for words in fitting)
+        yield Text(next(line for line in lines if len(line) <= options.max_width), end="")
+
+
 class _Bar:
     """A bar over the epochs with the losses and the time left."""
 
     def __init__(self) -> None:
+        console = Console(file=MESSAGES, highlight=False)
         self.progress = rich_progress.Progress(
             rich_progress.TextColumn("{task.description}"),
-            rich_progress.BarColumn(),
+            rich_progress.BarColumn(bar_width=min(40, console.width // 6)),
             rich_progress.TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-            rich_progress.TextColumn("{task.fields[losses]}"),
-            rich_progress.TimeRemainingColumn(compact=True),
-            console=Console(file=MESSAGES, highlight=False),
+            _LossColumn(),
+            rich_progress.TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
+            console=console,
             transient=True,
             redirect_stderr=False,  # what it puts in the place of `sys.stderr` would go around MESSAGES
         )
-        self.task = self.progress.add_task("checking images", total=1, losses="", visible=False)
+        self.task = self.progress.add_task("checking images", total=1, losses=(), visible=False)
 
     def note(self, message: str) -> None:
         self.progress.console.print(message, markup=False, highlight=False, soft_wrap=True)
@@ -202,6 +273,9 @@ def collapse_note(record: EpochRecord, reason: str) -> str:
     return f"epoch {record.epoch}: no better than the mean image yet: {reason}"
 
 
-def _losses(record: EpochRecord) -> str:
+_BETWEEN_LOSSES = "  "
+
+
+def _losses(record: EpochRecord) -> list[str]:
     losses = {"loss": record.loss, "val_loss": record.val_loss, **record.terms}
-    return "  ".join(f"{name} {value:{'.5f' if abs(value) < 10 else '.3f'}}" for name, value in losses.items())
+    return [f"{name} {value:{'.5f' if abs(value) < 10 else '.3f'}}" for name, value in losses.items()]

@@ -1,14 +1,13 @@
 """What is wrong with a config, in its own words: pydantic's errors with the place that the user wrote."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from aecli.core.errors import did_you_mean
-from aecli.core.schema import section_of
+from aecli.core.errors import did_you_mean, nearest
+from aecli.core.schema import kinds_with, known_keys, nested_keys, section_of
 from aecli.core.strict_yaml import KeyPath
 
 
@@ -82,8 +81,7 @@ _EXPECTED = {
 def _message(schema: type[BaseModel], data: Any, detail: ErrorDetails, key: KeyPath) -> str:
     kind, received, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "extra_forbidden":
-        known = _known_keys(schema, data, key[:-1])
-        return f"unknown key{did_you_mean(str(key[-1]), known) or '; expected one of ' + ', '.join(known)}"
+        return _unknown_key(schema, data, key)
     if kind == "value_error":
         return str(context["error"])
     if key[:2] == ("data", "value_range"):
@@ -92,12 +90,57 @@ def _message(schema: type[BaseModel], data: Any, detail: ErrorDetails, key: KeyP
         return f"expected a number of pixels or [height, width], received {short_repr(received)}"
     if kind == "literal_error":
         words = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
-        near = get_close_matches(received, words, n=1) if isinstance(received, str) else []
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(received, words) if isinstance(received, str) else ""
         return f"expected one of {', '.join(words)}, received {short_repr(received)}{hint}"
     if kind in _EXPECTED:
         return f"expected {_EXPECTED[kind].format(**context)}, received {short_repr(received)}"
     return f"{detail['msg']}, received {short_repr(received)}"
+
+
+def _unknown_key(schema: type[BaseModel], data: Any, key: KeyPath) -> str:
+    *section, last = map(str, key)
+    if called := _name_here(schema, dotted_key(key)):
+        return f"is called {called} here: write that"
+    if section and (kinds := kinds_with(schema.model_fields[section[0]], ".".join([*section[1:], last]))):
+        return f"unknown key; {' and '.join(f'{section[0]}.{kind}' for kind in kinds)} has it"
+    known = _known_keys(schema, data, section)
+    if hint := did_you_mean(last, known):
+        return f"unknown key{hint}"
+    # A key that is written without its section, or in another one.
+    elsewhere = suggested_keys(schema, last) if not section else _keys_called(schema, last)
+    return f"unknown key{or_hint(elsewhere) or '; expected one of ' + ', '.join(known)}"
+
+
+def suggested_keys(schema: type[BaseModel], name: str) -> list[str]:
+    """Return the complete keys that were probably meant by a name that is none: none where there is nothing like it."""
+    if called := _name_here(schema, name):
+        return [called]
+    if "." in name:
+        near = nearest(name, _all_keys(schema))
+        return [near] if near else []
+    near = nearest(name, [key.rpartition(".")[2] for key in _all_keys(schema)])
+    return _keys_called(schema, name) or (_keys_called(schema, near) if near else [])
+
+
+def or_hint(keys: Sequence[str]) -> str:
+    """Return "; did you mean 'a' or 'b'?", or "" where there are none."""
+    named = " or ".join(f"'{key}'" for key in keys)
+    return f"; did you mean {named}?" if named else ""
+
+
+def _name_here(schema: type[BaseModel], name: str) -> str | None:
+    """Return the key that is called so elsewhere, or was in an earlier version, with or without its section."""
+    others: Mapping[str, str] = getattr(schema, "other_names", {})
+    return next((key for other, key in others.items() if name in (other, other.rpartition(".")[2])), None)
+
+
+def _keys_called(schema: type[BaseModel], name: str) -> list[str]:
+    """Return the complete keys whose last part is this name."""
+    return [key for key in _all_keys(schema) if key.endswith(f".{name}")]
+
+
+def _all_keys(schema: type[BaseModel]) -> list[str]:
+    return [*known_keys(schema), *nested_keys(schema)]
 
 
 def _known_keys(schema: Any, data: Any, section: Sequence[str | int]) -> list[str]:

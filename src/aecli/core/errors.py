@@ -100,10 +100,17 @@ def warnings_end_nothing() -> Iterator[None]:
         yield
 
 
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word nearest to `word`, whatever the case of either; None when none is near."""
+    folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)
+    return folded[near[0]] if near else None
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean 'x'?" for the known word nearest to `word`, or "" when none is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    near = nearest(word, known)
+    return f"; did you mean '{near}'?" if near else ""
 
 
 def escaped(text: str) -> str:

@@ -1,6 +1,6 @@
 """The pieces of typed configs: a strict section, a choice by name out of a table, a section by its tag."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Generic, Protocol, TypeVar
@@ -251,6 +251,40 @@ def sections_of(info: FieldInfo) -> list[type[BaseModel]]:
         return [*tagged.table.values()]
     options = getattr(info.annotation, "__args__", (info.annotation,))
     return [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
+
+
+def kinds_with(info: FieldInfo, key: str) -> list[str]:
+    """Return as `tag=name` the kinds of section that a field may hold and that have this key."""
+    tagged = _tagged(info)
+    if tagged is None:
+        return []
+    return [f"{tagged.tag}={name}" for name, kind in tagged.table.items() if key in kind.model_fields]
+
+
+def known_keys(schema: type[BaseModel]) -> list[str]:
+    """Return every key of a schema as it is written, those of every kind of section among them."""
+    keys: dict[str, None] = {}
+    for name, info in schema.model_fields.items():
+        for section in sections_of(info):
+            keys |= dict.fromkeys(f"{name}.{key}" for key in section.model_fields)
+    return list(keys)
+
+
+def nested_keys(schema: type[BaseModel]) -> list[str]:
+    """Return the keys that stand in a section of a section, e.g. "model.code.gaussian.beta"."""
+    keys: dict[str, None] = {}
+    for name, info in schema.model_fields.items():
+        for section in sections_of(info):
+            for key, own in section.model_fields.items():
+                keys |= dict.fromkeys(f"{name}.{key}.{inner}" for inner in _inner_keys(own))
+    return list(keys)
+
+
+def _inner_keys(info: FieldInfo) -> Iterator[str]:
+    for section in sections_of(info):
+        for key, inner in section.model_fields.items():
+            yield key
+            yield from (f"{key}.{further}" for further in _inner_keys(inner))
 
 
 def _tagged(info: FieldInfo) -> SectionOf | None:

@@ -1,14 +1,10 @@
 """How a signal ends a training: at its next pause, with a checkpoint, or at once."""
 
-import os
 import signal
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
-
-_SHOW_CURSOR = b"\x1b[?25h"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -29,9 +25,11 @@ class Signals:
 
     The first one raises Interrupted: within `deferred` where `raise_if_received` is called, elsewhere at once. A
     SIGINT after it ends the process at once. Signals that are ignored, as `nohup` does it with SIGHUP, stay so.
+    `on_signal` is called at once, so that the user is told before a checkpoint is written.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_signal: Callable[[], None] = lambda: None) -> None:
+        self._on_signal = on_signal
         self.received: int | None = None
         self._waiting = False
         self._before: dict[int, Any] = {}
@@ -68,9 +66,8 @@ class Signals:
         # A terminal that closes sends SIGHUP more than once: only SIGINT is a second word of the user.
         for signal_number in self._before:
             signal.signal(signal_number, signal.SIG_DFL if signal_number == signal.SIGINT else signal.SIG_IGN)
-        if sys.stderr.isatty():  # a progress bar hides the cursor, and nobody else is asked before the second SIGINT
-            with suppress(OSError):
-                os.write(sys.stderr.fileno(), _SHOW_CURSOR)
         self.received = number
+        with suppress(RuntimeError, OSError):  # the signal may have come while something else was being written
+            self._on_signal()
         if not self._waiting:
             raise Interrupted(number)

@@ -6,7 +6,7 @@ Every key lives once: in the section of its room.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -119,8 +119,24 @@ FORMER: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 """The values that a run's identity leaves out as defaults: those of the first version, so that it stays what it was."""
 
 
+_OTHER_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "training.lr": "training.learning_rate",
+        "training.criterion": "training.loss",
+        "model.bottleneck": "model.latent_dim",
+        "model.code_length": "model.latent_dim",
+        "model.z_dim": "model.latent_dim",
+        "model.layers": "model.hidden",
+        "model.filters": "model.channels",
+    }
+)
+"""What keys are called elsewhere -> what they are called here. A key that is renamed stands here by its former name."""
+
+
 class Config(Section):
     """Everything a training depends on."""
+
+    other_names: ClassVar[Mapping[str, str]] = _OTHER_NAMES
 
     data: DataConfig = DataConfig()
     """which images, and how to read them"""

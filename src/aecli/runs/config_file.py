@@ -1,5 +1,6 @@
 """Configs in files and on the command line: YAML and --set in, one frozen object out, and back."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any, Generic, TypeVar, overload
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 
 from aecli.core import strict_yaml
 from aecli.core.config_errors import describe_error, dotted_key, names_another_alternative, short_repr, sort_problems
@@ -17,6 +17,9 @@ from aecli.core.files import packaged
 from aecli.core.schema import ConfigJsonSchema, section_of, sections_of
 from aecli.core.strict_yaml import KeyPath
 from aecli.runs.config import ABSENT, Config
+
+SCHEMA_FILE = "ae.schema.json"
+"""The JSON schema of a config, beside the configs that come with the package and those that ae config init writes."""
 
 _DEFAULT_NAME = "default"
 
@@ -131,44 +134,33 @@ def _validate(schema: type[_C], data: dict[str, Any], places: Mapping[KeyPath, s
     return config
 
 
-def known_keys(schema: type[Config]) -> list[str]:
-    """Return every key of a schema as it is written, those of every family among them."""
-    keys: dict[str, None] = {}
-    for name, info in schema.model_fields.items():
-        for section in sections_of(info):
-            keys |= dict.fromkeys(f"{name}.{key}" for key in section.model_fields)
-    return list(keys)
-
-
-def nested_keys(schema: type[Config]) -> list[str]:
-    """Return the keys that stand in a section of a section, e.g. "model.code.gaussian.beta"."""
-    keys: dict[str, None] = {}
-    for name, info in schema.model_fields.items():
-        for section in sections_of(info):
-            for key, field in section.model_fields.items():
-                keys |= dict.fromkeys(f"{name}.{key}.{inner}" for inner in _inner_keys(field))
-    return list(keys)
-
-
-def _inner_keys(field: FieldInfo) -> Iterator[str]:
-    for section in sections_of(field):
-        for key, inner in section.model_fields.items():
-            yield key
-            yield from (f"{key}.{further}" for further in _inner_keys(inner))
+def is_packaged(path: Path) -> bool:
+    """Whether a config of this name comes with the package."""
+    ours = packaged("configs") / f"{path.stem}.yaml"
+    return path.parent == Path() and path.suffix in ("", ".yaml") and ours.is_file()
 
 
 def find_config(path: Path) -> Path:
     """Return the file itself, or the packaged config of that name when there is no such file."""
     if path.is_file():
         return path
-    ours = packaged("configs") / f"{path.stem}.yaml"
-    if path.parent == Path() and path.suffix in ("", ".yaml") and ours.is_file():
-        return ours
+    if is_packaged(path):
+        return packaged("configs") / f"{path.stem}.yaml"
     if path.is_dir():
         raise ConfigError([f"{path}: is a folder, expected a YAML file: give a file"])
-    names = [p.name for p in packaged("configs").glob("*.yaml")] if path.parent == Path() else []
-    hint = did_you_mean(path.name, names) or "; write one with 'ae config init'"
+    hint = _near_config(path) or "; write one with 'ae config init'"
     raise ConfigError([f"{path}: no such file{hint}"])
+
+
+def _near_config(path: Path) -> str:
+    """Return which file beside it, or which packaged config, was probably meant."""
+    here = [file.name for file in path.parent.glob("*.y*ml")]
+    if path.suffix or path.parent != Path():
+        ours = [] if path.parent != Path() else [file.name for file in packaged("configs").glob("*.yaml")]
+        return did_you_mean(path.name, [*ours, *here])
+    return did_you_mean(path.name, [file.stem for file in packaged("configs").glob("*.yaml")]) or did_you_mean(
+        f"{path.name}.yaml", here
+    )
 
 
 def _read(path: Path) -> str:
@@ -194,7 +186,10 @@ def sections_yaml(content: Mapping[str, Any]) -> str:
 
 def starter_yaml(schema: type[Config]) -> str:
     """Return a commented config with every key at its default."""
-    lines = ["# A config for ae train; every key is optional and shown with its default."]
+    lines = [
+        f"# yaml-language-server: $schema={SCHEMA_FILE}",
+        "# A config for ae train; every key is optional and shown with its default.",
+    ]
     for name, info in schema.model_fields.items():
         lines += ["", f"{name}:  # {info.description}"]
         first, *others = sections_of(info)
@@ -231,6 +226,11 @@ def json_schema(schema: type[Config]) -> dict[str, Any]:
     # A section with nothing under it is the section with its defaults.
     sections = {name: _or_null(section) for name, section in content["properties"].items()}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **content, "properties": sections}
+
+
+def schema_text(schema: type[Config]) -> str:
+    """Return the JSON schema of a config as a file."""
+    return json.dumps(json_schema(schema), indent=2, allow_nan=False) + "\n"
 
 
 def _or_null(section: Mapping[str, Any]) -> dict[str, Any]:

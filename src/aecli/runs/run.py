@@ -204,7 +204,8 @@ class Run:
         if self.path.is_file():
             raise RunError(f"{self.path}: is a file of no run, expected a run's folder: see ae runs")
         if not self.path.is_dir():
-            siblings = [p.name for p in self.path.parent.glob("*")] if self.path.parent.is_dir() else []
+            folders = [self.path.parent, *([RUNS] if self.path.parent == Path() else [])]
+            siblings = [entry.name for folder in folders if folder.is_dir() for entry in folder.glob("*")]
             raise RunError(f"{self.path}: no such run{did_you_mean(self.name, siblings) or ': see ae runs'}")
         if not self.config_file.is_file() and not self.metrics_file.is_file():
             raise RunError(f"{self.path}: is not a run's folder: see ae runs")
@@ -350,10 +351,22 @@ def run_at(path: Path) -> Run:
     return run if inside else Run(path)
 
 
+def run_named(path: Path) -> Run:
+    """Return the run at `path`, or where nothing is there that of this name under runs/."""
+    return run_at(path_or_named(path, RUNS))
+
+
+def path_or_named(path: Path, folder: Path) -> Path:
+    """Return `path`, or what has this name in a folder where nothing is at `path`."""
+    named = folder / path
+    is_name = not path.is_absolute() and ".." not in path.parts and not path.exists()
+    return named if is_name and named.exists() else path
+
+
 def find_run(path: Path | None) -> Run:
-    """Return the complete run at `path`, or the newest complete one under runs/."""
+    """Return the complete run at `path`, by its folder or its name, or the newest complete one under runs/."""
     if path is not None:
-        run = run_at(path)
+        run = run_named(path)
         run.require_complete()
         return run
     runs = list_runs()
@@ -372,7 +385,7 @@ def run_to_resume(path: Path | None) -> Run:
         if not runs:
             raise RunError(f"{RUNS}/: no runs here: begin one without --resume, or give --run")
         return runs[0]
-    run = run_at(path)
+    run = run_named(path)
     run.require()
     return run
 

@@ -9,11 +9,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandle
 from pydantic_core import CoreSchema
 
 from aecli.core import strict_yaml
-from aecli.core.config_errors import describe_error, short_repr
-from aecli.core.errors import ConfigError, did_you_mean, escaped
-from aecli.core.schema import NameIn, Section
+from aecli.core.config_errors import describe_error, or_hint, short_repr, suggested_keys
+from aecli.core.errors import ConfigError, escaped
+from aecli.core.schema import NameIn, Section, known_keys, nested_keys
 from aecli.runs.config import Config
-from aecli.runs.config_file import NamedConfig, known_keys, load_config, nested_keys, sections_yaml
+from aecli.runs.config_file import NamedConfig, load_config, sections_yaml
 
 _SHARED = (
     "data.train", "data.test", "data.test_split", "data.size", "data.fit", "data.color", "data.frames", "data.axes",
@@ -117,7 +117,7 @@ def _complete_keys(values: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, .
     for key, choices in values.items():
         matches = [name for name in known if key in (name, name.partition(".")[2])]
         if not matches:
-            raise ValueError(f"unknown key '{key}'{did_you_mean(key, known) or ': see ae config init'}")
+            raise ValueError(f"unknown key '{key}'{or_hint(suggested_keys(Config, key)) or ': see ae config init'}")
         if matches[0] in _SHARED:
             raise ValueError(f"{key}: belongs to all variants, it cannot vary")
         complete[matches[0]] = choices

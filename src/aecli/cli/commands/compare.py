@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aecli.cli.completion import complete_activations, complete_configs, complete_metric, complete_values
 from aecli.cli.options import (
     FILE,
     config_option,
@@ -38,11 +39,39 @@ def _part(_: click.Context, __: click.Parameter, text: str | None) -> "Part | No
 @click.argument("images", type=FILE, required=False)
 @config_option
 @set_option
-@click.option("--activations", metavar="A,B,...", help="Vary model.activation.  [default: eight of them]")
-@click.option("--configs", metavar="A,B,...", help="Compare whole configs: names, files, or NAME=FILE.")
-@click.option("--vary", multiple=True, metavar="KEY=A,B,...", help="Vary a config key; several make a grid.")
-@click.option("--tune", multiple=True, metavar="KEY=A,B,...", help="Give each variant its own best of these values.")
-@click.option("--by", "metric", metavar="METRIC", help="Compare by this metric of the test images.  [default: mse]")
+@click.option(
+    "--activations",
+    metavar="A,B,...",
+    shell_complete=complete_activations,
+    help="Vary model.activation.  [default: eight of them]",
+)
+@click.option(
+    "--configs",
+    metavar="A,B,...",
+    shell_complete=complete_configs,
+    help="Compare whole configs: names, files, or NAME=FILE.",
+)
+@click.option(
+    "--vary",
+    multiple=True,
+    metavar="KEY=A,B,...",
+    shell_complete=complete_values,
+    help="Vary a config key; several make a grid.",
+)
+@click.option(
+    "--tune",
+    multiple=True,
+    metavar="KEY=A,B,...",
+    shell_complete=complete_values,
+    help="Give each variant its own best of these values.",
+)
+@click.option(
+    "--by",
+    "metric",
+    metavar="METRIC",
+    shell_complete=complete_metric,
+    help="Compare by this metric of the test images.  [default: mse]",
+)
 @click.option("--seeds", type=click.IntRange(1, 10_000), metavar="N", help="Runs of every variant.  [default: 5]")
 @click.option("--test", "test_file", type=FILE, metavar="IMAGES", help="Test images.  [default: a tenth of IMAGES]")
 @click.option(
@@ -107,7 +136,7 @@ def command(
     workers = workers if executor is None else executor.workers
 
     from aecli.cli.study_progress import study_progress
-    from aecli.cli.terminal import note, note_if, reading
+    from aecli.cli.terminal import note, note_if, reading, tell_stopping
     from aecli.core.machine import limits_note
     from aecli.core.signals import Signals, exit_code
     from aecli.studies.compare import compare, train_part
@@ -120,7 +149,7 @@ def command(
     if named.config.data.train is None:
         progress.note("no images given: comparing on the handwritten digits that come with ae")
     try:
-        with Signals(), reading(quiet) as on_progress:
+        with Signals(tell_stopping(progress.note)), reading(quiet) as on_progress:
             given = (progress, workers, overwrite, on_progress, executor, devices)
             if part:
                 train_part(named.config, folder, part, *given)

@@ -35,15 +35,28 @@ def show(config_file: Path | None, data: Path | None, overrides: tuple[str, ...]
 @output_option("stdout")
 @overwrite_option
 def init(output: Path | None, overwrite: bool) -> None:
-    """Write a commented config to start from."""
+    """Write a commented config to start from.
+
+    Beside it goes ae.schema.json, which its first line names to editors.
+    """
+    from aecli.core.errors import AeError
     from aecli.core.files import refuse_output, write_text
-    from aecli.runs.config_file import starter_yaml
+    from aecli.runs.config_file import SCHEMA_FILE, schema_text, starter_yaml
     from aecli.studies.config import StudyFile
 
     if output is None:
         click.echo(starter_yaml(StudyFile).rstrip())
+        click.echo(f"its schema, for editors: ae config schema > {SCHEMA_FILE}", err=True)
         return
     refuse_output(output, overwrite)
+    beside, text = output.with_name(SCHEMA_FILE), schema_text(StudyFile)
+    if output == beside:
+        raise AeError(f"{output}: is the name of the schema that goes beside it: give another name")
+    if not (beside.is_file() and beside.read_bytes() == text.encode()):
+        if beside.is_file() and not overwrite:
+            raise AeError(f"{beside}: exists already, and is not the schema of this version: add --overwrite")
+        refuse_output(beside, overwrite)
+        write_text(beside, text)
     write_text(output, starter_yaml(StudyFile))
     click.echo(str(output))
 
@@ -51,8 +64,7 @@ def init(output: Path | None, overwrite: bool) -> None:
 @command.command("schema")
 def schema() -> None:
     """Print the JSON schema of a config, for editors."""
-    from aecli.cli.terminal import print_json
-    from aecli.runs.config_file import json_schema
+    from aecli.runs.config_file import schema_text
     from aecli.studies.config import StudyFile
 
-    print_json(json_schema(StudyFile))
+    click.echo(schema_text(StudyFile).rstrip())

@@ -3,18 +3,20 @@
 import json
 import os
 import shlex
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from aecli.cli.completion import complete_run
 from aecli.cli.options import (
     FILE,
     config_option,
     device_option,
-    is_given,
     json_option,
+    option_is_given,
     overwrite_option,
     quiet_option,
     set_option,
@@ -30,12 +32,18 @@ if TYPE_CHECKING:
 
 
 @click.command("train")
+@click.argument("images", type=FILE, required=False)
 @config_option
-@click.option("-d", "--data", type=FILE, metavar="PATH", help="Training images, like --set data.train=PATH.")
+@click.option("-d", "--data", type=FILE, metavar="PATH", help="Training images, the same as IMAGES.")
 @click.option("--only-label", metavar="CLASS", help="Train on one class alone, like --set data.only_label=CLASS.")
 @set_option
 @click.option(
-    "--run", "run_folder", type=FILE, metavar="DIR", help="Folder of the run.  [default: runs/ and the config's name]"
+    "--run",
+    "run_folder",
+    type=FILE,
+    metavar="DIR",
+    shell_complete=complete_run,
+    help="Folder of the run.  [default: runs/ and the config's name]",
 )
 @device_option
 @threads_option
@@ -45,6 +53,7 @@ if TYPE_CHECKING:
 @json_option
 @quiet_option
 def command(
+    images: Path | None,
     config_file: Path | None,
     data: Path | None,
     only_label: str | None,
@@ -57,26 +66,27 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train an autoencoder on your images and write a run.
+    """Train an autoencoder on IMAGES and write a run.
 
-    Without --config it trains what suits the images, as ae suggest writes it, without --data on the
+    Without --config it trains what suits the images, as ae suggest writes it, without IMAGES on the
     handwritten digits that come with the package. The run's folder holds the model (Keras and ONNX), the
     metrics beside the best linear code, PCA and the mean image, the history and the plots.
 
-    Images are pictures (a folder, .zip, .tar, a .txt or .csv list, a quoted pattern), .npy, .npz, .h5, .mat or
+    IMAGES are pictures (a folder, .zip, .tar, a .txt or .csv list, a quoted pattern), .npy, .npz, .h5, .mat or
     IDX, an array in such a file as FILE:KEY, or mnist, fashion_mnist, cifar10 where Keras has put them.
 
     Ctrl-C, SIGTERM and SIGHUP stop it with a checkpoint. --resume goes on from there, with the run's own
     config where no other is given, and ends with the bits of a training that was never stopped.
 
     \b
-      ae train --data photos/
-      ae train --config prelu --data images.npy --set model.latent_dim=16
+      ae train photos/
+      ae train images.npy --config prelu --set model.latent_dim=16
       ae train --resume
       ae train --resume --run runs/prelu --set training.epochs=200
     """
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other: give one of them")
+    data = _training_images(images, data)
     if only_label is not None:
         overrides = (*overrides, f"data.only_label={json.dumps(only_label)}")  # a string of JSON is one of YAML
     if resume and config_file is None:
@@ -91,9 +101,10 @@ def command(
         named = load_run_config(config_file, overrides)
     named = named.with_training_images(data)
 
-    from aecli.runs.run import RUNS, Run, run_at
+    from aecli.runs.run import RUNS, Run, run_at, run_named
 
-    run = run_at(run_folder) if run_folder else Run(RUNS / named.name)
+    at = run_named if resume else run_at  # a new run stands where the user has said
+    run = at(run_folder) if run_folder else Run(RUNS / named.name)
     run.refuse_existing(overwrite or resume)
     suggests = config_file is None and not resume
     run = _train(named, overrides if suggests else None, config_file, run.path, overwrite, resume, device, quiet)
@@ -107,6 +118,19 @@ def command(
         _report_seconds(run)
 
 
+def _training_images(images: Path | None, data: Path | None) -> Path | None:
+    """Return the images that were given in either way; UsageError where both were."""
+    if images is None:
+        return data
+    if data is not None and option_is_given("data"):
+        raise click.UsageError("IMAGES and --data exclude each other: give one of them")
+    from aecli.runs.config_file import is_packaged
+
+    if not images.exists() and is_packaged(images):
+        raise click.UsageError(f"{images}: no such file; did you mean --config {images}?")
+    return images
+
+
 def _train(
     named: "NamedConfig[Config]",
     suggested_beside: tuple[str, ...] | None,
@@ -118,7 +142,7 @@ def _train(
     quiet: bool,
 ) -> "Run":
     from aecli.cli.stderr import native_stderr_silenced
-    from aecli.cli.terminal import training_progress
+    from aecli.cli.terminal import tell_stopping, training_progress
     from aecli.core.errors import AeError, ReadError, WriteError
     from aecli.core.machine import limits_note
     from aecli.core.signals import Signals, exit_code
@@ -127,12 +151,14 @@ def _train(
     from aecli.training.trainer import train
     from aecli.views.plots import draw_plots
 
-    with Signals() as signals, native_stderr_silenced():
+    with ExitStack() as stack:
+        stack.enter_context(native_stderr_silenced())
         progress = training_progress(quiet)
-        if limits := limits_note(is_given("threads")):
+        signals = stack.enter_context(Signals(tell_stopping(progress.note)))
+        if limits := limits_note(option_is_given("threads")):
             progress.note(limits)
         if config_file is not None and named.origin != config_file:
-            progress.note(f"{config_file}: no such file here: using the config of that name that comes with ae")
+            progress.note(f"--config {config_file}: the config that comes with ae")
         if named.config.data.train is None:
             progress.note("no images given: training on the handwritten digits that come with ae")
         try:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from aecli.cli.completion import complete_run
 from aecli.cli.options import FILE, device_option, json_option, quiet_option, threads_option
 
 
 @click.command("verify")
-@click.argument("run_folder", metavar="RUN", type=FILE)
+@click.argument("run_folder", metavar="RUN", type=FILE, shell_complete=complete_run)
 @click.option("--quick", is_flag=True, help="Train the first 3 epochs only.")
 @click.option("-d", "--data", type=FILE, metavar="PATH", help="Where the run's training images are now, if they moved.")
 @device_option
@@ -26,9 +27,9 @@ def command(run_folder: Path, quick: bool, data: Path | None, device: str, as_js
       ae verify runs/prelu
       ae verify runs/prelu --quick
     """
-    from aecli.runs.run import run_at
+    from aecli.runs.run import run_named
 
-    run = run_at(run_folder)
+    run = run_named(run_folder)
     run.require_complete()
 
     from aecli.cli.stderr import native_stderr_silenced
