@@ -163,10 +163,14 @@ def test_its_config_has_its_keys_and_is_read_back():
 def test_its_keys_are_known_to_errors():
     [problem] = problems("model.family=tied", "model.bia=false")
     assert problem == "--set model.bia=false: unknown key; did you mean 'bias'?"
-    [problem] = problems("model.family=tied", "model.hidden=[9]")
-    assert problem.startswith("--set model.hidden=[9]: unknown key; expected one of family, latent_dim, ")
+    [problem] = problems("model.family=tied", "model.xyz=9")
+    assert problem.startswith("--set model.xyz=9: unknown key; expected one of family, latent_dim, ")
     assert problem.endswith("bias")
+    [problem] = problems("model.family=tied", "model.hidden=[9]")
+    assert problem == "--set model.hidden=[9]: unknown key; model.family=dense has it"
     [problem] = problems("model.bias=false")
+    assert problem == "--set model.bias=false: unknown key; model.family=tied has it"
+    [problem] = problems("model.xyz=false")
     assert ", bias" not in problem
     [problem] = problems("model.family=tied", "model.bias=1")
     assert problem == "--set model.bias=1: expected true or false, received 1"
