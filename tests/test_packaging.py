@@ -14,6 +14,7 @@ from aecli import __version__
 from tests.conftest import ROOT
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+EXTRAS = PYPROJECT["project"]["optional-dependencies"]
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +39,12 @@ def test_the_wheel_carries_every_module(wheel):
     assert modules <= set(wheel)
 
 
+def names_of(requirements):
+    return {re.split(r"[<>=\[]", requirement)[0] for requirement in requirements}
+
+
 def test_every_imported_package_is_declared():
-    declared = {re.split(r"[<>=]", requirement)[0] for requirement in PYPROJECT["project"]["dependencies"]}
+    declared = names_of([*PYPROJECT["project"]["dependencies"], *EXTRAS["train"]])
     names = {"PIL": "pillow", "yaml": "pyyaml", "pydantic_core": "pydantic"}
     imported = set()
     for path in (ROOT / "src").rglob("*.py"):
@@ -52,6 +57,17 @@ def test_every_imported_package_is_declared():
     assert {names.get(name, name) for name in third_party} <= declared
 
 
+def test_what_uses_a_run_needs_nothing_that_trains():
+    assert names_of(EXTRAS["train"]) == {"keras", "tensorflow"}
+    assert not names_of(PYPROJECT["project"]["dependencies"]) & names_of(EXTRAS["train"])
+
+
+def test_who_trains_has_the_same_versions_wherever_they_stand():
+    assert set(EXTRAS["train"]) <= group("test")
+    on_gpus = [requirement.replace("[and-cuda]", "") for requirement in EXTRAS["gpu"]]
+    assert set(on_gpus) == {"aecli[train]", *(one for one in EXTRAS["train"] if one.startswith("tensorflow"))}
+
+
 def group(name):
     included = (group(entry["include-group"]) for entry in entries(name) if isinstance(entry, dict))
     return {entry for entry in entries(name) if isinstance(entry, str)}.union(*included)
@@ -62,11 +78,11 @@ def entries(name):
 
 
 def test_tools_for_work_on_ae_are_groups_and_no_extras():
-    assert set(PYPROJECT["project"]["optional-dependencies"]) & set(PYPROJECT["dependency-groups"]) == set()
-    assert group("dev") == group("test") | group("lint")
+    assert set(EXTRAS) & set(PYPROJECT["dependency-groups"]) == set()
+    assert group("dev") == group("test") | group("lint") | group("docs")
 
 
-@pytest.mark.parametrize("name", ["test", "lint", "dev", "bench"])
+@pytest.mark.parametrize("name", ["test", "lint", "docs", "dev", "bench"])
 def test_a_group_names_a_requirement_once(name):
     requirements = sorted(re.split(r"[<>=]", requirement)[0] for requirement in group(name))
     assert requirements == sorted(set(requirements))

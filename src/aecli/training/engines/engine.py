@@ -126,7 +126,8 @@ def _import(module: str) -> Engine:
         package = (error.name or "").partition(".")[0]
         if package in ("", "aecli"):
             raise
-        raise TrainingError(f"{package}: is not installed, and training needs it: pip install {package}") from error
+        wanted = module.split(".")[-2] if package == "keras" else package  # Keras comes with each engine
+        raise TrainingError(f"{package}: is not installed, and training needs it: pip install {wanted}") from error
     return engine
 
 
