@@ -1,6 +1,7 @@
 """The wheel carries what the program needs, and declares every package it imports."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -111,3 +112,74 @@ def test_the_citation_is_of_this_version_by_these_authors():
     assert citation["authors"][0]["name"] in (ROOT / "LICENSE").read_text()
     assert citation["license"] == "MIT"
     assert citation["repository-code"] == PYPROJECT["project"]["urls"]["Repository"]
+
+
+# -- containers and workflows -----------------------------------------------------------------------
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+def test_the_image_is_made_of_files_that_are_there_and_not_left_out():
+    sources = [word for line in re.findall(r"^COPY (.+)$", DOCKERFILE, re.MULTILINE) for word in line.split()[:-1]]
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert set(sources) == let_in
+    assert all((ROOT / source).exists() for source in sources)
+    forced = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    packages = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    needed = [*forced, *packages, *PYPROJECT["project"]["license-files"], PYPROJECT["project"]["readme"]]
+    assert {path.split("/")[0] for path in needed} <= let_in
+
+
+def test_the_image_trains_on_cpus_with_the_versions_of_the_extra():
+    assert all(f'"{one}"' in DOCKERFILE.replace("${TENSORFLOW}", "tensorflow") for one in EXTRAS["train"])
+    assert "ARG TENSORFLOW=tensorflow-cpu\n" in DOCKERFILE
+
+
+def test_the_image_has_a_slim_base_and_no_root_and_keeps_no_downloads():
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert len(bases) == 2
+    assert all(re.fullmatch(r"python:3\.1[123]-slim-\w+", base) for base in bases)
+    assert re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE) == ["1000"]
+    assert all(
+        "--no-cache-dir" in line for line in DOCKERFILE.splitlines() if re.search(r"\bpip (install|wheel)\b", line)
+    )
+    assert DOCKERFILE.rstrip().endswith('ENTRYPOINT ["ae"]\nCMD ["--help"]')
+
+
+def test_the_development_container_makes_what_the_makefile_knows():
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    target = container["postCreateCommand"].rpartition("make ")[2]
+    assert f"\n{target}: " in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_may_read_and_no_more_and_its_actions_are_pinned(path):
+    workflow = yaml.safe_load(path.read_text())
+    assert workflow["permissions"] == {}
+    assert workflow["concurrency"]["group"]
+    for job in workflow["jobs"].values():
+        assert set(job["permissions"].items()) <= {("contents", "read")}
+        assert job["timeout-minutes"] <= 120
+        for step in job["steps"]:
+            assert "uses" not in step or re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", step["uses"])
+            assert "checkout" not in step.get("uses", "") or step["with"]["persist-credentials"] is False
+
+
+def test_the_workflow_does_what_runs_on_every_change_on_every_python_with_the_wheel():
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    supported = [line.split(" :: ")[-1] for line in PYPROJECT["project"]["classifiers"] if " :: 3." in line]
+    assert jobs["test"]["strategy"]["matrix"]["python"] == supported
+    commands = [step.get("run", "") for step in jobs["test"]["steps"]]
+    assert any(re.fullmatch(r'WHEEL="\$\(echo dist/\*\.whl\)" bash \.ci/run', command) for command in commands)
+    scripts = [
+        word for job in jobs.values() for step in job["steps"] for word in step.get("run", "").split() if "/" in word
+    ]
+    assert all((ROOT / word).exists() for word in scripts if word.startswith("scripts/"))
+
+
+def test_a_wheel_takes_the_place_of_the_folder_where_it_is_named():
+    for wheel, wanted in (("", "-e '.[train]'"), ("dist/a.whl", "'dist/a.whl[train]'")):
+        command = ["make", "--dry-run", "--always-make", f"WHEEL={wheel}", ".venv/installed"]
+        recipe = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert f" install {wanted}\n" in recipe
