@@ -37,7 +37,7 @@ test-all: .venv/installed-dev
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check src tests scripts docs
+	$(BIN)/ruff format --check src tests scripts docs/conf.py
 	$(BIN)/mypy
 
 bench: .venv/installed-dev
