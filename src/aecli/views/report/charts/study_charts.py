@@ -220,7 +220,8 @@ def curve(data: StudyData) -> Figure | None:
     )  # fmt: skip
     knee = " At the knee it bends most: beyond it a longer code gains least." if data.summary.knee else ""
     caption = (
-        f"{metric} on the test images; every dot is a variant's mean, the line joins the best of each length.{knee}"
+        f"{metric} on the test images over the code length, how many numbers stand for an image. Every dot is a "
+        f"variant's mean, the line joins the best of each length.{knee}"
     )
     return Figure("curve", "Code length", caption, (drawing,))
 
