@@ -1,6 +1,8 @@
 """Where neither TensorFlow nor Keras is installed, a run is used as anywhere else."""
 
+import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,11 +57,21 @@ def test_the_python_door_does_without(run):
     assert done.stdout == "(2, 8, 8, 1)\n", done.stderr
 
 
+MISSING = "ae: tensorflow: is not installed, and training needs it: pip install tensorflow"
+"""TensorFlow brings Keras with it: who follows the line has both."""
+
+
 def test_training_says_what_is_missing_in_one_line():
     done = python(USE, json.dumps([["train"]]))
     assert json.loads(done.stdout.splitlines()[-1]) == [1]
-    # TensorFlow brings Keras with it: who follows the line has both.
-    assert done.stderr.splitlines()[-1].endswith(
-        "keras: is not installed, and training needs it: pip install tensorflow"
-    )
+    assert done.stderr.splitlines()[-1] == MISSING
     assert "Traceback" not in done.stderr
+
+
+def test_a_study_ends_with_that_line_and_no_run_of_it_has_failed():
+    arguments = ["compare", str(DIGITS), "--activations", "relu,elu", "--seeds", "2", "--output", "study"]
+    done = python(USE, json.dumps([arguments]))
+    assert json.loads(done.stdout.splitlines()[-1]) == [1]
+    assert MISSING in done.stderr.splitlines()
+    with Path("study/results.csv").open() as file:
+        assert [row["state"] for row in csv.DictReader(file)] == ["missing"] * 4

@@ -431,7 +431,7 @@ def test_every_style_of_the_plots_is_in_the_style_sheet():
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install 'aecli[dev]'")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install --group dev")
     if not CHROMIUM.is_file():
         pytest.skip(f"needs Debian's chromium: {CHROMIUM} is not there (apt-get install chromium)")
     with playwright.sync_playwright() as session:

@@ -50,6 +50,8 @@ class ProcessExecutor:
         pool = _Pool(self.threads, self.gpus)
         for task in tasks:
             pool.add(task)
+        if pool.waiting:  # before every run of a study fails for want of it
+            DEFAULT_ENGINE.require()
         try:
             pool.start(self.workers)
             while pool.workers:
