@@ -77,6 +77,7 @@ clean:
 	@touch $@
 
 .venv/installed-dev: .venv/python pyproject.toml
+	@echo "Installing ae, TensorFlow and the tools of the tests into .venv: some minutes, nearly all of them downloads."
 	@$(PIP) install --quiet --upgrade 'pip>=25.1'  # it knows --group
 	@$(PIP) install --quiet $(AECLI) --group dev
 	@touch $@ .venv/installed

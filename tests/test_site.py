@@ -76,3 +76,13 @@ def test_what_is_built_is_ignored_by_git_and_built_on_every_change():
     assert re.search(r"docs build/site$", recipe, re.MULTILINE)
     assert "/build/" in (ROOT / ".gitignore").read_text().splitlines()
     assert "make docs" in (ROOT / ".ci/run").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["fvu", "code length", "matched", "settled", "gap", "knee", "Holm", "dead", "silent", "saturated", "worse by",
+     "P(best wins)", "rank", "of linear code", "baseline", "collapsed", "failed", "sharp"],
+)  # fmt: skip
+def test_a_word_of_the_tables_is_explained(word):
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", (DOCS / "glossary.md").read_text(), re.MULTILINE)
+    assert any(word in name and len(about) > 20 for name, about in rows)
