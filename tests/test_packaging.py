@@ -45,7 +45,8 @@ def names_of(requirements):
 
 
 def test_every_imported_package_is_declared():
-    declared = names_of([*PYPROJECT["project"]["dependencies"], *EXTRAS["train"]])
+    extras = [requirement for extra in EXTRAS.values() for requirement in extra]
+    declared = names_of([*PYPROJECT["project"]["dependencies"], *extras])
     names = {"PIL": "pillow", "yaml": "pyyaml", "pydantic_core": "pydantic"}
     imported = set()
     for path in (ROOT / "src").rglob("*.py"):
