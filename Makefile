@@ -6,12 +6,17 @@
 # make soak      trainings, studies, imports and reconstructions killed at random instants and given again
 # make fuzz      damaged inputs at random, for MINUTES=3
 # make audit     known holes in the dependencies, where their database can be reached
+# make docs      the site of the documentation, in build/site
+#
+# WHEEL=dist/aecli-0.1.0-py3-none-any.whl make test   tests that wheel, instead of the folder src
 
 PYTHON ?= python3
 BIN := .venv/bin
 AE := $(BIN)/ae
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+AECLI := $(if $(WHEEL),'$(WHEEL)[train]',-e '.[train]')
 
-.PHONY: demo test test-all check bench soak fuzz audit clean
+.PHONY: demo test test-all check bench soak fuzz audit docs clean
 
 demo: .venv/installed
 	@mkdir -p demo
@@ -32,7 +37,7 @@ test-all: .venv/installed-dev
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check src tests scripts
+	$(BIN)/ruff format --check src tests scripts docs/conf.py
 	$(BIN)/mypy
 
 bench: .venv/installed-dev
@@ -52,8 +57,12 @@ fuzz: .venv/installed-dev
 audit: .venv/installed-dev
 	@$(BIN)/python scripts/audit.py
 
+docs: .venv/installed-dev
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env docs build/site
+	@echo "build/site/index.html"
+
 clean:
-	rm -rf .venv demo
+	rm -rf .venv build demo
 
 .venv/python: Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
@@ -62,11 +71,13 @@ clean:
 	@touch $@
 
 .venv/installed: .venv/python pyproject.toml
-	@echo "installing ae and TensorFlow into .venv; this takes a minute or two"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@echo "Installing ae and TensorFlow into .venv: downloads of 0.7 GB, which become 2.5 GB on disk."
+	@echo "On a quiet machine with a fast line all of make demo takes about 100 s, and nearly all of them are this:"
+	$(PIP) install $(AECLI)
 	@touch $@
 
 .venv/installed-dev: .venv/python pyproject.toml
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'  # it knows --group
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . --group dev
+	@echo "Installing ae, TensorFlow and the tools of the tests into .venv: some minutes, nearly all of them downloads."
+	@$(PIP) install --quiet --upgrade 'pip>=25.1'  # it knows --group
+	@$(PIP) install --quiet $(AECLI) --group dev
 	@touch $@ .venv/installed

@@ -1,7 +1,9 @@
 """Pictures: what is in them, for grey, colour and odd images."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from aecli.runs.config_file import load_config
 from aecli.runs.metrics import psnr
 from aecli.training.trainer import train
 from aecli.views import plots
+from aecli.views.canvas import MAGMA
 from aecli.views.filters import filters
 from aecli.views.mosaic import Sheet
 from tests.conftest import python
@@ -104,6 +107,31 @@ def test_history_draws_both_losses(trained):
     lines = plots.history(trained).axes[0].lines
     np.testing.assert_allclose(lines[0].get_ydata(), [r.loss for r in trained.history])
     np.testing.assert_allclose(lines[1].get_ydata(), [r.val_loss for r in trained.history])
+
+
+@pytest.mark.parametrize(("last", "epochs"), [(0.0099, 20), (0.004, 100), (1e-3, 17), (2e-5, 1000), (1e-9, 300)])
+def test_labels_of_the_losses_do_not_touch(trained, last, epochs):
+    losses = np.geomspace(0.05, last, epochs)
+    records = [replace(trained.history[0], epoch=i + 1, loss=loss, val_loss=loss) for i, loss in enumerate(losses)]
+    figure = plots.history(SimpleNamespace(history=records, name="small"))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    axis = figure.axes[0].yaxis
+    assert axis.get_label_text() == "loss"
+    low, high = axis.get_view_interval()
+    drawn = [label for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
+             if (label := tick.label1).get_text() and low <= tick.get_loc() <= high]  # fmt: skip
+    boxes = sorted((label.get_window_extent() for label in drawn), key=lambda box: box.y0)
+    assert len(boxes) >= 2
+    assert all(above.y0 > below.y1 for below, above in pairwise(boxes))
+
+
+def test_the_caption_names_the_colour_of_the_largest_error(trained):
+    caption = " ".join(t.get_text() for t in plots.reconstructions(plots.open_context(trained, None)).texts)
+    red, green, blue = (round(255 * part) for part in MAGMA(1.0)[:3])
+    assert min(red, green) > 240 > blue > 150  # a pale yellow
+    assert "black 0, palest yellow 0." in caption
+    assert "white" not in caption
 
 
 def test_errors_count_every_image(trained):

@@ -220,6 +220,13 @@ def test_every_column_is_explained_under_the_table(studied):
     assert len(headings) >= 12
 
 
+def test_the_words_of_the_tables_of_health_and_of_lost_runs_are_explained_under_them(study):
+    rewrite(study, lambda row: row.update(state="collapsed") if row["seed"] == "1" else None)
+    text = write_study_report(study).read_text()
+    assert all(f"<b>{title}</b>" in text for title in ("dead", "saturated", "PReLU slope", "fvu"))
+    assert "corrected by Holm" in text
+
+
 def test_the_page_says_how_a_sure_win_and_a_large_p_go_together(studied, study):
     words = "".join(Parsed((studied / "report.html").read_text()).words)
     assert "On 2 seeds Wilcoxon's p is never below 0.5, corrected for 1 pair never below 0.5" in words
@@ -424,7 +431,7 @@ def test_every_style_of_the_plots_is_in_the_style_sheet():
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install 'aecli[dev]'")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install --group dev")
     if not CHROMIUM.is_file():
         pytest.skip(f"needs Debian's chromium: {CHROMIUM} is not there (apt-get install chromium)")
     with playwright.sync_playwright() as session:

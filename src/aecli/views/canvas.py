@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from aecli.core.errors import AeError, one_line
 
@@ -56,7 +57,19 @@ def default_settings() -> Iterator[None]:
             yield
 
 
+_SPARSE = 10**4
+"""The ratio of the largest to the smallest value from which on only powers of ten are labelled."""
+
+
+def label_logarithmic(axis: Any, ratio: float) -> None:
+    """Label a logarithmic axis at 1, 2 and 5 of each decade, or less where values have such a `ratio`: none touch."""
+    leading = "125" if ratio < _SPARSE else "1"
+    labels = FuncFormatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in leading else "")
+    axis.set_major_formatter(labels)
+    axis.set_minor_formatter(labels)
+
+
 __all__ = [
     "CIVIDIS", "GREY", "MAGMA", "RED_BLUE", "Figure", "FuncFormatter", "MaxNLocator", "Polygon", "Rectangle",
-    "default_settings",
+    "default_settings", "label_logarithmic",
 ]  # fmt: skip

@@ -22,7 +22,7 @@ from aecli.runs.run import Run
 from aecli.runs.uses.denoise import ValidationCorruption
 from aecli.runs.uses.inputs import open_images_for, reopen_images
 from aecli.training.artifacts import TrainedRun
-from aecli.views.canvas import MAGMA, Figure, FuncFormatter, MaxNLocator, default_settings
+from aecli.views.canvas import MAGMA, Figure, MaxNLocator, default_settings, label_logarithmic
 from aecli.views.glyphs import complete_glyphs
 from aecli.views.mosaic import COLUMNS, FRAME, INK, Sheet, image_pixels
 from aecli.views.plot_table import PLOTS
@@ -131,7 +131,7 @@ def reconstructions(context: PlotContext, positions: Sequence[int] | None = None
         sheet.figure,
         context,
         f"Shown: {len(images)}. Under each its PSNR. "
-        f"Error maps: |difference| of pixels in [0, 1], black 0, white {brightest:.2g}.",
+        f"Error maps: |difference| of pixels in [0, 1], black 0, palest yellow {brightest:.2g}.",
     )
     return sheet.figure
 
@@ -180,10 +180,10 @@ def history(run: Run) -> Figure:
     losses = [value for r in records for value in (r.loss, r.val_loss)] + parts
     if min(losses) > 0 and max(losses) > 5 * min(losses):
         axis.set_yscale("log")
-        for formatted in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
-            formatted(FuncFormatter(lambda value, _: f"{value:.3g}"))
+        label_logarithmic(axis.yaxis, max(losses) / min(losses))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axis.set_xlabel("epoch")
+    axis.set_ylabel("loss and its terms" if records[0].parts else "loss")
     axis.grid(alpha=0.25, which="both")
     axis.legend(frameon=False)
     axis.set_title(

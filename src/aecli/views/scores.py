@@ -8,7 +8,7 @@ import numpy as np
 
 from aecli.runs.metrics import PerImage
 from aecli.runs.uses.scoring.scores import score_title
-from aecli.views.canvas import MAGMA, Figure, FuncFormatter, default_settings
+from aecli.views.canvas import MAGMA, Figure, default_settings, label_logarithmic
 from aecli.views.mosaic import COLUMNS, INK, Sheet, image_pixels
 from aecli.views.plots import PlotContext, image_label, write_caption
 
@@ -50,7 +50,7 @@ def scores(
         sheet.write(i, image_label(context, row), below[i])
     sheet.name_rows(0, ("strangest", "reconstructed", "error"))
     _draw_histograms(sheet, distributions)
-    maps = f"Error maps: |difference| of pixels in [0, 1], black 0, white {brightest:.2g}."
+    maps = f"Error maps: |difference| of pixels in [0, 1], black 0, palest yellow {brightest:.2g}."
     write_caption(sheet.figure, context, f"The {len(images)} strangest. {maps}")
     return sheet.figure
 
@@ -67,8 +67,7 @@ def _draw_histograms(sheet: Sheet, distributions: ScoreDistributions) -> None:
         edges = _edges(everything)
         if edges[0] > 0 and edges[-1] / edges[0] > _WIDE:
             axis.set_xscale("log")
-            for formatted in (axis.xaxis.set_major_formatter, axis.xaxis.set_minor_formatter):
-                formatted(FuncFormatter(_short_number))
+            label_logarithmic(axis.xaxis, float(edges[-1] / edges[0]))
         for color, (name, values) in zip(_COLORS, shown.items(), strict=False):
             weights = np.full(len(values), 1 / max(1, len(values)))
             label = f"{name}, {len(distributions.values[name]):,}"
@@ -90,8 +89,3 @@ def _edges(values: PerImage) -> PerImage:
     if low > 0 and high / low > _WIDE:
         return np.geomspace(low, high, _BINS + 1)
     return np.linspace(low, high if high > low else low + 1, _BINS + 1)
-
-
-def _short_number(value: float, _: object) -> str:
-    leading = f"{value:.0e}"[0]
-    return f"{value:g}" if leading in "125" else ""

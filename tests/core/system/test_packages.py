@@ -44,6 +44,16 @@ def test_versions_are_those_of_the_metadata(installed):
     assert [package.name for package in packages() if package.too_old] == ["one-thing"]
 
 
+def test_what_trains_is_needed_and_named_once_though_another_extra_includes_it(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    monkeypatch.setattr(system, "_SELF", "trainer")
+    put(
+        "trainer", "1.0", "engine>=2; extra == 'train'", "engine[chips]>=2; extra == 'gpu'", "engine>=2; extra == 'gpu'"
+    )
+    put("engine", "2.1", "chip>=1 ; extra == 'chips'")
+    assert packages() == [Package("engine", "2.1", "2"), Package("chip", None, "1", "gpu")]
+
+
 def test_a_module_may_come_in_a_package_of_another_name(installed):
     put("other-name", "2.5")
     Path("other_name-2.5.dist-info/top_level.txt").write_text("missing-thing\n")

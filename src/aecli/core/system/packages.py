@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from importlib import metadata
 
 _SELF = "aecli"
+_TRAINS = "train"
+"""The extra of what trains: no addition to `ae`, but what who only uses runs may leave out."""
 
 
 @dataclass(frozen=True)
 class Package:
     """A package that `ae` needs, or one of its extras does; `version` is None where it is not installed.
 
-    `least` is the lowest version that will do, "" where any will.
+    `least` is the lowest version that will do, "" where any will; `extra` is "" of what training needs, too.
     """
 
     name: str
@@ -29,12 +31,17 @@ class Package:
 def packages() -> list[Package]:
     """Return what `ae` needs, then what its extras do; nothing where `ae` itself is not installed.
 
-    An extra that is one of another package, as `that[part]`, is what this part needs.
+    An extra that is one of another package, as `that[part]`, is what this part needs. What training needs is named
+    once, though other extras include it.
     """
     needed, optional = [], []
-    for name, parts, least, extra in _requirements(_SELF):
+    requirements = list(_requirements(_SELF))
+    trains = {name for name, _, _, extra in requirements if extra == _TRAINS}
+    for name, parts, least, extra in requirements:
         if not (extra and parts):
-            needed.append(Package(name, version_of(name) or _version_of_module(name), least, extra))
+            named = "" if extra == _TRAINS else extra
+            if not (named and name in trains):
+                needed.append(Package(name, version_of(name) or _version_of_module(name), least, named))
             continue
         inner = [(other, lowest) for other, _, lowest, part in _requirements(name) if part in parts]
         optional += [Package(other, version_of(other), lowest, extra) for other, lowest in inner]

@@ -33,6 +33,7 @@ from aecli.studies.executors.executor import (
 )
 from aecli.studies.executors.gpus import gpu_environment
 from aecli.studies.executors.spawning import inherited, without_main
+from aecli.training.engines.engine import DEFAULT_ENGINE
 from aecli.training.progress import NullProgress
 
 _RUNS_PER_WORKER = 200
@@ -53,6 +54,8 @@ class ProcessExecutor:
         pool = _Pool(self.threads, self.gpus)
         for task in tasks:
             pool.waiting.add(task)
+        if pool.waiting:  # before every run of a study fails for want of it
+            DEFAULT_ENGINE.require()
         try:
             pool.start(self.workers)
             while pool.workers:

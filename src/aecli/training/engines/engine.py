@@ -1,6 +1,7 @@
 """What a training needs of an engine: a compiled step to train and validate with, on devices of its own."""
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -113,13 +114,20 @@ class EngineSource:
     """An engine that is not imported yet, which takes seconds: what imports it, and what is known before.
 
     `title` is its name as messages say it, `memory` about the bytes that it takes by itself; the environment
-    variables `sharing` let several processes train on one GPU.
+    variables `sharing` let several processes train on one GPU. `package` is what has to be installed
+    for it, and has its name, as its folder here.
     """
 
     title: str
     memory: int
     load: Callable[[], Engine]
     sharing: Mapping[str, str] = field(default_factory=dict)
+    package: str = ""
+
+    def require(self) -> None:
+        """Raise TrainingError where its package is not installed; nothing is imported."""
+        if self.package and not _is_installed(self.package):
+            raise NotInstalledError(self.package, "training")
 
     def loads(self) -> bool:
         """Whether it can be imported in this process."""
@@ -130,21 +138,29 @@ class EngineSource:
         return True
 
 
-def _import(module: str) -> Engine:
-    """Return the engine of a module; TrainingError where a package that it needs is not installed."""
+def _import(package: str) -> Engine:
+    """Return the engine of a package; TrainingError where that, or another that it needs, is not installed."""
     try:
-        engine: Engine = importlib.import_module(module).ENGINE
+        engine: Engine = importlib.import_module(f"aecli.training.engines.{package}.engine").ENGINE
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package in ("", "aecli"):
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "aecli"):
             raise
-        raise NotInstalledError(package, "training") from error
+        # Keras is met first, and comes with the engine's package.
+        raise NotInstalledError(missing if _is_installed(package) else package, "training") from error
     return engine
 
 
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False
+
+
 ENGINES: dict[str, EngineSource] = {
-    "tensorflow": EngineSource("TensorFlow", 900 * 10**6, partial(_import, "aecli.training.engines.tensorflow.engine"),
-                               {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}),
+    "tensorflow": EngineSource("TensorFlow", 900 * 10**6, partial(_import, "tensorflow"), package="tensorflow",
+                               sharing={"TF_FORCE_GPU_ALLOW_GROWTH": "true"}),
 }  # fmt: skip
 """The engines by name; each has a folder here."""
 

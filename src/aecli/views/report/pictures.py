@@ -183,7 +183,7 @@ def image_uri(image: NDArray[np.float32]) -> str:
 
 
 def error_uri(values: NDArray[np.float32], brightest: float) -> str:
-    """Return an error map (H, W) as a data URI, black for 0 and nearly white for the brightest."""
+    """Return an error map (H, W) as a data URI, black for 0 and pale yellow for the brightest."""
     from aecli.views.canvas import MAGMA
 
     shrunk = _shrunk(values[:, :, None])[:, :, 0]

@@ -107,10 +107,14 @@ def _table(data: StudyData) -> PageTable:
         Column("worse by", "mean paired difference to the best, with an interval that holds for all pairs at once"),
         Column("of linear code", f"{metric} as a share of that of the best linear code with so many values", more=True),
         Column("P(best wins)", "share of the seeds on which the best variant does better", more=True),
-        Column("p (Holm)", "Wilcoxon's signed-rank test against the best, corrected for all pairs", more=True),
+        Column(
+            "p (Holm)",
+            "Wilcoxon's signed-rank test against the best, corrected by Holm for being one of all pairs",
+            more=True,
+        ),
         Column("rank", "mean rank over the seeds, 1 the best", more=True),
         *(Column(METRICS[name].title, f"{METRICS[name].about}; over the seeds", more=True) for name in others),
-        Column("gap", "validation mse less training mse", more=True),
+        Column("gap", "validation mse less training mse: overfitting, where it is far above 0", more=True),
         Column("settled", "first epoch whose validation loss is within 5 % of the kept one", more=True),
         *([] if networks else [seconds]),
     )

@@ -108,7 +108,7 @@ def save_gallery(gallery: Gallery, path: Path, errors: bool = False) -> None:
             axis.set_xlabel(f"{row.errors[column]:.2g}", fontsize=7, color=_MUTED, labelpad=2)
     for axis, name in zip(sheet.axes[::columns], _first_names(gallery), strict=False):
         axis.set_ylabel(plots.plain(name), fontsize=8, color=_INK, rotation=0, ha="right", va="center")
-    scale = f" Error maps: black 0, white {np.format_float_positional(gallery.brightest, 2)}." if errors else ""
+    scale = f" Error maps: black 0, palest yellow {np.format_float_positional(gallery.brightest, 2)}." if errors else ""
     caption = f"{plots.plain(gallery.about)}. Under each its mse.{scale}"
     sheet.text(0.1 / size[0], 0.12 / size[1], caption, fontsize=7.5, color=_MUTED, va="center")
     plots.save(sheet, path)

@@ -218,9 +218,10 @@ def curve(data: StudyData) -> Figure | None:
         [pca, best], [*dots, *marks], data.summary.knee, lengths, f"{metric} on the test images",
         f"{metric} of the best variant and of PCA over the code length", [("best", "best variant"), ("pca", "PCA")],
     )  # fmt: skip
-    knee = " Beyond the knee a longer code gains least." if data.summary.knee else ""
+    knee = " At the knee it bends most: beyond it a longer code gains least." if data.summary.knee else ""
     caption = (
-        f"{metric} on the test images; every dot is a variant's mean, the line joins the best of each length.{knee}"
+        f"{metric} on the test images over the code length, how many numbers stand for an image. Every dot is a "
+        f"variant's mean, the line joins the best of each length.{knee}"
     )
     return Figure("curve", "Code length", caption, (drawing,))
 
