@@ -137,6 +137,23 @@ def refuse_locked(path: Path, option: str = "--run") -> None:
         os.close(descriptor)
 
 
+def is_held(path: Path) -> bool | None:
+    """Return whether a process holds a lock file, which need not be there; None where nothing can be locked."""
+    try:
+        descriptor = open_lock(path, create=False)
+    except OSError:
+        return False
+    try:
+        lock_alone(descriptor)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _acquire(path: Path, option: str) -> tuple[int, str | None]:
     """Return the descriptor of the lock file, locked and signed, and why it is not locked where nothing can be."""
     why = "removed by others"

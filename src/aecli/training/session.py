@@ -1,6 +1,7 @@
 """One run in training: its folder begun or taken up again, its epochs recorded, checkpoints, and how it ends early."""
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -17,6 +18,8 @@ from aecli.training.loop import StepEvent
 from aecli.training.prepare import Prepared
 from aecli.training.progress import Progress
 from aecli.training.resume import check_images, check_split, find_checkpoint
+
+_SECONDS_BETWEEN_TABLES = 1.0
 
 
 class TrainingLog:
@@ -42,6 +45,7 @@ class TrainingSession:
 
     def __init__(self, run: Run, prepared: Prepared, log: TrainingLog, signals: Signals) -> None:
         self._run, self._prepared, self._log, self._signals = run, prepared, log, signals
+        self._written, self._written_at = 0, 0.0
 
     def begin(
         self, environment: Mapping[str, Any], policy: CheckpointPolicy, *, overwrite: bool, resume: bool
@@ -85,10 +89,18 @@ class TrainingSession:
         return point.checkpoint.state
 
     def on_step(self, event: StepEvent) -> None:
-        """Write a checkpoint where one is due, or where a signal ends the training."""
+        """Write the records of new epochs, and a checkpoint where one is due or a signal ends the training."""
+        self._write_records()
         if self._signals.received is not None or self.checkpoints.is_due(event.after):
             self.checkpoints.save(event.state)
         self._signals.raise_if_received()
+
+    def _write_records(self) -> None:
+        """Write the tables of the epochs whole, for who watches: at most once a second, since many are short."""
+        if len(self._log.records) > self._written and time.monotonic() - self._written_at >= _SECONDS_BETWEEN_TABLES:
+            self._run.write_history(self._log.records)
+            self._run.write_health(self._log.health)
+            self._written, self._written_at = len(self._log.records), time.monotonic()
 
     @contextlib.contextmanager
     def marked_when_it_ends_early(self) -> Iterator[None]:

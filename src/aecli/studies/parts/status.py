@@ -1,11 +1,10 @@
 """How far a study is, read from its folder while its runs are trained, wherever that is: nothing of it is held."""
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from aecli.core.locks import lock_alone, open_lock
+from aecli.core.locks import is_held
 from aecli.runs.run import Run
 from aecli.studies.executors.executor import ATTEMPTS
 from aecli.studies.parts.part import Part
@@ -62,7 +61,7 @@ def study_status(study: Study, part: Part | None = None) -> StudyStatus:
         run = study.run(variant, seed)
         state, reason = _state(run)
         if state == "missing":
-            held = _is_held(run)
+            held = is_held(run.lock_file)
             locks = locks and held is not None
             state = "training" if held else "missing"
         threads = threads_of(run) if state == "complete" else None
@@ -76,20 +75,3 @@ def _state(run: Run) -> tuple[RunStatus, str | None]:
     if run.state == "failed" and run.failure[1] >= ATTEMPTS:
         return "failed", run.failure[0]
     return "missing", None
-
-
-def _is_held(run: Run) -> bool | None:
-    """Return whether a process trains the run; None where its file system has no locks."""
-    try:
-        descriptor = open_lock(run.lock_file, create=False)
-    except OSError:
-        return False
-    try:
-        lock_alone(descriptor)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    return False
