@@ -322,7 +322,7 @@ def test_report_of_something_else_is_one_line(ae):
     assert "neither a study nor a run" in ae("report", "other").output
     result = ae("report", "nowhere")
     assert result.exit_code == 1
-    assert "no such run" in result.output
+    assert "no such study or run" in result.output
 
 
 # -- pieces -----------------------------------------------------------------------------------------
