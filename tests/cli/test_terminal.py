@@ -161,3 +161,11 @@ def test_a_signal_is_told_before_anything_ends():
     with pytest.raises(Interrupted):
         step()
     assert told == ["at once", "the step ends"]
+
+
+def test_who_stops_a_training_while_it_writes_is_told_all_the_same(capfd):
+    def say(message):
+        raise RuntimeError("reentrant call inside a writer")
+
+    terminal.tell_stopping(say)()
+    assert "stopping ..." in capfd.readouterr().err.splitlines()

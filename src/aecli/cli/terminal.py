@@ -158,7 +158,10 @@ def tell_stopping(say: Callable[[str], None]) -> Callable[[], None]:
     def tell() -> None:
         if is_live():  # a progress bar hides the cursor, and nobody else is asked before a second Ctrl-C
             os.write(sys.stderr.fileno(), b"\x1b[?25h")
-        say("stopping ...")
+        try:
+            say("stopping ...")
+        except RuntimeError:  # the signal came while this very thread was writing: its buffer takes nothing now
+            os.write(sys.stderr.fileno(), b"\nstopping ...\n")
 
     return tell
 

@@ -47,7 +47,7 @@ _AT_TIMES = {"seconds_left": "left", **_VARIATIONAL}
 """What has a column where a run has it."""
 
 _TITLES = {
-    "run": "run", "state": "state", "data": "data", "family": "family", "activation": "activation",
+    "run": "run", "state": "state", "activation": "activation", "family": "family", "data": "data",
     "latent_dim": "latent_dim", "dead_latents": "dead", "epochs": "epochs", "seconds_left": "left", "mse": "val mse",
     "psnr": "psnr dB", **_VARIATIONAL, "date": "date",
 }  # fmt: skip
