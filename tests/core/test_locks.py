@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from aecli.core import locks
 from aecli.core.errors import LockedError, RunError, WriteError
 from aecli.core.locks import lock_problem, locked, refuse_locked
 
@@ -148,3 +149,16 @@ def test_a_training_says_once_that_its_file_system_has_no_locks(shared):
     assert done.returncode == 0, done.stderr
     [said] = [line for line in done.stderr.splitlines() if "locks" in line]
     assert said.startswith("here: its file system has no locks (Function not implemented): ")
+
+
+def test_a_lock_that_a_full_disk_leaves_unsigned_is_given_back(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(locks, "_sign", full)
+    with pytest.raises(WriteError, match=r"cannot be written \(No space left on device\)"), locked(tmp_path / "a"):
+        pass
+    assert not (tmp_path / "a").exists()
+    monkeypatch.undo()
+    with locked(tmp_path / "a"):
+        assert (tmp_path / "a").exists()

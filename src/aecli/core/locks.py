@@ -158,17 +158,22 @@ def _acquire(path: Path, option: str) -> tuple[int, str | None]:
     """Return the descriptor of the lock file, locked and signed, and why it is not locked where nothing can be."""
     why = "removed by others"
     for _ in range(_ATTEMPTS):
-        descriptor = None
+        descriptor, ours = None, False
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             problem = _lock(descriptor, path, option)
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                ours = True
                 _sign(descriptor)
                 held, descriptor = descriptor, None
                 return held, problem
         except OSError as error:
             if error.errno not in _GONE or (error.errno == errno.ENOENT and not path.parent.is_dir()):
-                refuse_locked(path, option)  # which reading is enough for, but where the file system is NFS
+                if ours:  # a full disk: nothing stays behind
+                    with suppress(OSError):
+                        path.unlink()
+                else:
+                    refuse_locked(path, option)  # which reading is enough for, but where the file system is NFS
                 text = f"{path.parent}: cannot be written ({error.strerror}): give another {option}"
                 raise WriteError(text) from error
             why = str(error.strerror)
