@@ -26,7 +26,7 @@ demo: .venv/installed
 	$(AE) plot --worst 10 --run demo/relu --output demo/worst.png --overwrite
 	@echo
 	@echo "Look at demo/digits_reconstructed.png (originals, reconstructions, errors), demo/worst.png and"
-	@echo "demo/relu/plots/. Next, with your own images:  $(AE) train --data photos/"
+	@echo "demo/relu/plots/. Next, with your own images:  $(AE) train photos/"
 
 test: .venv/installed-dev
 	$(BIN)/pytest -n auto --dist loadfile -m "not long" $(COVERAGE)

@@ -125,3 +125,17 @@ def shared(lock_library: Path) -> Shared:
         )
 
     return run
+
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install --group dev")
+    if not CHROMIUM.is_file():
+        pytest.skip(f"needs Debian's chromium: {CHROMIUM} is not there (apt-get install chromium)")
+    with playwright.sync_playwright() as session:
+        chromium = session.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield chromium
+        chromium.close()

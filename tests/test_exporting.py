@@ -13,13 +13,12 @@ from PIL import Image
 
 from aecli.runs.model import load_model
 from aecli.training.export.export import ExportOptions, export_run
-from aecli.training.export.exporter import SUFFIXES
+from aecli.training.export.kinds import SUFFIXES
 from tests.conftest import DIGITS, ROOT
 
 PAGE = (ROOT / "docs" / "exporting.md").read_text()
 BLOCKS = re.findall(r"\n## ([^\n]+)\n[^#]*?```(python|html)\n(.*?)```", PAGE, re.DOTALL)
 PROGRAMS = {"ONNX Runtime": "onnxruntime", "OpenCV": "cv2", "LiteRT": "ai_edge_litert", "TensorFlow": "tensorflow"}
-CHROMIUM = Path("/usr/bin/chromium")
 TYPES = {".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
 
 
@@ -71,17 +70,6 @@ def onnxruntime_web(tmp_path_factory):
     [archive] = folder.glob("*.tgz")
     shutil.unpack_archive(archive, folder, filter="data")
     return folder / "package" / "dist"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install 'aecli[dev]'")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"needs Debian's chromium: {CHROMIUM} is not there (apt-get install chromium)")
-    with playwright.sync_playwright() as session:
-        chromium = session.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.mark.long  # it fetches 33 MB

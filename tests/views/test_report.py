@@ -38,7 +38,6 @@ SETTINGS = (
     "training.epochs=3",
     "training.learning_rate=0.01",
 )
-CHROMIUM = Path("/usr/bin/chromium")
 
 
 class Quiet(NullProgress):
@@ -427,17 +426,6 @@ def test_every_style_of_the_plots_is_in_the_style_sheet():
 
 
 # -- in a browser -----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install --group dev")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"needs Debian's chromium: {CHROMIUM} is not there (apt-get install chromium)")
-    with playwright.sync_playwright() as session:
-        chromium = session.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -25,8 +25,6 @@ import click
 
 from aecli.cli.completion import complete_config, complete_run, complete_setting, complete_words
 
-_DEVICES = ("auto", "cpu", "gpu:0")
-
 FILE = click.Path(path_type=Path)
 
 images_argument = click.argument("images", type=FILE)
@@ -49,35 +47,29 @@ def _use_threads(_: click.Context, __: click.Parameter, count: int | None) -> No
         os.environ["OMP_NUM_THREADS"] = str(count)
 
 
-def _device(_: click.Context, __: click.Parameter, name: str) -> str:
-    if not re.fullmatch(r"auto|cpu|gpu:[0-9]{1,3}", name):
-        raise click.BadParameter(f"'{name}' is not auto, cpu or gpu:N, e.g. gpu:0")
-    return name
+def _device_option(name: str, default: str, gpus: str, example: str, about: str) -> Callable[[Any], Any]:
+    """Return the --device option of an argument; `gpus` is how its GPUs are written, an expression of `re`."""
+    words = example.replace("0", "N").replace("1", "M")
+
+    def checked(_: click.Context, __: click.Parameter, value: str) -> str:
+        if not re.fullmatch(f"auto|cpu|{gpus}", value):
+            raise click.BadParameter(f"'{value}' is not auto, cpu or {words}, e.g. {example}")
+        return value
+
+    return click.option(
+        "--device", name, default=default, callback=checked, metavar=f"auto|cpu|{words}",
+        shell_complete=complete_words(("auto", "cpu", "gpu:0")), help=about,
+    )  # fmt: skip
 
 
-def _devices(_: click.Context, __: click.Parameter, names: str) -> str:
-    if not re.fullmatch(r"auto|cpu|gpu:[0-9]{1,3}(,[0-9]{1,3})*", names):
-        raise click.BadParameter(f"'{names}' is not auto, cpu or gpu:N,M, e.g. gpu:0,1")
-    return names
-
-
-devices_option = click.option(
-    "--device",
-    "devices",
-    default="cpu",
-    callback=_devices,
-    metavar="auto|cpu|gpu:N,M",
-    shell_complete=complete_words(_DEVICES),
-    help="What trains: the CPU, some GPUs, or every GPU (auto).  [default: cpu]",
-)
-device_option = click.option(
-    "--device",
-    default="auto",
-    callback=_device,
-    metavar="auto|cpu|gpu:N",
-    shell_complete=complete_words(_DEVICES),
-    help="What trains.  [default: auto, every GPU that can train, else the CPU]",
-)
+device_option = _device_option(
+    "device", "auto", "gpu:[0-9]{1,3}", "gpu:0",
+    "What trains.  [default: auto, every GPU that can train, else the CPU]",
+)  # fmt: skip
+devices_option = _device_option(
+    "devices", "cpu", "gpu:[0-9]{1,3}(,[0-9]{1,3})*", "gpu:0,1",
+    "What trains: the CPU, some GPUs, or every GPU (auto).  [default: cpu]",
+)  # fmt: skip
 threads_option = click.option(
     "--threads",
     type=click.IntRange(1, 1024),

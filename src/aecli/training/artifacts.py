@@ -31,7 +31,7 @@ from aecli.runs.uses.evaluate import evaluate
 from aecli.runs.uses.latents import LatentSpread
 from aecli.runs.uses.likelihood import Density
 from aecli.runs.uses.scoring.held_out import ROWS, HeldOut, kept_metrics, write_held_out
-from aecli.training.export.exporter import PARTS
+from aecli.training.export.kinds import PARTS
 from aecli.training.export.metadata import metadata_of
 from aecli.training.export.onnx_writer import write_onnx
 from aecli.training.prepare import Prepared

@@ -22,7 +22,7 @@ from aecli.training.artifacts import STUDY
 from aecli.training.engines.engine import DEFAULT_ENGINE
 from aecli.training.export import export as exporting
 from aecli.training.export.export import ExportOptions, export_run
-from aecli.training.export.exporter import PARTS, SUFFIXES
+from aecli.training.export.kinds import PARTS, SUFFIXES
 from aecli.training.export.metadata import metadata_of
 from aecli.training.export.onnx_exporter import OnnxExporter
 from aecli.training.export.rebuilding import rebuild

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aecli.cli.completion import complete_run
 from aecli.cli.options import FILE, json_option, overwrite_option, quiet_option, threads_option
+from aecli.cli.suggestions import Choice
+from aecli.training.export.kinds import PARTS, SUFFIXES
 
 if TYPE_CHECKING:
     from aecli.training.export.export import Export, ExportedFile, Measured
 
-_PARTS = ("autoencoder", "encoder", "decoder")
-
 
 @click.command("export")
-@click.argument("run_folder", metavar="RUN", type=FILE)
-@click.option("--to", required=True, type=click.Choice(["onnx", "litert", "savedmodel"]), help="Kind of file to write.")
-@click.option("--part", default="autoencoder", show_default=True, type=click.Choice([*_PARTS, "all"]),
+@click.argument("run_folder", metavar="RUN", type=FILE, shell_complete=complete_run)
+@click.option("--to", required=True, type=Choice([*SUFFIXES]), help="Kind of file to write.")
+@click.option("--part", default="autoencoder", show_default=True, type=Choice([*PARTS, "all"]),
               help="All of it in one file, one half, or three files.")  # fmt: skip
 @click.option("--int8", is_flag=True, help="Weights and values of 8 bits; says what that costs.")
 @click.option("-d", "--data", type=FILE, metavar="PATH", help="Where the run's training images are now, if they moved.")
@@ -45,13 +46,13 @@ def command(
         raise click.UsageError("--int8: a SavedModel has no such form: export --to litert or --to onnx")
     from aecli.cli.stderr import native_stderr_silenced
     from aecli.cli.terminal import note, print_json
-    from aecli.runs.run import run_at
+    from aecli.runs.run import run_named
     from aecli.training.export.export import ExportOptions, export_run
 
-    run = run_at(run_folder)
+    run = run_named(run_folder)
     run.require()
     folder = folder or Path(f"{run.path.resolve().name}_exported")
-    parts = _PARTS if part == "all" else (part,)
+    parts = [*PARTS] if part == "all" else (part,)
     with native_stderr_silenced():
         export = export_run(run, ExportOptions(to, parts, folder, int8, overwrite, data))
     if export.sample.reason:

@@ -56,7 +56,7 @@ def _axes(_: click.Context, parameter: click.Parameter, axes: str | None) -> str
 @click.option("--grey/--rgb", "grey", default=None, help="One channel or three.  [default: grey where all are]")
 @click.option(
     "--frames",
-    type=click.Choice(["all", "first"]),
+    type=Choice(["all", "first"]),
     default="all",
     show_default=True,
     help="Of stacks and animations.",

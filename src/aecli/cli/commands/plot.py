@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 
 _CHOICES = ("index", "worst", "best", "count")
+"""The options that choose images; no plot takes two of them."""
 
 
 def _kind(context: click.Context, _: click.Parameter, kind: str) -> str:

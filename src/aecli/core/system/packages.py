@@ -1,5 +1,6 @@
 """The packages that `ae` needs, and which of them are installed, by their metadata: nothing is imported."""
 
+import importlib.util
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,6 +72,14 @@ def _requirements(name: str) -> Iterator[tuple[str, list[str], str, str]]:
             least[1] if least else "",
             extra[1] if extra else "",
         )
+
+
+def is_importable(module: str) -> bool:
+    """Whether a module is there; nothing is imported."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def version_of(name: str) -> str | None:

@@ -1,13 +1,10 @@
 """Which GPUs the workers of a study train on."""
 
-import multiprocessing
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 
 from aecli.core.errors import TrainingError
-from aecli.studies.executors.spawning import without_main
+from aecli.training.doctor.engine import ask
 from aecli.training.engines.engine import DEFAULT_ENGINE
 from aecli.training.engines.gpus import gpu_numbers
 
@@ -35,18 +32,11 @@ def gpu_environment(gpu: str) -> dict[str, str]:
 
 def _engine_gpus() -> Sequence[str]:
     """Return the names of the GPUs that the engine can train on."""
-    with without_main(), ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        try:
-            return pool.submit(_device_names).result()
-        except BrokenProcessPool as error:
-            cure = "see whether ae train works, or give --device cpu"
-            raise TrainingError(f"--device: {DEFAULT_ENGINE.title} ended while asked for its GPUs: {cure}") from error
-
-
-def _device_names() -> list[str]:
-    engine = DEFAULT_ENGINE.load()
-    with engine.devices("auto"):
-        return [name for name in engine.device_names() if name.startswith("gpu")]
+    DEFAULT_ENGINE.require()
+    answer = ask(load=True)
+    if error := answer.broken or answer.error:
+        raise TrainingError(f"--device: {DEFAULT_ENGINE.title} cannot be asked for its GPUs ({error}): see ae doctor")
+    return [name for name in answer.devices if name.startswith("gpu")]
 
 
 def _cuda_name(number: int) -> str:

@@ -1,6 +1,5 @@
 """Whether a run can be used and what the engine trains on, asked in a process of its own: it may end its process."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -37,14 +36,6 @@ class Answer:
     devices: tuple[str, ...] = ()
     error: str = ""
     broken: str = ""
-
-
-def is_installed(engine: str) -> bool:
-    """Whether the package of an engine is there; nothing is imported."""
-    try:
-        return importlib.util.find_spec(engine) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 def ask(load: bool) -> Answer:

@@ -19,7 +19,7 @@ from aecli.core.locks import lock_problem
 from aecli.core.machine import address_space, core_quota, gigabytes, memory_quota, processes
 from aecli.core.system.gpus import Gpus, nvidia_gpus
 from aecli.core.system.mounts import mount_of
-from aecli.core.system.packages import Package, packages, version_of
+from aecli.core.system.packages import Package, is_importable, packages, version_of
 from aecli.data.files.cache import cache_folder, cache_limit, sizes
 from aecli.data.files.formats.kinds import plugin_packages
 from aecli.training.doctor import engine
@@ -197,7 +197,7 @@ def _devices(quick: bool) -> Fact:
         "CUDA_VISIBLE_DEVICES": visible, "engine": title or None, "devices": None,
     }  # fmt: skip
     there = _said_gpus(gpus) + (f", CUDA_VISIBLE_DEVICES={visible}" if visible is not None else "")
-    installed = engine.is_installed(name) if name else False
+    installed = bool(name) and is_importable(name)
     answer = engine.ask(load=installed) if not (name and quick) else engine.Answer()
     if answer.broken:
         problem = f"ae: cannot be imported ({answer.broken}): install it anew, in an environment of its own"

@@ -1,7 +1,6 @@
 """What a training needs of an engine: a compiled step to train and validate with, on devices of its own."""
 
 import importlib
-import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from aecli.core.errors import TrainingError
+from aecli.core.system.packages import is_importable
 from aecli.data.augmentation import Augmentation
 from aecli.data.format import Images
 from aecli.data.loader import Loader
@@ -126,7 +126,7 @@ class EngineSource:
 
     def require(self) -> None:
         """Raise TrainingError where its package is not installed; nothing is imported."""
-        if self.package and not _is_installed(self.package):
+        if self.package and not is_importable(self.package):
             raise NotInstalledError(self.package, "training")
 
     def loads(self) -> bool:
@@ -147,15 +147,8 @@ def _import(package: str) -> Engine:
         if missing in ("", "aecli"):
             raise
         # Keras is met first, and comes with the engine's package.
-        raise NotInstalledError(missing if _is_installed(package) else package, "training") from error
+        raise NotInstalledError(missing if is_importable(package) else package, "training") from error
     return engine
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        return importlib.util.find_spec(package) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 ENGINES: dict[str, EngineSource] = {

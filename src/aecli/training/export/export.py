@@ -20,7 +20,8 @@ from aecli.runs.metrics import RunningMeans, per_image
 from aecli.runs.model import Model, load_model
 from aecli.runs.run import Run
 from aecli.training.engines.engine import DEFAULT_ENGINE, EngineSource, NotInstalledError
-from aecli.training.export.exporter import PARTS, SUFFIXES, Exporter, Part, Values
+from aecli.training.export.exporter import Exporter, Values
+from aecli.training.export.kinds import PARTS, SUFFIXES, Part
 from aecli.training.export.metadata import metadata_of
 from aecli.training.export.onnx_exporter import OnnxExporter
 from aecli.training.export.samples import Sample, sample_of

@@ -1,41 +1,16 @@
-"""What can be exported of a run, and what writes it as files of one kind."""
+"""What writes the parts of a run as files of one kind."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aecli.training.export.kinds import Part
+
 Values = NDArray[np.float32]
 """Images (N, H, W, C) or latents (N, latent_dim)."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """An autoencoder or a half of it, by the name of what it is given and of what it makes of that."""
-
-    name: str
-    given: str
-    made: str
-
-
-PARTS = MappingProxyType(
-    {
-        part.name: part
-        for part in (
-            Part("autoencoder", "images", "reconstructions"),
-            Part("encoder", "images", "latents"),
-            Part("decoder", "latents", "images"),
-        )
-    }
-)
-"""What can be exported, by name."""
-
-SUFFIXES = MappingProxyType({"onnx": ".onnx", "litert": ".tflite", "savedmodel": "_savedmodel"})
-"""Kind of file -> how its name ends."""
 
 
 class Exporter(Protocol):

@@ -6,7 +6,7 @@ from typing import Any
 
 from aecli.data.files.options import DecodeOptions
 from aecli.data.format import ImageFormat
-from aecli.training.export.exporter import Part
+from aecli.training.export.kinds import Part
 
 _COLORS = MappingProxyType({1: "grey", 3: "rgb", 4: "rgba"})
 

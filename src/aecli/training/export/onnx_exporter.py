@@ -14,7 +14,8 @@ from aecli.core.errors import TrainingError, one_line
 from aecli.runs.model import open_session
 from aecli.runs.onnx_check import read_graph
 from aecli.runs.run import Run
-from aecli.training.export.exporter import Part, Values
+from aecli.training.export.exporter import Values
+from aecli.training.export.kinds import Part
 
 _INT8_OPERATORS = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
 """Those with weights: nearly all bytes and most of the time. What stands between them stays float32."""

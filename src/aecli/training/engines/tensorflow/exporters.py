@@ -15,7 +15,8 @@ import numpy as np
 from aecli.core.errors import TrainingError, one_line
 from aecli.models.autoencoder import Autoencoder
 from aecli.training.engines.tensorflow.backend import tf
-from aecli.training.export.exporter import Part, Values
+from aecli.training.export.exporter import Values
+from aecli.training.export.kinds import Part
 
 _METADATA = "metadata.json"
 
