@@ -1,19 +1,33 @@
-"""Run the studies under docs/studies/: which activation reconstructs MNIST and Fashion-MNIST best.
+"""Run the studies under docs/studies/: which activation reconstructs images best, and on what that depends.
 
-    python scripts/studies.py [--only NAME] [--keep FOLDER]
+    python scripts/studies.py [--only NAME] [--keep FOLDER] [--workers N] [--stop-before HH:MM]
 
-Two data sets, two plain networks whose output begins at 0.5, eleven activations, eleven paired seeds, matched
-initialisation, 20 epochs on 20,000 images, tested on the data sets' own 10,000 test images; and one study of how much
-the initial weights matter. They go into --keep (default: ./studies, where a second call continues them); what is not
-weights is copied to docs/studies/, reports too, of which git keeps the one of mnist-784-256-64. Needs the arrays in
+Each study isolates one thing: the activation of the hidden layers before a linear code, that of the code behind PReLU
+layers, the same hidden layers in a convolutional network, and what is left of it where every network begins at the best
+linear code. Every row trains at its own best learning rate of three, by the validation images of three seeds that the
+study itself does not use, in trainings half as long. Then paired seeds: all rows of a seed have the same images, split
+and order of batches, and train until nothing improves any more.
+
+They go into --keep (default: ./studies), where a second call continues them; Ctrl-C and --stop-before stop them. A
+study that is complete is copied to docs/studies/: its tables and one picture. Needs the arrays and photographs in
 ../shared/data.
 """
 
 import argparse
+import csv
+import json
+import re
 import shutil
+import signal
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 
@@ -21,41 +35,130 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 DOCS = ROOT / "docs" / "studies"
 IMAGES = 20_000
-ACTIVATIONS = "relu,leaky_relu,prelu,sigmoid,tanh,elu,gelu,linear,selu,silu,mish"
-COMMON = [
-    "training.epochs=20", "model.latent_dim=64", "model.initializer=matched",
-    # What the defaults were when these studies were published, and no suggestion for the images.
-    "model.family=dense", "model.linear_path=none", "model.output_bias=zero", "model.latent_activation=null",
-    "training.batch_size=32", "training.learning_rate=1e-3", "training.schedule=constant",
-    "training.early_stopping=null",
-]  # fmt: skip
-SMALL, DEEP = "model.hidden=[]", "model.hidden=[256]"
-INITIALIZERS = "--vary=model.initializer=matched,glorot_uniform,he_normal,lecun_normal,orthogonal,random_normal"
+RATES = (3e-4, 1e-3, 3e-3)
+FIRST_SEED_OF_RATES = 100
+HIDDEN = ("relu", "leaky_relu", "prelu", "sigmoid", "tanh", "elu", "gelu", "linear", "selu", "silu", "mish")
+CODES = ("linear", "relu", "leaky_relu", "prelu", "sigmoid", "tanh", "elu", "silu")
+CONVOLUTIONAL = ("relu", "leaky_relu", "prelu", "tanh", "elu", "gelu", "silu")
+
+PLAIN = {"family": "dense", "latent_dim": 64, "initializer": "matched", "linear_path": "none", "output_bias": "mean"}
+CONV = {
+    "family": "conv", "channels": [16, 32, 64], "convs": 1, "latent_dim": 64, "initializer": "matched",
+    "linear_path": "none", "output_bias": "mean", "latent_activation": "linear",
+}  # fmt: skip
+TRAINING = {"batch_size": 64, "schedule": "cosine", "optimizer": "adam", "loss": "mse"}
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study: its images, its rows, {name: section "model"}, and how it trains them."""
+
+    data: str
+    rows: Mapping[str, Mapping[str, Any]]
+    seeds: int = 11
+    epochs: int = 50
+    rates: tuple[float, ...] = RATES
+    training: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def asked(self, rates: Mapping[str, float]) -> dict[str, Any]:
+        """Return the config of the study where each row has a learning rate; none: of the search for them."""
+        long = {"epochs": self.epochs, "early_stopping": {"patience": 10}}
+        training = {**TRAINING, **self.training, **(long if rates else {"epochs": max(1, self.epochs // 2)})}
+        rows = {
+            name: {"model": dict(model), "training": {**training, **({"learning_rate": rates[name]} if rates else {})}}
+            for name, model in self.rows.items()
+        }
+        study: dict[str, Any] = {"configs": rows, "seeds": self.seeds}
+        if not rates:
+            study |= {"tune": {"training.learning_rate": list(self.rates)}, "seeds": 3}
+        return {
+            "data": {"train": "images", **self.settings}, "study": study,
+            "training": {"seed": 0 if rates else FIRST_SEED_OF_RATES},
+        }  # fmt: skip
+
+
+def hidden(data: str, widths: list[int], **more: Any) -> Study:
+    """Return a study of the activation of the hidden layers, before a linear code."""
+    model = {**PLAIN, "hidden": widths, "latent_activation": "linear"}
+    return Study(data, {name: {**model, "activation": name} for name in HIDDEN}, **more)
+
+
+def code(data: str) -> Study:
+    """Return a study of the activation of the code, behind hidden layers with PReLU."""
+    model = {**PLAIN, "hidden": [256], "activation": "prelu"}
+    return Study(data, {name: {**model, "latent_activation": name} for name in CODES})
+
+
+def from_linear(data: str) -> Study:
+    """Return a study of the hidden layers of networks that begin at the best linear code."""
+    model = {**PLAIN, "hidden": [256], "latent_activation": "linear", "linear_path": "auto"}
+    return Study(data, {name: {**model, "activation": name} for name in HIDDEN}, seeds=5)
+
+
+def convolutional(data: str, **more: Any) -> Study:
+    """Return a study of the hidden layers of a convolutional network, before a linear code."""
+    return Study(data, {name: {**CONV, "activation": name} for name in CONVOLUTIONAL}, seeds=5, **more)
+
+
 STUDIES = {
-    f"{data}-{network}": (data, [f"--activations={ACTIVATIONS}", f"--set={hidden}"])
-    for data in ("mnist", "fashion_mnist")
-    for network, hidden in (("784-64", SMALL), ("784-256-64", DEEP))
+    "mnist-hidden-1": hidden("mnist", [256]),
+    "mnist-code": code("mnist"),
+    "fashion_mnist-hidden-1": hidden("fashion_mnist", [256]),
+    "fashion_mnist-code": code("fashion_mnist"),
+    "mnist-from-linear": from_linear("mnist"),
+    "fashion_mnist-from-linear": from_linear("fashion_mnist"),
+    "mnist-hidden-3": hidden("mnist", [256, 256, 256]),
+    "fashion_mnist-hidden-3": hidden("fashion_mnist", [256, 256, 256]),
+    "photos-conv": convolutional("photos", epochs=60, training={"batch_size": 16}, settings={"size": [48, 48]}),
+    "fashion_mnist-conv": convolutional("fashion_mnist", epochs=12),
 }
-STUDIES["mnist-784-256-64-initialisation"] = (
-    "mnist",
-    [INITIALIZERS, "--vary=model.activation=relu,tanh", f"--set={DEEP}"],
-)
-KEPT = ("study.yaml", "results.csv", "summary.json", "report.html")
+KEPT = ("study.yaml", "results.csv", "summary.json")
 
 
-def run(name: str, folder: Path) -> None:
-    """Run or continue one study in `folder`."""
-    data, options = STUDIES[name]
-    images = folder / f"{data}_20000.npy"
+def images_of(study: Study, folder: Path) -> list[str]:
+    """Return the images to compare on and the option for the test images, the photographs' drawn from their own."""
+    if study.data == "photos":
+        return [str(SHARED / "photos")]
+    images = folder / f"{study.data}_{IMAGES}.npy"
     if not images.is_file():
-        np.save(images, np.load(SHARED / f"{data}_train.npy", mmap_mode="r")[:IMAGES])
-    command = [sys.executable, "-m", "aecli.cli.main", "compare", images.name, "--seeds=11", f"--output={name}"]
-    command += [f"--test={SHARED / f'{data}_test.npy'}", *(f"--set={key}" for key in COMMON), *options]
-    subprocess.run(command, check=True, cwd=folder)
+        np.save(images, np.load(SHARED / f"{study.data}_train.npy", mmap_mode="r")[:IMAGES])
+    return [images.name, f"--test={SHARED / f'{study.data}_test.npy'}"]
 
 
-def publish(name: str, folder: Path) -> None:
-    """Copy a study's page, tables and plots, with the names of its files instead of their places."""
+def compare(study: Study, rates: Mapping[str, float], name: str, folder: Path, options: argparse.Namespace) -> None:
+    """Run or continue one study in `folder`; leave where it is time to stop."""
+    config = folder / f"{name}.yaml"
+    config.write_text(json.dumps(study.asked(rates), indent=1))
+    command = [sys.executable, "-m", "aecli", "compare", *images_of(study, folder), f"--config={config.name}"]
+    command += [f"--output={name}", f"--workers={options.workers}"]
+    process = subprocess.Popen(command, cwd=folder)
+    try:
+        code = process.wait(options.stop_before and max(0.0, (options.stop_before - datetime.now()).total_seconds()))
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        raise SystemExit(f"{name}: stopped, the same command goes on") from None
+    if code:
+        raise SystemExit(code)
+
+
+def best_rates(folder: Path) -> dict[str, float]:
+    """Return the learning rate of each row whose validation images are reconstructed best, mean of its seeds."""
+    errors: dict[tuple[str, float], list[float]] = defaultdict(list)
+    with (folder / "results.csv").open(encoding="utf-8", newline="") as file:
+        for result in csv.DictReader(file):
+            if result["state"] == "complete":
+                rate = float(re.findall(r"learning_rate=([^,]+)", result["variant"])[0])
+                errors[result["row"], rate].append(float(result["validation_mse"]))
+    best: dict[str, float] = {}
+    for row, rate in sorted(errors, key=lambda key: fmean(errors[key]), reverse=True):
+        best[row] = rate
+    return best
+
+
+def publish(name: str, folder: Path, rates: Mapping[str, float]) -> None:
+    """Copy a study's tables and its picture, with the names of its files instead of their places."""
     target = DOCS / name
     target.mkdir(parents=True, exist_ok=True)
     for file in KEPT:
@@ -63,21 +166,32 @@ def publish(name: str, folder: Path) -> None:
         for place in (folder, SHARED):
             text = text.replace(f"{place}/", "")
         (target / file).write_text(text, encoding="utf-8")
-    shutil.rmtree(target / "plots", ignore_errors=True)
-    shutil.copytree(folder / name / "plots", target / "plots")
+    shutil.copy(folder / name / "plots" / "dots.png", target)
+    shutil.copy(folder / f"{name}-rates" / "results.csv", target / "rates.csv")
+    print(f"{name}: " + ", ".join(f"{row} {rate:g}" for row, rate in rates.items()), file=sys.stderr)
+
+
+def time_today(text: str) -> datetime:
+    """Return the time of today that HH:MM says."""
+    hour, minute = map(int, text.split(":"))
+    return datetime.now().replace(hour=hour, minute=minute, second=0, microsecond=0)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=STUDIES)
     parser.add_argument("--keep", type=Path, default=Path("studies"))
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--stop-before", type=time_today, metavar="HH:MM")
     options = parser.parse_args()
     folder = options.keep.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     for name in [options.only] if options.only else STUDIES:
         print(name, file=sys.stderr, flush=True)
-        run(name, folder)
-        publish(name, folder)
+        compare(STUDIES[name], {}, f"{name}-rates", folder, options)
+        rates = best_rates(folder / f"{name}-rates")
+        compare(STUDIES[name], rates, name, folder, options)
+        publish(name, folder, rates)
 
 
 if __name__ == "__main__":
