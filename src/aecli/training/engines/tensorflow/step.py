@@ -26,6 +26,7 @@ from aecli.training.checkpoints import Cursor, VariableValues
 from aecli.training.engines.optimizer import make_optimizer
 from aecli.training.engines.tensorflow.adversary import Adversary, Verdict
 from aecli.training.engines.tensorflow.backend import keras, tf
+from aecli.training.engines.tensorflow.dropout import Dropout
 from aecli.training.engines.tensorflow.health import HealthProbe
 from aecli.training.engines.tensorflow.transforms import Transforms
 from aecli.training.engines.tensorflow.windows import WindowTensors
@@ -88,6 +89,7 @@ class TensorFlowStep:
         self.autoencoder, self._objective = autoencoder, objective
         self.batch_size, self._format = min(training.batch_size, len(train)), train.source.format
         self._transforms = Transforms(augmentation, training.corruption)
+        self._dropout = Dropout(autoencoder.model)
         self._optimizer = make_optimizer(training, len(train))
         self._optimizer.build(autoencoder.model.trainable_variables)
         self._adversary = None
@@ -100,11 +102,11 @@ class TensorFlowStep:
         self._share = self._windows.share
         self._variables = autoencoder.model.trainable_variables
         self._scale, self._offset = self._windows.scale_and_offset
-        # On a CPU, random numbers inside XLA are an order of magnitude slower than outside it, and convolutions in a
-        # loop of its 4 times, after minutes of compiling. On a GPU they should not be: that has not been measured.
+        # On a CPU convolutions in a loop of XLA's are 4 times slower than outside it, after minutes of compiling. On a
+        # GPU they should not be: that has not been measured.
         on_cpu = not tf.config.get_visible_devices("GPU")
         convolutional = autoencoder.convolutional or objective.convolutional or self._adversary is not None
-        jit = not _has_random_layers(autoencoder.model) and not (convolutional and on_cpu)
+        jit = not (convolutional and on_cpu)
         # Gradients cannot be summed between devices inside a compiled program.
         self._train_steps, self._validate_steps = (
             tf.function(self._steps_of(step), jit_compile=jit and self._replicas == 1)
@@ -135,7 +137,7 @@ class TensorFlowStep:
         self.free_images()
 
     def values(self) -> tuple[list[VariableValues], list[VariableValues]]:
-        """Return copies of the networks' variables, states of their dropout included, and of their optimizers'."""
+        """Return copies of the networks' variables, and of their optimizers'."""
         variables = self.autoencoder.variables, self._optimizer_variables
         model, optimizer = ([keras.ops.convert_to_numpy(variable) for variable in group] for group in variables)
         return model, optimizer
@@ -244,7 +246,7 @@ class TensorFlowStep:
         images, rows, weights = self._batch(images, visits, step, count)
         seen, images = self._transforms.training(images, rows, epoch.key)
         noise = self._noise(rows, epoch)
-        values, distance, gradients, verdict = self._gradients(seen, images, noise, epoch, weights, in_step)
+        values, distance, gradients, verdict = self._gradients(seen, images, rows, noise, epoch, weights, in_step)
         self._optimizer.apply(gradients, self._variables)
         if distance is not None:
             self._follow(distance)
@@ -259,10 +261,11 @@ class TensorFlowStep:
         return self._mean_losses(seen, images, noise, epoch.warmth, weights, in_step, training=False).values
 
     def _gradients_body(
-        self, seen: Any, images: Any, noise: Any, epoch: _Epoch, weights: Any, in_step: Any
+        self, seen: Any, images: Any, rows: Any, noise: Any, epoch: _Epoch, weights: Any, in_step: Any
     ) -> tuple[Any, Any, Any, Verdict | None]:
         """Return the losses of a step, the distance, the gradients of the weights, and what an adversary says."""
         variables, adversary = [variable.value for variable in self._variables], self._adversary
+        self._dropout.begin(rows, epoch.key)
         with tf.GradientTape(persistent=adversary is not None) as tape:
             losses = self._mean_losses(seen, images, noise, epoch.warmth, weights, in_step, training=True)
             loss = losses.values[0]
@@ -318,7 +321,3 @@ class TensorFlowStep:
         if objective.distance is None or not training:
             return _Losses(values, None, restored)
         return _Losses(values, tf.reduce_sum(objective.distance(images, outputs) * weights) / in_step, restored)
-
-
-def _has_random_layers(model: Any) -> bool:
-    return any(layer._seed_generators for layer in model._flatten_layers())
