@@ -19,7 +19,7 @@ class Dropout:
         self._rows: Any = None
         self._key: Any = None
         # Compiled even where the network is not: dozens of operations on every value become one loop.
-        self._mask = tf.function(_mask, jit_compile=True)
+        self._mask = tf.function(_mask, jit_compile=True, autograph=False)
         for layer in model._flatten_layers():
             if isinstance(layer, keras.layers.Dropout):
                 layer.call = self._call_of(layer)

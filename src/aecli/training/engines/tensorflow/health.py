@@ -29,7 +29,7 @@ class HealthProbe:
         self._objective = objective
         self._slopes = [(i, layer.slope) for i, layer in enumerate(self._layers) if layer.slope is not None]
         # Not XLA: it would compile for longer than it saves.
-        self._probe = tf.function(self._probe_body)
+        self._probe = tf.function(self._probe_body, autograph=False)
 
     def measure(self, epoch: int, sample: Images) -> NetworkHealth:
         """Return the health of the network on images (N, H, W, C), or on the first, where they would take too much."""

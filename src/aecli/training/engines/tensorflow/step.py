@@ -109,12 +109,12 @@ class TensorFlowStep:
         jit = not (convolutional and on_cpu)
         # Gradients cannot be summed between devices inside a compiled program.
         self._train_steps, self._validate_steps = (
-            tf.function(self._steps_of(step), jit_compile=jit and self._replicas == 1)
+            tf.function(self._steps_of(step), jit_compile=jit and self._replicas == 1, autograph=False)
             for step in (self._train_step, self._validate_step)
         )
         self._gradients = self._gradients_body
         if self._replicas > 1:
-            self._gradients = tf.function(self._gradients_body, jit_compile=jit)
+            self._gradients = tf.function(self._gradients_body, jit_compile=jit, autograph=False)
         self.probe = HealthProbe(autoencoder, objective).measure
         self._training_pace, self._validation_pace = _Pace(), _Pace()
 
@@ -226,11 +226,11 @@ class TensorFlowStep:
         """Return a loop over some steps, which adds their losses to the totals."""
 
         def steps(images: Any, visits: Any, epoch: _Epoch, first: Any, last: Any, count: Any, totals: Any) -> Any:
-            step = first
-            while step < last:  # not over tf.range: XLA would compile again for other ends
-                totals += self._on_replicas(run, images, visits, epoch, step, count)
-                step += 1
-            return totals
+            def one(step: Any, totals: Any) -> Any:
+                return step + 1, totals + self._on_replicas(run, images, visits, epoch, step, count)
+
+            # Up to a number that is given: XLA would compile a loop over tf.range again for other ends.
+            return tf.while_loop(lambda step, _: step < last, one, (first, totals))[1]
 
         return steps
 

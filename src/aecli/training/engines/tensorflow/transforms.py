@@ -16,9 +16,9 @@ class Transforms:
     def __init__(self, augmentation: Augmentation | None, corruption: Corruption | None) -> None:
         self._augmentation, self._corruption = augmentation, corruption
         # Compiled even where the network is not: dozens of operations on every value become one loop.
-        self._changed = tf.function(self._changed_body, jit_compile=True)
-        self._corrupted = tf.function(self._corrupted_body, jit_compile=True)
-        self.code_noise = tf.function(self._code_noise_body, jit_compile=True)
+        self._changed = tf.function(self._changed_body, jit_compile=True, autograph=False)
+        self._corrupted = tf.function(self._corrupted_body, jit_compile=True, autograph=False)
+        self.code_noise = tf.function(self._code_noise_body, jit_compile=True, autograph=False)
 
     def training(self, images: Any, rows: Any, key: Any) -> tuple[Any, Any]:
         """Return what the network sees and what it is to give back."""
