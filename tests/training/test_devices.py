@@ -44,6 +44,7 @@ SAME = (
     ("model.code={gaussian: {warmup: 1}}", "training.batch_size=33"),
     ("model.family=conv", "model.channels=[4, 8]", "model.latent_dim=8", "training.batch_size=33"),
     ("training.batch_size=7", "training.early_stopping={patience: 1}", "training.optimizer=adamw"),
+    ("training.optimizer=muon", "model.hidden=[12, 9]", "training.warmup=0.5", "training.clipnorm=0.01"),
 )
 DROPOUT = ("model.dropout=0.2", "model.hidden=[32]")
 

@@ -45,9 +45,9 @@ def check_config(run: Run, config: Config) -> None:
         if key not in _MAY_CHANGE
     ]
     before, now = run_config.training.epochs, config.training.epochs
-    if before != now and run_config.training.schedule == "cosine":
+    if before != now and run_config.training.schedule != "constant":
         problems.append(
-            f"{run.config_file}: training.epochs: with schedule cosine every step depends on how many epochs there "
+            f"{run.config_file}: training.epochs: with schedule {run_config.training.schedule} every step depends on how many epochs there "
             f"are, {before} in this run: leave it as it was, or give another --run"
         )
     elif now < before:

@@ -88,14 +88,16 @@ class TensorFlowStep:
         self.autoencoder, self._objective = autoencoder, objective
         self.batch_size, self._format = min(training.batch_size, len(train)), train.source.format
         self._transforms = Transforms(augmentation, training.corruption)
-        self._optimizer = make_optimizer(training, len(train))
-        self._optimizer.build(autoencoder.model.trainable_variables)
+        self._optimizer = make_optimizer(training, len(train), autoencoder)
         self._adversary = None
         if training.adversarial:
             self._adversary = Adversary(autoencoder.discriminator, training.adversarial)
         self._untrained = [keras.ops.convert_to_numpy(variable) for variable in self._optimizer_variables]
         self._strategy = tf.distribute.get_strategy()
         self._replicas = self._strategy.num_replicas_in_sync
+        self._clipnorm = training.clipnorm if self._replicas > 1 else None
+        if self._clipnorm is not None:  # Keras would shorten each device's share by itself
+            self._optimizer.global_clipnorm = None
         self._windows = WindowTensors(self._format, self.batch_size)
         self._share = self._windows.share
         self._variables = autoencoder.model.trainable_variables
@@ -245,6 +247,8 @@ class TensorFlowStep:
         seen, images = self._transforms.training(images, rows, epoch.key)
         noise = self._noise(rows, epoch)
         values, distance, gradients, verdict = self._gradients(seen, images, noise, epoch, weights, in_step)
+        if self._clipnorm is not None:
+            gradients = clipped(gradients, self._clipnorm)
         self._optimizer.apply(gradients, self._variables)
         if distance is not None:
             self._follow(distance)
@@ -318,6 +322,13 @@ class TensorFlowStep:
         if objective.distance is None or not training:
             return _Losses(values, None, restored)
         return _Losses(values, tf.reduce_sum(objective.distance(images, outputs) * weights) / in_step, restored)
+
+
+def clipped(shares: Sequence[Any], clipnorm: float) -> list[Any]:
+    """Return this device's share of the gradients, shortened so that their sum over all is at most so long."""
+    sums = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, list(shares))
+    factor = tf.minimum(1.0, clipnorm / tf.maximum(tf.linalg.global_norm(sums), 1e-30))
+    return [share * factor for share in shares]
 
 
 def _has_random_layers(model: Any) -> bool:
