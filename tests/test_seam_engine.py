@@ -160,7 +160,7 @@ class KerasEngine:
     def device_names(self):
         return ["cpu"]
 
-    def compile(self, autoencoder, objective, training, loader, augmentation) -> CompiledStep:
+    def compile(self, autoencoder, objective, training, loader, augmentation, averaged) -> CompiledStep:
         return KerasStep(autoencoder, objective, training, loader)
 
 

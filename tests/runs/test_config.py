@@ -51,6 +51,8 @@ BROKEN = [
     ("training:\n  epochs: 2\n  warmup: 2\n", "a.yaml:1: training: warmup 2 of 2 epochs leaves none at the full learning_rate: set a shorter one, or more training.epochs"),
     ("training:\n  warmup: -1\n", "a.yaml:2: training.warmup: expected a number >= 0, received -1"),
     ("training:\n  schedule: linear\n", "a.yaml:2: training.schedule: expected one of constant, cosine, linear_tail, received 'linear'; did you mean 'linear_tail'?"),
+    ("training:\n  ema: 1\n", "a.yaml:2: training.ema: expected a number < 1, received 1"),
+    ("training:\n  ema: 0\n", "a.yaml:2: training.ema: expected a number > 0, received 0"),
     ("training:\n  tail: 0\n", "a.yaml:2: training.tail: expected a number > 0, received 0"),
     ("training:\n  clipnorm: 0\n", "a.yaml:2: training.clipnorm: expected a number > 0, received 0"),
     ("training:\n  clipnorm: 1\n  optimizer: {name: adam, clipnorm: 1}\n", "a.yaml:1: training: clipnorm and that of the optimizer, which shortens the gradient of each weight by itself, are both given: leave out one"),

@@ -101,6 +101,8 @@ class TrainingConfig(Section):
     """passes over the training images"""
     batch_size: Annotated[int, Field(gt=0, le=10**9)] = 32
     """images in one step"""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """what the average of the weights keeps of itself in a step, e.g. 0.999; it is what is validated and saved"""
     early_stopping: EarlyStopping | None = None
     """null: train all epochs; or {patience: 10, min_delta: 0}"""
     corruption: Corruption | None = None

@@ -113,7 +113,9 @@ def test_a_step_of_muon_is_nearly_orthogonal_and_as_long_as_one_of_adam():
 
 def test_a_step_of_lion_has_the_length_of_the_rate_everywhere():
     gradient = np.random.default_rng(0).normal(size=(64, 12)).astype(np.float32) * 100
-    np.testing.assert_allclose(step_of("training.optimizer=lion", gradient=gradient), -0.1 * np.sign(gradient), rtol=1e-5)
+    np.testing.assert_allclose(
+        step_of("training.optimizer=lion", gradient=gradient), -0.1 * np.sign(gradient), rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("clipnorm", [0.5, 1e9])
@@ -128,4 +130,6 @@ def test_clipnorm_shortens_the_gradient_of_all_weights_together(clipnorm):
     length = np.sqrt(sum(np.square(g).sum() for g in gradients))
     optimizer.apply(gradients, variables)
     for variable, was, gradient in zip(variables, before, gradients, strict=True):
-        np.testing.assert_allclose(keras.ops.convert_to_numpy(variable) - was, -0.1 * gradient * min(1, clipnorm / length), atol=1e-6)
+        np.testing.assert_allclose(
+            keras.ops.convert_to_numpy(variable) - was, -0.1 * gradient * min(1, clipnorm / length), atol=1e-6
+        )

@@ -22,7 +22,8 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
 
     Warm-up (Goyal et al. 2017): its W steps take 1/W, 2/W, ... 1 of the learning rate. After it the rate is constant;
     or falls to 0 along half a cosine over the steps that are left (Loshchilov & Hutter 2017); or is constant until the
-    last share `tail` of all steps, in which it falls to 0 in a line (Zhai et al. 2022, section 3.5; Hägele et al. 2024).
+    last share `tail` of all steps, in which it falls to 0 in a line (Zhai et al. 2022, section 3.5; Hägele et al.
+    2024).
     """
 
     def __init__(self, training: TrainingConfig, per_epoch: int) -> None:
