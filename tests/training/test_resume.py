@@ -89,10 +89,16 @@ def windows(monkeypatch):
             "data.augment={shift: 0.2, noise: 0.1}", "training.corruption={masking: 0.2}",
         ),
         ("model.code={gaussian: {beta: 2, warmup: 2}}", "training.early_stopping={patience: 1}"),
+        (
+            "data.train=large.npy", "data.memory_budget=1", "training.epochs=2", "training.schedule=linear_tail",
+            "training.optimizer=lion", "training.warmup=0.3", "training.clipnorm=0.1", "training.ema=0.9",
+            "data.augment={probability: 0.5, shift: 0.1, subpixel: true, scale: 0.1, shear: 0.1, mixup: 0.2}",
+        ),
         ("model.code={quantised: {levels: 5}}",),
     ],
     ids=[
         "dropout, early stopping", "cosine, without a linear path", "streamed, augmented, corrupted", "Gaussian code",
+        "streamed, averaged, mixed",
         "quantised code",
     ],
 )  # fmt: skip

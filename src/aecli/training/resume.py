@@ -47,8 +47,8 @@ def check_config(run: Run, config: Config) -> None:
     before, now = run_config.training.epochs, config.training.epochs
     if before != now and run_config.training.schedule != "constant":
         problems.append(
-            f"{run.config_file}: training.epochs: with schedule {run_config.training.schedule} steps depend on how many "
-            f"epochs there are, {before} in this run: leave it as it was, or give another --run"
+            f"{run.config_file}: training.epochs: with schedule {run_config.training.schedule} steps depend on how "
+            f"many epochs there are, {before} in this run: leave it as it was, or give another --run"
         )
     elif now < before:
         problems.append(
