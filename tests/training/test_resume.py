@@ -288,6 +288,16 @@ def test_a_cosine_schedule_cannot_be_extended():
         run_training("a", "training.schedule=cosine", "training.epochs=9", resume=True)
 
 
+def test_a_tail_cannot_be_extended_and_warm_up_before_a_constant_rate_can():
+    warmed, tailed = ("training.warmup=1.5", "training.ema=0.9"), "training.schedule=linear_tail"
+    expected = result(run_training("long", *warmed, "training.epochs=6", trainer=WHOLE))
+    run_training("a", *warmed, trainer=WHOLE)
+    assert result(run_training("a", *warmed, "training.epochs=6", resume=True, trainer=WHOLE)) == expected
+    run_training("b", tailed, trainer=WHOLE)
+    with pytest.raises(AeError, match="linear_tail the last steps depend on how many epochs"):
+        run_training("b", tailed, "training.epochs=9", resume=True)
+
+
 def test_what_a_killed_process_left_behind_is_cleared_away():
     run = stopped("a")
     left = [
