@@ -33,11 +33,19 @@ CHANGED = {
     "training.corruption": {"gaussian": 0.2, "masking": 0.1},
     "training.epochs": 2,
 }
+AVERAGED = {
+    "data.augment": {
+        "probability": 0.5, "shift": 0.1, "subpixel": True, "rotate": 5, "scale": 0.1, "shear": 0.1, "mixup": 0.2,
+    },
+    "training.optimizer": {"name": "muon", "hidden_only": False}, "training.clipnorm": 0.1, "training.ema": 0.9,
+    "training.warmup": 0.5, "training.schedule": "linear_tail",
+}  # fmt: skip
 TRAININGS = {
     "plain": {},
     "regularised": REGULARISED,
     "augmented and corrupted": CHANGED,
     "streamed": {"data.memory_budget": 1, "training.epochs": 2},
+    "averaged and mixed": AVERAGED,
 }
 NUMBERS = ("mse", "mae", "sse_per_image", "psnr", "ssim", "fvu")
 

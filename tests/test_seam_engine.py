@@ -65,8 +65,7 @@ class KerasStep:
     def __init__(self, autoencoder, objective, training, loader):
         self.autoencoder, self.objective = autoencoder, objective
         self.batch_size, self.format = min(training.batch_size, len(loader)), loader.source.format
-        self.optimizer = make_optimizer(training, len(loader))
-        self.optimizer.build(autoencoder.model.trainable_variables)
+        self.optimizer = make_optimizer(training, len(loader), autoencoder)
         self.untrained = [np.array(variable) for variable in self.optimizer.variables]
         self.model = measured(autoencoder, objective, self.optimizer)
         self.look = measured(autoencoder, objective, keras.optimizers.SGD(STRIDE), penalised=False)
@@ -161,7 +160,7 @@ class KerasEngine:
     def device_names(self):
         return ["cpu"]
 
-    def compile(self, autoencoder, objective, training, loader, augmentation) -> CompiledStep:
+    def compile(self, autoencoder, objective, training, loader, augmentation, averaged) -> CompiledStep:
         return KerasStep(autoencoder, objective, training, loader)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from aecli.core.rng import Draws, draw_key
-from aecli.data.augmentation import Augmentation, Moves, draw_amounts, moved
+from aecli.data.augmentation import Augmentation, Moves, beta, draw_amounts, mixed, moved
 from aecli.runs.config_file import load_config
 from aecli.training.engines.tensorflow.array_namespace import TENSORFLOW
 from aecli.training.engines.tensorflow.backend import keras, tf
@@ -18,11 +18,12 @@ from tests.conftest import SMALL
 IMAGES = np.random.default_rng(0).random((6, 9, 7, 3), np.float32)
 
 
-def move(images, down=0.0, right=0.0, degrees=0.0, vertical=1.0, horizontal=1.0, xp=np):
+def move(images, down=0.0, right=0.0, degrees=0.0, vertical=1.0, horizontal=1.0, size=1.0, slant=0.0, xp=np):
     def column(value):
         return np.full((len(images), 1), value, np.float32)
 
-    return np.asarray(moved(xp, images, Moves(*map(column, (down, right, np.radians(degrees), vertical, horizontal)))))
+    values = (down, right, np.radians(degrees), vertical, horizontal, size, slant)
+    return np.asarray(moved(xp, images, Moves(*map(column, values))))
 
 
 @pytest.fixture(params=["numpy", "tensorflow"])
@@ -54,6 +55,42 @@ def test_pixels_between_pixels_are_bilinear():
     np.testing.assert_allclose(inner, ramp[0, 1:-1, 1:-1, 0] - 0.25 * 7 + 0.5, atol=1e-5)
 
 
+RAMPS = np.stack(np.meshgrid(np.arange(9.0) - 4, np.arange(7.0) - 3, indexing="ij"), axis=-1)[None].astype(np.float32)
+"""How far below and right of the centre each pixel is: what is moved says where it came from."""
+
+
+@pytest.mark.parametrize("size", [1.25, 2.0])
+def test_a_larger_image_shows_what_was_nearer_to_its_centre(size, xp):
+    np.testing.assert_allclose(move(RAMPS, size=size, xp=xp), RAMPS / size, atol=1e-5)
+
+
+def test_a_smaller_image_repeats_its_edge(xp):
+    smaller = move(RAMPS, size=0.5, xp=xp)
+    np.testing.assert_allclose(smaller[0, ..., 0], np.clip(2 * RAMPS[0, ..., 0], -4, 4), atol=1e-5)
+
+
+@pytest.mark.parametrize("slant", [0.25, -0.5])
+def test_a_slanted_image_moves_each_row_sideways_by_how_far_below_the_middle_it_is(slant, xp):
+    slanted = move(RAMPS, slant=slant, xp=xp)
+    np.testing.assert_array_equal(slanted[..., 0], RAMPS[..., 0])
+    expected = np.clip(RAMPS[..., 1] - slant * RAMPS[..., 0], -3, 3)
+    np.testing.assert_allclose(slanted[..., 1], expected, atol=1e-5)
+
+
+def test_moves_come_in_their_order(xp):
+    """Slanted, made larger, turned by a quarter, shifted: a dot goes where one after the other takes it."""
+    dot = np.zeros((1, 17, 17, 1), np.float32)
+    dot[0, 8 - 2, 8 + 1] = 1
+    together = move(dot, down=1.0, right=2.0, degrees=90.0, size=2.0, slant=0.5, xp=xp)
+    apart = dot
+    for step in ({"slant": 0.5}, {"size": 2.0}, {"degrees": 90.0}, {"down": 1.0, "right": 2.0}):
+        apart = move(apart, xp=xp, **step)
+    place = np.unravel_index(np.argmax(together), together.shape)
+    assert place == np.unravel_index(np.argmax(apart), apart.shape)
+    # (y, x) from the centre: (-2, 1), slanted (-2, 0), doubled (-4, 0), turned clockwise (0, 4), shifted (1, 6)
+    assert place == (0, 8 + 1, 8 + 6, 0)
+
+
 def augmented(augmentation, images=IMAGES, epoch=1, rows=None):
     """Images as training makes them, through the compiled function of the training loop."""
     rows = np.arange(len(images)) if rows is None else rows
@@ -65,14 +102,19 @@ def key(epoch):
     return tf.constant(draw_key(0, epoch), tf.uint32)
 
 
-def test_training_moves_images_as_the_definition_in_numpy_says():
-    augmentation = {"shift": 0.3, "flip": "both", "rotate": 20.0, "brightness": 0.5, "noise": 0.1}
+MORE = {"probability": 0.7, "subpixel": True, "scale": 0.2, "shear": 0.1, "mixup": 0.4}
+
+
+@pytest.mark.parametrize("more", [{}, MORE], ids=["", "more"])
+def test_training_moves_images_as_the_definition_in_numpy_says(more):
+    augmentation = {"shift": 0.3, "flip": "both", "rotate": 20.0, "brightness": 0.5, "noise": 0.1, **more}
     seen, target = augmented(augmentation)
     rule = Augmentation(**augmentation)
     draws = Draws(np, np.array(draw_key(0, 1), np.uint32), np.arange(len(IMAGES), dtype=np.uint32))
-    expected = rule.apply(np, IMAGES, draw_amounts(draws))
+    amounts = draw_amounts(draws)
+    expected = rule.apply(np, IMAGES, amounts)
     np.testing.assert_allclose(target, expected, atol=1e-5)
-    np.testing.assert_allclose(seen, rule.add_noise(expected, draws), atol=1e-5)
+    np.testing.assert_allclose(seen, rule.add_noise(expected, draws, amounts), atol=1e-5)
     assert np.abs(target - IMAGES).mean() > 0.05
 
 
@@ -91,6 +133,74 @@ def test_shifts_are_whole_pixels_up_to_the_share_of_the_side():
     assert set(target.ravel()) == {0, 1}
     assert set(y - 10) == set(range(-4, 5))
     assert set(x - 5) == set(range(-2, 3))
+
+
+def centre_of(dots):
+    """How far down and right of the centre the mass of each image is."""
+    height, width = dots.shape[1:3]
+    mass = dots[..., 0] / dots.sum(axis=(1, 2, 3))[:, None, None]
+    down = (mass.sum(axis=2) * np.arange(height)).sum(axis=1)
+    return down - (height - 1) / 2, (mass.sum(axis=1) * np.arange(width)).sum(axis=1) - (width - 1) / 2
+
+
+def test_shifts_by_parts_of_pixels_are_even_up_to_the_share_of_the_side():
+    dot = np.zeros((2000, 21, 11, 1), np.float32)
+    dot[:, 10, 5] = 1
+    _, target = augmented({"shift": 0.2, "subpixel": True}, dot)
+    for moved_by, most in zip(centre_of(target), (4.2, 2.2), strict=True):
+        assert most * 0.98 < np.abs(moved_by).max() <= most
+        np.testing.assert_allclose(np.quantile(moved_by, [0.25, 0.5, 0.75]), [-most / 2, 0, most / 2], atol=0.2)
+        assert len(set(np.round(moved_by, 3))) > 500
+
+
+def test_sizes_and_slants_are_even_up_to_their_share():
+    ramps = np.tile(RAMPS, (2000, 1, 1, 1))
+    _, larger = augmented({"scale": 0.2}, ramps)
+    sizes = ramps[:, 4, 4, 1] / larger[:, 4, 4, 1]
+    _, slanted = augmented({"shear": 0.3}, ramps)
+    slants = -slanted[:, 5, 3, 1]
+    for values, low, high in ((sizes, 0.8, 1.2), (slants, -0.3, 0.3)):
+        np.testing.assert_allclose(
+            np.quantile(values, [0, 0.5, 1]), [low, (low + high) / 2, high], atol=0.03 * (high - low)
+        )
+
+
+@pytest.mark.parametrize("changes", [{"brightness": 0.5}, {"rotate": 30.0}, {"mixup": 1.0}, {"noise": 0.2}], ids=str)
+def test_a_share_of_the_images_is_changed_and_the_others_stay_as_they_are(changes):
+    images = np.random.default_rng(1).random((1000, 5, 5, 1), np.float32)
+    seen, target = augmented({**changes, "probability": 0.3}, images)
+    changed = (seen != images).any(axis=(1, 2, 3))
+    assert changed.mean() == pytest.approx(0.3, abs=0.05)
+    whole_seen, whole_target = augmented(changes, images)
+    np.testing.assert_allclose(seen[changed], whole_seen[changed], atol=1e-6)
+    np.testing.assert_allclose(target[changed], whole_target[changed], atol=1e-6)
+    np.testing.assert_array_equal(target[~changed], images[~changed])
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.2, 0.5, 1.0, 4.0, 500.0])
+def test_shares_of_mixup_are_of_the_symmetric_beta_distribution(alpha, xp):
+    draws = Draws(np, np.array(draw_key(0, 1), np.uint32), np.arange(40_000, dtype=np.uint32))
+    shares = np.asarray(beta(xp, alpha, *draws.uniform(4, 2).T))
+    assert shares.dtype == np.float32
+    assert (shares >= 0).all()
+    assert (shares <= 1).all()
+    assert shares.mean() == pytest.approx(0.5, abs=0.01)
+    assert shares.var() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.03)
+    fourth = 3 / (16 * (2 * alpha + 1) * (2 * alpha + 3))  # of the distances from the mean
+    assert np.mean((shares - 0.5) ** 4) == pytest.approx(fourth, rel=0.06)
+
+
+def test_each_image_is_mixed_with_the_next_one(xp):
+    shares = np.array([0, 1, 0.25, 0.5, 0, 0.75], np.float32)
+    parts = shares[:, None, None, None]
+    expected = (1 - parts) * IMAGES + parts * np.roll(IMAGES, -1, axis=0)
+    np.testing.assert_allclose(np.asarray(mixed(xp, IMAGES, shares)), expected, atol=1e-6)
+
+
+def test_input_and_target_are_mixed_alike():
+    seen, target = augmented({"mixup": 1.0})
+    np.testing.assert_array_equal(seen, target)
+    assert np.abs(target - IMAGES).mean() > 0.05
 
 
 def test_half_of_the_images_are_flipped():

@@ -66,8 +66,19 @@ def test_it_trains_and_its_files_compute_what_keras_does(sets):
         ("model.dropout=0.1", "model.activity_l1=1e-4", "model.l1=1e-5", "model.activation=prelu"),
         ("data.augment={flip: horizontal, noise: 0.05}", "training.corruption={masking: 0.1}", "model.norm=group"),
         ("model.upsampling=transposed", "training.early_stopping={patience: 5}"),
+        (
+            "training.optimizer={name: muon, hidden_only: false}",
+            "training.ema=0.9",
+            "training.warmup=0.5",
+            "training.clipnorm=0.5",
+        ),
     ],
-    ids=["dropout, penalties, slopes", "augmented, corrupted, group norm", "transposed, early stopping"],
+    ids=[
+        "dropout, penalties, slopes",
+        "augmented, corrupted, group norm",
+        "transposed, early stopping",
+        "muon, averaged",
+    ],
 )
 def test_it_resumes_to_the_bit(extra):
     whole = run_of(*VECTOR, *extra, folder="whole")

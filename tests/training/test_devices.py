@@ -27,8 +27,11 @@ def trained(strategy, config, prepared):
     loaders = [Loader(prepared.train, rows, 32, 50_000) for rows in (prepared.split.train, prepared.split.validation)]
     with strategy.scope():
         autoencoder = config.model.build(prepared.train.format.image_shape, 0)
-        fit(TensorFlowStep(autoencoder, config.model.objective(config.training.loss), config.training, loaders[0], config.data.augment), *loaders, config.training, config.model.objective(config.training.loss), lambda r, _: losses.append((r.loss, r.val_loss)))
-    return losses, np.concatenate([w.ravel() for w in autoencoder.model.get_weights()])
+        averaged = config.model.build(prepared.train.format.image_shape, 0) if config.training.ema else None
+        objective = config.model.objective(config.training.loss)
+        step = TensorFlowStep(autoencoder, objective, config.training, loaders[0], config.data.augment, averaged)
+        fit(step, *loaders, config.training, objective, lambda r, _: losses.append((r.loss, r.val_loss)))
+    return losses, np.concatenate([w.ravel() for w in step.autoencoder.model.get_weights()])
 
 for overrides in json.loads(sys.argv[1]):
     config = load_config(None, overrides).config
@@ -44,6 +47,8 @@ SAME = (
     ("model.code={gaussian: {warmup: 1}}", "training.batch_size=33"),
     ("model.family=conv", "model.channels=[4, 8]", "model.latent_dim=8", "training.batch_size=33"),
     ("training.batch_size=7", "training.early_stopping={patience: 1}", "training.optimizer=adamw"),
+    ("training.optimizer=muon", "model.hidden=[12, 9]", "training.warmup=0.5", "training.clipnorm=0.01"),
+    ("training.ema=0.9", "training.optimizer=lion", "training.learning_rate=1e-4", "model.code={gaussian: {}}"),
 )
 DROPOUT = ("model.dropout=0.2", "model.hidden=[32]")
 

@@ -89,10 +89,16 @@ def windows(monkeypatch):
             "data.augment={shift: 0.2, noise: 0.1}", "training.corruption={masking: 0.2}",
         ),
         ("model.code={gaussian: {beta: 2, warmup: 2}}", "training.early_stopping={patience: 1}"),
+        (
+            "data.train=large.npy", "data.memory_budget=1", "training.epochs=2", "training.schedule=linear_tail",
+            "training.optimizer=lion", "training.warmup=0.3", "training.clipnorm=0.1", "training.ema=0.9",
+            "data.augment={probability: 0.5, shift: 0.1, subpixel: true, scale: 0.1, shear: 0.1, mixup: 0.2}",
+        ),
         ("model.code={quantised: {levels: 5}}",),
     ],
     ids=[
         "dropout, early stopping", "cosine, without a linear path", "streamed, augmented, corrupted", "Gaussian code",
+        "streamed, averaged, mixed",
         "quantised code",
     ],
 )  # fmt: skip
@@ -280,6 +286,16 @@ def test_a_cosine_schedule_cannot_be_extended():
     run_training("a", "training.schedule=cosine", trainer=WHOLE)
     with pytest.raises(AeError, match="cosine every step depends on how many epochs"):
         run_training("a", "training.schedule=cosine", "training.epochs=9", resume=True)
+
+
+def test_a_tail_cannot_be_extended_and_warm_up_before_a_constant_rate_can():
+    warmed, tailed = ("training.warmup=1.5", "training.ema=0.9"), "training.schedule=linear_tail"
+    expected = result(run_training("long", *warmed, "training.epochs=6", trainer=WHOLE))
+    run_training("a", *warmed, trainer=WHOLE)
+    assert result(run_training("a", *warmed, "training.epochs=6", resume=True, trainer=WHOLE)) == expected
+    run_training("b", tailed, trainer=WHOLE)
+    with pytest.raises(AeError, match="linear_tail the last steps depend on how many epochs"):
+        run_training("b", tailed, "training.epochs=9", resume=True)
 
 
 def test_what_a_killed_process_left_behind_is_cleared_away():

@@ -25,6 +25,7 @@ class Namespace(Protocol):
     bitwise_right_shift: Any
     clip: Any
     cos: Any
+    exp: Any
     floor: Any
     log: Any
     maximum: Any

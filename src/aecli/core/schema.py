@@ -85,6 +85,7 @@ def parse_choice(value: Any, find: Callable[[str], _R]) -> Choice[_R]:
 _SHARE, _POSITIVE, _NOT_NEGATIVE = (0.0, 1.0), (5e-324, float("inf")), (0.0, float("inf"))
 _LIMITS = {
     "momentum": _SHARE, "rho": _SHARE, "beta_1": (0.0, 0.9999999), "beta_2": (0.0, 0.9999999),
+    "adam_beta_1": (0.0, 0.9999999), "adam_beta_2": (0.0, 0.9999999),
     "epsilon": _POSITIVE, "clipnorm": _POSITIVE, "weight_decay": _NOT_NEGATIVE, "alpha": _POSITIVE, "b": _NOT_NEGATIVE,
 }  # fmt: skip
 

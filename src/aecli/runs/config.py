@@ -23,7 +23,10 @@ _CLIP: Mapping[str, Parameter] = {"clipnorm": None}
 
 @dataclass(frozen=True)
 class Optimizer:
-    """An optimizer: its class in `keras.optimizers`, and the settings it takes with Keras's defaults."""
+    """An optimizer: its class in `keras.optimizers`, and the settings it takes with Keras's defaults.
+
+    One setting is ours, `hidden_only` of Muon: see `aecli.training.engines.optimizer`.
+    """
 
     name: str
     keras_class: str
@@ -36,7 +39,10 @@ _OPTIMIZER_ROWS = (
     Optimizer("sgd", "SGD", {"momentum": 0.0, "nesterov": False, **_CLIP}),
     Optimizer("rmsprop", "RMSprop", {"rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False, **_CLIP}),
     Optimizer("nadam", "Nadam", {**_ADAM, **_CLIP}),
-)
+    Optimizer("lion", "Lion", {"weight_decay": None, "beta_1": 0.9, "beta_2": 0.99, **_CLIP}),
+    Optimizer("muon", "Muon", {"weight_decay": 0.004, "momentum": 0.95, "nesterov": True, "hidden_only": True,
+                               "adam_beta_1": 0.9, "adam_beta_2": 0.999, "epsilon": 1e-7, **_CLIP}),
+)  # fmt: skip
 OPTIMIZERS: Mapping[str, Optimizer] = MappingProxyType({row.name: row for row in _OPTIMIZER_ROWS})
 
 
@@ -80,15 +86,23 @@ class TrainingConfig(Section):
     adversarial: Adversarial | None = None
     """null, or a discriminator for sharper images, e.g. {weight: 0.5, start: 5}"""
     optimizer: OptimizerChoice = parse_choice("adam", find_optimizer)
-    """adam, adamw, sgd, rmsprop or nadam; settings as {name: sgd, momentum: 0.9}"""
+    """adam, adamw, sgd, rmsprop, nadam, lion or muon; settings as {name: sgd, momentum: 0.9}"""
+    clipnorm: Annotated[float, Field(gt=0)] | None = None
+    """longest that the gradient of all weights together may be, longer ones are shortened; null: any length"""
     learning_rate: Annotated[float, Field(gt=0, le=1e6)] = 1e-3
     """the step size, at the start where schedule lowers it"""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """constant, or cosine: falls to 0 over the epochs"""
+    warmup: Annotated[float, Field(ge=0, le=10**9)] = 0.0
+    """epochs, parts of one too, in which the step size first grows from 0 to learning_rate"""
+    schedule: Literal["constant", "cosine", "linear_tail"] = "constant"
+    """constant; cosine: falls to 0 over the epochs; linear_tail: constant, then falls to 0 in a line"""
+    tail: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """the last share of the epochs, in which linear_tail falls"""
     epochs: Annotated[int, Field(gt=0, le=10**9)] = 100
     """passes over the training images"""
     batch_size: Annotated[int, Field(gt=0, le=10**9)] = 32
     """images in one step"""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """what the average of the weights keeps of itself in a step, e.g. 0.999; it is what is validated and saved"""
     early_stopping: EarlyStopping | None = None
     """null: train all epochs; or {patience: 10, min_delta: 0}"""
     corruption: Corruption | None = None
@@ -99,6 +113,24 @@ class TrainingConfig(Section):
     """how often to write what --resume goes on from; results do not depend on it"""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """decides split, initial weights, order, dropout, augmentation and corruption"""
+
+    @model_validator(mode="after")
+    def _warmup_ends(self) -> Self:
+        if self.warmup >= self.epochs:
+            raise ValueError(
+                f"warmup {self.warmup:g} of {self.epochs} epochs leaves none at the full learning_rate: set a shorter "
+                f"one, or more training.epochs"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_clipnorm(self) -> Self:
+        if self.clipnorm is not None and self.optimizer.parameters.get("clipnorm") is not None:
+            raise ValueError(
+                "clipnorm and that of the optimizer, which shortens the gradient of each weight by itself, are both "
+                "given: leave out one"
+            )
+        return self
 
     @model_validator(mode="after")
     def _adversary_counts(self) -> Self:

@@ -43,9 +43,13 @@ def compile_model(prepared: Prepared, start: Start, engine: Engine, note: Callab
     config = prepared.config
     export_copy = build_autoencoder(prepared, start, engine)
     _require_usable(export_copy)
-    trained = build_autoencoder(prepared, start, engine, _precision(config.training.precision, engine, note))
+    precision = _precision(config.training.precision, engine, note)
+    trained = build_autoencoder(prepared, start, engine, precision)
     objective = prepared.model.objective(config.training.loss)
-    step = engine.compile(trained, objective, config.training, prepared.loaders[0], config.data.augment)
+    averaged = None
+    if config.training.ema is not None:
+        averaged = replace(build_autoencoder(prepared, start, engine, precision), discriminator=trained.discriminator)
+    step = engine.compile(trained, objective, config.training, prepared.loaders[0], config.data.augment, averaged)
     return CompiledModel(step, export_copy)
 
 

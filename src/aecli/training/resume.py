@@ -18,6 +18,9 @@ from aecli.training.checkpoints import Checkpoint, read_checkpoint
 _MAY_CHANGE = ("data.train", "data.test", "data.memory_budget", "training.epochs", "training.checkpoint_seconds")
 """Keys that change nothing, or that are looked at elsewhere: images by their fingerprint, epochs by themselves."""
 
+_FALLS = {"cosine": "every step depends", "linear_tail": "the last steps depend"}
+"""The schedules that fall to 0 over the epochs, and what of them depends on their number."""
+
 
 def is_done(run: Run, config: Config) -> bool:
     """Whether a run is complete, for all epochs of the config."""
@@ -45,9 +48,10 @@ def check_config(run: Run, config: Config) -> None:
         if key not in _MAY_CHANGE
     ]
     before, now = run_config.training.epochs, config.training.epochs
-    if before != now and run_config.training.schedule == "cosine":
+    schedule = run_config.training.schedule
+    if before != now and schedule in _FALLS:
         problems.append(
-            f"{run.config_file}: training.epochs: with schedule cosine every step depends on how many epochs there "
+            f"{run.config_file}: training.epochs: with schedule {schedule} {_FALLS[schedule]} on how many epochs there "
             f"are, {before} in this run: leave it as it was, or give another --run"
         )
     elif now < before:

@@ -41,7 +41,7 @@ class CompiledStep(Protocol):
 
     @property
     def autoencoder(self) -> Autoencoder:
-        """The network, whose weights the steps change."""
+        """The network that is validated and kept: the one that is trained, or the average of its weights."""
 
     @property
     def batch_size(self) -> int:
@@ -64,7 +64,7 @@ class CompiledStep(Protocol):
         """Return the health of the network on images (N, H, W, C)."""
 
     def values(self) -> tuple[list[VariableValues], list[VariableValues]]:
-        """Return copies of the variables of the network and of the optimizer."""
+        """Return copies of the variables of the network that is trained and of the optimizer, averages among these."""
 
     def restore(self, model: Sequence[VariableValues], optimizer: Sequence[VariableValues]) -> None:
         """Set the variables to what `values` gave; TrainingError where they are those of another network."""
@@ -102,8 +102,13 @@ class Engine(Protocol):
         training: TrainingConfig,
         loader: Loader,
         augmentation: Augmentation | None,
+        averaged: Autoencoder | None,
     ) -> CompiledStep:
-        """Return the compiled step of a network."""
+        """Return the compiled step of a network.
+
+        With `training.ema` the weights of the network are averaged into `averaged`, which is then the step's
+        autoencoder; otherwise it is None.
+        """
 
     def exporters(self, network: Autoencoder) -> Mapping[str, Exporter]:
         """Return what writes a network as files of the engine's own, by the name of their kind."""

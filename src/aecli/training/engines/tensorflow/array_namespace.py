@@ -14,6 +14,7 @@ TENSORFLOW: Namespace = SimpleNamespace(
     bitwise_right_shift=tf.bitwise.right_shift,
     clip=tf.clip_by_value,
     cos=tf.cos,
+    exp=tf.exp,
     floor=tf.floor,
     log=tf.math.log,
     maximum=tf.maximum,

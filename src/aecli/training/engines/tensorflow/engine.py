@@ -47,9 +47,10 @@ class TensorFlowEngine:
         training: TrainingConfig,
         loader: Loader,
         augmentation: Augmentation | None,
+        averaged: Autoencoder | None,
     ) -> TensorFlowStep:
-        """Return the compiled step of a network."""
-        return TensorFlowStep(autoencoder, objective, training, loader, augmentation)
+        """Return the compiled step of a network, whose weights are averaged into `averaged`."""
+        return TensorFlowStep(autoencoder, objective, training, loader, augmentation, averaged)
 
     def exporters(self, network: Autoencoder) -> dict[str, Exporter]:
         """Return what writes a network as a SavedModel, and for LiteRT."""

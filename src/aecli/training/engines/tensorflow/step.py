@@ -25,6 +25,7 @@ from aecli.runs.config import TrainingConfig
 from aecli.training.checkpoints import Cursor, VariableValues
 from aecli.training.engines.optimizer import make_optimizer
 from aecli.training.engines.tensorflow.adversary import Adversary, Verdict
+from aecli.training.engines.tensorflow.averages import WeightAverages
 from aecli.training.engines.tensorflow.backend import keras, tf
 from aecli.training.engines.tensorflow.dropout import Dropout
 from aecli.training.engines.tensorflow.health import HealthProbe
@@ -75,7 +76,7 @@ class TensorFlowStep:
     """The compiled training step and validation pass of one autoencoder, with its optimizer.
 
     Compiling takes longer than many trainings. `reset` makes a compiled step train again, from the
-    weights of another network of the same shape.
+    weights of another network of the same shape. Where weights are averaged, `autoencoder` is the network of averages.
     """
 
     def __init__(
@@ -85,19 +86,23 @@ class TensorFlowStep:
         training: TrainingConfig,
         train: Loader,
         augmentation: Augmentation | None = None,
+        averaged: Autoencoder | None = None,
     ) -> None:
-        self.autoencoder, self._objective = autoencoder, objective
+        self.autoencoder, self._trained, self._objective = averaged or autoencoder, autoencoder, objective
         self.batch_size, self._format = min(training.batch_size, len(train)), train.source.format
         self._transforms = Transforms(augmentation, training.corruption)
         self._dropout = Dropout(autoencoder.model)
-        self._optimizer = make_optimizer(training, len(train))
-        self._optimizer.build(autoencoder.model.trainable_variables)
+        self._optimizer = make_optimizer(training, len(train), autoencoder)
         self._adversary = None
         if training.adversarial:
             self._adversary = Adversary(autoencoder.discriminator, training.adversarial)
+        self._averages = WeightAverages(autoencoder, averaged, training.ema) if averaged and training.ema else None
         self._untrained = [keras.ops.convert_to_numpy(variable) for variable in self._optimizer_variables]
         self._strategy = tf.distribute.get_strategy()
         self._replicas = self._strategy.num_replicas_in_sync
+        self._clipnorm = training.clipnorm if self._replicas > 1 else None
+        if self._clipnorm is not None:  # Keras would shorten each device's share by itself
+            self._optimizer.global_clipnorm = None
         self._windows = WindowTensors(self._format, self.batch_size)
         self._share = self._windows.share
         self._variables = autoencoder.model.trainable_variables
@@ -115,7 +120,7 @@ class TensorFlowStep:
         self._gradients = self._gradients_body
         if self._replicas > 1:
             self._gradients = tf.function(self._gradients_body, jit_compile=jit, autograph=False)
-        self.probe = HealthProbe(autoencoder, objective).measure
+        self.probe = HealthProbe(self.autoencoder, objective).measure
         self._training_pace, self._validation_pace = _Pace(), _Pace()
 
     @property
@@ -126,25 +131,27 @@ class TensorFlowStep:
     @property
     def _optimizer_variables(self) -> list[Any]:
         others = self._adversary.optimizer.variables if self._adversary else ()
-        return [*self._optimizer.variables, *others]
+        averages = self.autoencoder.model.variables if self._averages else ()
+        return [*self._optimizer.variables, *others, *averages]
 
     def reset(self, fresh: Autoencoder) -> None:
         """Go back to the state before training, with the variables of a freshly built network."""
-        for variable, source in zip(self.autoencoder.variables, fresh.variables, strict=True):
-            variable.assign(source)
         for variable, value in zip(self._optimizer_variables, self._untrained, strict=True):
             variable.assign(value)
+        for network in (self._trained, self.autoencoder):
+            for variable, source in zip(network.variables, fresh.variables, strict=True):
+                variable.assign(source)
         self.free_images()
 
     def values(self) -> tuple[list[VariableValues], list[VariableValues]]:
-        """Return copies of the networks' variables, and of their optimizers'."""
-        variables = self.autoencoder.variables, self._optimizer_variables
+        """Return copies of the networks' variables, and of their optimizers'; averages of the weights come last."""
+        variables = self._trained.variables, self._optimizer_variables
         model, optimizer = ([keras.ops.convert_to_numpy(variable) for variable in group] for group in variables)
         return model, optimizer
 
     def restore(self, model: Sequence[VariableValues], optimizer: Sequence[VariableValues]) -> None:
         """Set the variables to what `values` gave; TrainingError where they are those of another network."""
-        for variables, values in ((self.autoencoder.variables, model), (self._optimizer_variables, optimizer)):
+        for variables, values in ((self._trained.variables, model), (self._optimizer_variables, optimizer)):
             if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
                 raise TrainingError(
                     "checkpoint: its variables have other shapes than this version makes: train again with --overwrite"
@@ -247,9 +254,13 @@ class TensorFlowStep:
         seen, images = self._transforms.training(images, rows, epoch.key)
         noise = self._noise(rows, epoch)
         values, distance, gradients, verdict = self._gradients(seen, images, rows, noise, epoch, weights, in_step)
+        if self._clipnorm is not None:
+            gradients = clipped(gradients, self._clipnorm)
         self._optimizer.apply(gradients, self._variables)
         if distance is not None:
             self._follow(distance)
+        if self._averages is not None:
+            self._averages.follow(self._optimizer.iterations.value)
         if self._adversary is None or verdict is None:
             return values
         self._adversary.learn(verdict.gradients)
@@ -258,7 +269,7 @@ class TensorFlowStep:
     def _validate_step(self, images: Any, visits: Any, epoch: _Epoch, step: Any, count: Any, in_step: Any) -> Any:
         images, rows, weights = self._batch(images, visits, step, count)
         seen, noise = self._transforms.validation(images, rows, epoch.key), self._noise(rows, epoch)
-        return self._mean_losses(seen, images, noise, epoch.warmth, weights, in_step, training=False).values
+        return self._mean_losses(self.autoencoder, seen, images, noise, epoch.warmth, weights, in_step, False).values
 
     def _gradients_body(
         self, seen: Any, images: Any, rows: Any, noise: Any, epoch: _Epoch, weights: Any, in_step: Any
@@ -267,7 +278,7 @@ class TensorFlowStep:
         variables, adversary = [variable.value for variable in self._variables], self._adversary
         self._dropout.begin(rows, epoch.key)
         with tf.GradientTape(persistent=adversary is not None) as tape:
-            losses = self._mean_losses(seen, images, noise, epoch.warmth, weights, in_step, training=True)
+            losses = self._mean_losses(self._trained, seen, images, noise, epoch.warmth, weights, in_step, True)
             loss = losses.values[0]
         if adversary is None:
             return losses.values, losses.distance, tape.gradient(loss, variables), None
@@ -288,7 +299,7 @@ class TensorFlowStep:
         """Move the scale of the likelihood towards the mean distance of a step, of which this device has its share."""
         if self._replicas > 1:
             distance = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, distance)
-        scale = self.autoencoder.scale
+        scale = self._trained.scale
         scale.assign(tf.maximum((1 - RATE) * scale.value + RATE * distance, LEAST))
 
     def _batch(self, images: Any, visits: Any, step: Any, count: Any) -> tuple[Any, Any, Any]:
@@ -303,13 +314,21 @@ class TensorFlowStep:
         return tf.reshape(batch, (self._share, *self._format.image_shape)), tf.bitcast(rows, tf.uint32), weights
 
     def _mean_losses(
-        self, seen: Any, images: Any, noise: Any, warmth: Any, weights: Any, in_step: Any, training: bool
+        self,
+        network: Autoencoder,
+        seen: Any,
+        images: Any,
+        noise: Any,
+        warmth: Any,
+        weights: Any,
+        in_step: Any,
+        training: bool,
     ) -> _Losses:
         """Return the losses over this device's share of the step's `in_step` images, given what is seen of them."""
-        objective, outputs = self._objective, self.autoencoder.outputs(seen, training, noise)
+        objective, outputs = self._objective, network.outputs(seen, training, noise)
         restored = outputs["reconstructions"]
         terms = objective.per_image(images, outputs, warmth)
-        penalties = self.autoencoder.penalties / self._replicas
+        penalties = network.penalties / self._replicas
         loss = tf.reduce_sum(sum(terms[1:], terms[0]) * weights) / in_step + penalties
         if not objective.columns:
             return _Losses(tf.stack([loss]), None, restored)
@@ -321,3 +340,10 @@ class TensorFlowStep:
         if objective.distance is None or not training:
             return _Losses(values, None, restored)
         return _Losses(values, tf.reduce_sum(objective.distance(images, outputs) * weights) / in_step, restored)
+
+
+def clipped(shares: Sequence[Any], clipnorm: float) -> list[Any]:
+    """Return this device's share of the gradients, shortened so that their sum over all is at most so long."""
+    sums = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, list(shares))
+    factor = tf.minimum(1.0, clipnorm / tf.maximum(tf.linalg.global_norm(sums), 1e-30))
+    return [share * factor for share in shares]

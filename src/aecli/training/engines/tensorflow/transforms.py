@@ -44,7 +44,7 @@ class Transforms:
             nothing = tf.zeros((images.shape[0], AMOUNTS))
             amounts = computed_once(key, lambda: draw_amounts(draws), nothing)
             target = computed_once(key, lambda: augmentation.apply(TENSORFLOW, images, amounts), images)
-            seen = augmentation.add_noise(target, draws)
+            seen = augmentation.add_noise(target, draws, amounts)
         return seen if self._corruption is None else self._corruption.apply(seen, draws), target
 
     def _corrupted_body(self, images: Any, rows: Any, key: Any) -> Any:
