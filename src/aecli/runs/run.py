@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from aecli.core.errors import AeError, RunError, WriteError, did_you_mean, one_line, unreadable
 from aecli.core.files import whole_name, write_text
-from aecli.core.locks import locked, refuse_locked, silent
+from aecli.core.locks import is_held, locked, refuse_locked, silent
 from aecli.core.npy import read_arrays, write_arrays
 from aecli.data.files.options import DecodeOptions
 from aecli.data.format import ImageFormat
@@ -194,6 +194,11 @@ class Run:
         return "incomplete"
 
     @property
+    def in_training(self) -> bool | None:
+        """Whether a process trains here, whatever the state says; None where the file system has no locks to tell."""
+        return is_held(self.lock_file)
+
+    @property
     def failure(self) -> tuple[str, int]:
         """Why the run failed or was interrupted, and at which attempt."""
         content = self._json(self.failure_file)
@@ -335,11 +340,14 @@ class Run:
 
 
 def list_runs(folder: Path = RUNS) -> list[Run]:
-    """Return the runs in a folder, newest first."""
-    if not folder.is_dir():
-        return []
-    runs = [Run(entry) for entry in folder.iterdir() if (entry / "config.yaml").is_file()]
-    return sorted(runs, key=lambda run: run.date, reverse=True)
+    """Return the runs in a folder, newest first, without those that vanish meanwhile."""
+    dated = []
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for entry in folder.iterdir():
+            if (entry / "config.yaml").is_file():
+                with suppress(FileNotFoundError):
+                    dated.append((Run(entry).date, Run(entry)))
+    return [run for _, run in sorted(dated, key=lambda pair: pair[0], reverse=True)]
 
 
 def run_at(path: Path) -> Run:
