@@ -61,6 +61,11 @@ def table_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     return [[*shown.values()], *([_cell(key, row) for key in shown] for row in rows)]
 
 
+def title_and_cell(key: str, row: Mapping[str, Any]) -> str:
+    """Return a value of a row with the title of its column, the state alone."""
+    return _cell(key, row) if key == "state" else f"{_TITLES[key]} {_cell(key, row)}"
+
+
 def _date(run: Run) -> str | None:
     try:
         date: datetime = run.date
