@@ -1,6 +1,6 @@
 """The table of `ae runs`: a row a run, read from its folder, whatever becomes of that meanwhile."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from statistics import median
@@ -57,8 +57,12 @@ def _row(run: Run) -> dict[str, Any]:
 
 def table_cells(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Return the lines of the table, its header first, of `run_rows`."""
-    shown = {key: title for key, title in _TITLES.items() if key not in _AT_TIMES or any(row[key] for row in rows)}
+    shown = {key: title for key, title in _TITLES.items() if key not in _AT_TIMES or _some(rows, key)}
     return [[*shown.values()], *([_cell(key, row) for key in shown] for row in rows)]
+
+
+def _some(rows: Iterable[Mapping[str, Any]], key: str) -> bool:
+    return any(row[key] is not None for row in rows)
 
 
 def title_and_cell(key: str, row: Mapping[str, Any]) -> str:
