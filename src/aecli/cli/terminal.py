@@ -203,7 +203,7 @@ def reading(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
             progress.close()
 
 
-class _Lines:
+class _Lines(NullProgress):
     """One line an epoch, at most about two a second, fewer the longer it takes, first and last always."""
 
     def __init__(self) -> None:
@@ -216,8 +216,6 @@ class _Lines:
     def stage(self, name: str) -> None:
         self._print()
         note(f"{name} ...")
-
-    def advance(self, done: float, epochs: int) -> None: ...
 
     def epoch(self, record: EpochRecord, epochs: int) -> None:
         now = time.monotonic()
@@ -236,7 +234,8 @@ class _Lines:
             note(self.last)
         self.last = ""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self._print()
 
 
 class _LossColumn(rich_progress.ProgressColumn):
@@ -259,7 +258,7 @@ class _Losses:
         yield Text(next(line for line in lines if len(line) <= options.max_width), end="")
 
 
-class _Bar:
+class _Bar(NullProgress):
     """A bar over the epochs with the losses and the time left."""
 
     def __init__(self) -> None:

@@ -75,6 +75,8 @@ class Run:
     report_file = property(lambda self: self.path / "report.html")
     lock_file = property(lambda self: self.path / ".lock")
     plots_folder = property(lambda self: self.path / "plots")
+    tensorboard_folder = property(lambda self: self.path / "tensorboard")
+    mlflow_file = property(lambda self: self.path / "mlflow.json")
 
     @property
     def _own_files(self) -> list[Path]:
@@ -82,7 +84,7 @@ class Run:
             self.metrics_file, self.failure_file, self.config_file, self.environment_file, self.split_file,
             self.history_file, self.health_file, self.model_file, self.encoder_file, self.decoder_file,
             self.baselines_file, self.reconstructions_file, self.sampler_file, self.held_out_file,
-            self.report_file, *self.checkpoint_files,
+            self.report_file, self.mlflow_file, *self.checkpoint_files,
         ]  # fmt: skip
 
     @property
@@ -149,7 +151,8 @@ class Run:
         try:
             # The config stays until another takes its place: whatever happens, this is the folder of a run.
             self._remove(file for file in self._own_files if file != self.config_file)
-            shutil.rmtree(self.plots_folder, ignore_errors=True)
+            for folder in (self.plots_folder, self.tensorboard_folder):
+                shutil.rmtree(folder, ignore_errors=True)
             write_text(self.config_file, config_yaml)
             self.plots_folder.mkdir()
         except OSError as error:
@@ -165,11 +168,12 @@ class Run:
         write_text(self.config_file, config_yaml)
 
     def _remove(self, files: Iterable[Path]) -> None:
-        """Remove these files, what a killed process left behind, and a link where the folder of plots should be."""
+        """Remove these files, what a killed process left behind, and a link where a folder of its own should be."""
         for file in [*files, *self._left_behind]:
             file.unlink(missing_ok=True)
-        if self.plots_folder.is_symlink():
-            self.plots_folder.unlink()
+        for folder in (self.plots_folder, self.tensorboard_folder):
+            if folder.is_symlink():
+                folder.unlink()
 
     @property
     def _left_behind(self) -> list[Path]:
