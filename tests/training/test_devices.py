@@ -15,6 +15,7 @@ cpu = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 from aecli.runs.config_file import load_config
 from aecli.data.loader import Loader
+from aecli.models.layers import predict
 from aecli.training.loop import fit
 from aecli.training.engines.tensorflow.step import TensorFlowStep
 from aecli.training.prepare import open_data, prepare
@@ -24,10 +25,15 @@ mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 def trained(strategy, config, prepared):
     losses = []
+
+    def on_epoch(record, _):
+        losses.append((record.loss, record.val_loss))
+        assert np.isfinite(predict(autoencoder.model, loaders[1].sample()[:3])).all()  # as for who watches
+
     loaders = [Loader(prepared.train, rows, 32, 50_000) for rows in (prepared.split.train, prepared.split.validation)]
     with strategy.scope():
         autoencoder = config.model.build(prepared.train.format.image_shape, 0)
-        fit(TensorFlowStep(autoencoder, config.model.objective(config.training.loss), config.training, loaders[0], config.data.augment), *loaders, config.training, config.model.objective(config.training.loss), lambda r, _: losses.append((r.loss, r.val_loss)))
+        fit(TensorFlowStep(autoencoder, config.model.objective(config.training.loss), config.training, loaders[0], config.data.augment), *loaders, config.training, config.model.objective(config.training.loss), on_epoch)
     return losses, np.concatenate([w.ravel() for w in autoencoder.model.get_weights()])
 
 for overrides in json.loads(sys.argv[1]):

@@ -1,10 +1,12 @@
 """`ae plot history --follow`: the picture is drawn anew until the training ends, however it ends."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.cli.test_terminal import LONGEST, Terminal
 from tests.cli.watching.conftest import LOCKS
 
 FOLLOW = ("plot", "history", "--run", "small", "--follow")
@@ -83,7 +85,7 @@ def test_a_run_without_an_epoch_is_waited_for_or_refused(ae, unfinished, between
     assert "was killed, and no epoch has ended" in result.stderr.splitlines()[-1]
     with unfinished.run.locked():
         between_looks(lambda: unfinished.write(1))
-        assert ae("plot", "health", "--follow").exit_code == 1  # Ctrl-C, as click's runner has it
+        assert ae("plot", "health", "--follow").exit_code == 130
     assert len(drawn) == 1
 
 
@@ -107,3 +109,23 @@ def test_what_needs_a_model_cannot_be_followed(ae, run):
     result = ae("plot", "errors", "--follow")
     assert result.exit_code == 2
     assert "--follow belongs to history or health" in result.stderr
+
+
+@LOCKS
+def test_ctrl_c_in_a_terminal_leaves_the_picture_whole_and_nothing_else(unfinished):
+    picture = unfinished.run.plots_folder / "history.png"
+    picture.unlink()
+    with unfinished.run.locked():
+        shown = Terminal(80, *FOLLOW)
+        try:
+            shown.read("1/3")
+            os.write(shown.ours, b"\x03")
+            text = shown.read()
+            code = shown.process.wait(LONGEST)
+        finally:
+            shown.close()
+    assert code == 130
+    assert picture.read_bytes().endswith(b"IEND\xaeB`\x82")
+    assert not [*unfinished.run.plots_folder.glob(".*")]
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h")
+    assert "Traceback" not in text

@@ -19,6 +19,7 @@ from aecli.training.tracking.settings import flat_settings
 from aecli.training.tracking.tracked import TrackedProgress
 from aecli.training.tracking.tracker import TRACKERS, TrackerSource
 from aecli.training.trainer import Trainer
+from aecli.training.verify import verify
 from tests.conftest import python
 
 TINY = ("model.latent_dim=4", "model.hidden=[12]", "training.epochs=4", "training.batch_size=256")
@@ -98,6 +99,27 @@ def test_tensorboard_is_told_every_epoch_and_changes_no_bit(plain):
     assert picture.size == (8 * 66 - 2, 2 * 66 - 2)
     [text] = events.Tensors("config")
     assert "latent_dim: 4" in text.tensor_proto.string_val[0].decode()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("model.code={gaussian: {beta: 1, warmup: 1}}", "model.dropout=0.2", "training.corruption={gaussian: 0.1}"),
+        ("model.family=conv", "model.channels=[4]", "model.latent_dim=4", "training.early_stopping={patience: 2}"),
+    ],
+    ids=["Gaussian code", "convolutional"],
+)
+def test_what_is_drawn_at_random_is_the_same_with_pictures_as_without(overrides):
+    config = load_config(None, ("training.epochs=2", "training.batch_size=256", *overrides)).config
+    without = TRAINER.train(config, Path("without"))
+    told = Kept()
+    progress = Both(told, TrackedProgress(TRACKERS["tensorboard"], told.note))
+    run = TRAINER.train(config, Path("run"), progress=progress)
+    progress.close()
+    assert told.failures == []
+    assert same_bits(run, without)
+    assert len(events_of(run).Images("reconstructions")) == 2
+    assert verify(run, config, NullProgress()).difference is None
 
 
 def test_the_settings_stand_on_the_page_of_hyperparameters(plain):

@@ -31,26 +31,32 @@ def follow(run: Run, table: Path, draw: Callable[[], None], quiet: bool) -> None
     vanishes.
     """
     progress = training_progress(quiet)
-    drawn, told = None, False
     progress.stage("following")
     try:
-        while True:
-            _require_there(run)
-            ended = _ended(run)  # before the table is read: what is written last is drawn
-            state = _signature(table)
-            if state not in (None, drawn) and _drawn(run, table, draw, progress):
-                drawn = state
-            if ended:
-                break
-            if run.in_training is None and not told:
-                told = True
-                progress.note(f"{run.path}: no locks here tell whether it is in training: Ctrl-C ends this")
-            looks.pause()
+        with looks.until_stopped():
+            drawn = _draw_until_it_ends(run, table, draw, progress)
     finally:
         progress.close()
-    if drawn is None:
+    if not drawn:
         raise RunError(f"{run.path}: {_ENDS[run.state]}, and no epoch has ended: see ae runs")
     note(f"{run.path}: {_ENDS[run.state]}", quiet)
+
+
+def _draw_until_it_ends(run: Run, table: Path, draw: Callable[[], None], progress: Progress) -> bool:
+    """Draw whenever the table has changed; return whether there was anything to draw."""
+    drawn, told = None, False
+    while True:
+        _require_there(run)
+        ended = _ended(run)  # before the table is read: what is written last is drawn
+        state = _signature(table)
+        if state not in (None, drawn) and _drawn(run, table, draw, progress):
+            drawn = state
+        if ended:
+            return drawn is not None
+        if run.in_training is None and not told:
+            told = True
+            progress.note(f"{run.path}: no locks here tell whether it is in training: Ctrl-C ends this")
+        looks.pause()
 
 
 def _ended(run: Run) -> bool:
@@ -66,7 +72,7 @@ def _drawn(run: Run, table: Path, draw: Callable[[], None], progress: Progress) 
         progress.epoch(run.history[-1], load_recorded(run.config_file).config.training.epochs)
     except (AeError, FileNotFoundError):
         _require_there(run)
-        if table.is_file():
+        if table.is_file() and run.history_file.is_file():
             raise
         return False
     return True

@@ -20,8 +20,9 @@ _TELLING = ("state", "epochs")
 
 
 def watch_runs(folder: Path) -> NoReturn:
-    """Show the runs in a folder until Ctrl-C ends it, which raises KeyboardInterrupt here."""
+    """Show the runs in a folder until a signal ends the process."""
     with ExitStack() as stack:
+        stack.enter_context(looks.until_stopped())
         show = stack.enter_context(live_tables(LEFT_COLUMNS)) if is_live(sys.stdout) else None
         before: dict[str, dict[str, Any]] = {}
         while True:
