@@ -85,8 +85,18 @@ def test_a_run_without_an_epoch_is_waited_for_or_refused(ae, unfinished, between
     assert "was killed, and no epoch has ended" in result.stderr.splitlines()[-1]
     with unfinished.run.locked():
         between_looks(lambda: unfinished.write(1))
-        assert ae("plot", "health", "--follow").exit_code == 130
-    assert len(drawn) == 1
+        assert ae("plot", "history", "--follow").exit_code == 130
+    assert drawn == [1]
+
+
+@LOCKS
+def test_a_run_that_is_overwritten_is_followed_on(ae, unfinished, between_looks, drawn):
+    with unfinished.run.locked():
+        between_looks(
+            unfinished.run.history_file.unlink, unfinished.run.health_file.unlink, lambda: unfinished.write(2)
+        )
+        assert ae(*FOLLOW).exit_code == 130
+    assert drawn == [1, 2]
 
 
 @LOCKS
