@@ -160,7 +160,7 @@ class Trainer:
                 metrics = {**trained.metrics, "weights_sha256": compiled.export_copy.weights_sha256()}
                 run.write_metrics(metrics)
                 session.checkpoints.clear()
-                progress.complete(metrics)
+        progress.complete(metrics)
         return run
 
     def repeat(self, run: Run, config: Config, epochs: int, progress: Progress) -> Rerun:

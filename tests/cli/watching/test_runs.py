@@ -1,10 +1,12 @@
 """`ae runs --watch`: what it shows while runs come, go on, are damaged and vanish."""
 
+import json
 import os
 import re
 import shutil
 from pathlib import Path
 
+from aecli.cli.watching.table import RunRows
 from aecli.runs.run import Run
 from tests.cli.test_terminal import LONGEST, Terminal, lines_of
 from tests.cli.watching.conftest import LOCKS
@@ -44,6 +46,20 @@ def test_watch_and_json_exclude_each_other(ae):
     result = ae("runs", "--watch", "--json")
     assert result.exit_code == 2
     assert "--watch and --json exclude each other: give one of them" in result.stderr
+
+
+def test_a_complete_run_is_read_again_when_it_has_changed(run):
+    looking = RunRows(Path("runs"))
+    [first] = looking.read()
+    [second] = looking.read()
+    assert second is first
+    content = json.loads(run.metrics_file.read_text())
+    run.metrics_file.write_text(json.dumps({**content, "epochs": 12345}))
+    assert [row["epochs"] for row in looking.read()] == [12345]
+    run.metrics_file.unlink()
+    assert [(row["state"], row["epochs"]) for row in looking.read()] == [("incomplete", None)]
+    shutil.rmtree(run.path)
+    assert looking.read() == []
 
 
 def test_a_terminal_shows_the_table_in_place_and_a_signal_leaves_nothing_behind(run):

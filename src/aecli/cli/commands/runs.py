@@ -24,7 +24,7 @@ def command(folder: Path, watch: bool, as_json: bool) -> None:
     has ended an epoch or stands otherwise than before.
     """
     from aecli.cli.terminal import note, print_json, print_table
-    from aecli.cli.watching.table import LEFT_COLUMNS, run_rows, table_cells
+    from aecli.cli.watching.table import LEFT_COLUMNS, RunRows, table_cells
     from aecli.core.errors import RunError
     from aecli.runs.run import RUNS
 
@@ -36,7 +36,7 @@ def command(folder: Path, watch: bool, as_json: bool) -> None:
         from aecli.cli.watching.runs import watch_runs
 
         watch_runs(folder)
-    rows = run_rows(folder)
+    rows = RunRows(folder).read()
     if as_json:
         print_json(rows)
         return

@@ -10,7 +10,7 @@ import click
 
 from aecli.cli.terminal import is_live, live_tables
 from aecli.cli.watching import looks
-from aecli.cli.watching.table import LEFT_COLUMNS, run_rows, table_cells, title_and_cell
+from aecli.cli.watching.table import LEFT_COLUMNS, RunRows, table_cells, title_and_cell
 
 _CHANGES = ("state", "epochs", "seconds_left", "dead_latents", "psnr")
 """What a line says of a run, beside its name."""
@@ -24,9 +24,10 @@ def watch_runs(folder: Path) -> NoReturn:
     with ExitStack() as stack:
         stack.enter_context(looks.until_stopped())
         show = stack.enter_context(live_tables(LEFT_COLUMNS)) if is_live(sys.stdout) else None
+        looking = RunRows(folder)
         before: dict[str, dict[str, Any]] = {}
         while True:
-            rows = run_rows(folder)
+            rows = looking.read()
             if show:
                 show(table_cells(rows) if rows else [[f"{folder}: no runs here"]])
             else:

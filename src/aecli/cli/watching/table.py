@@ -30,13 +30,38 @@ _TITLES = {
 }  # fmt: skip
 
 
-def run_rows(folder: Path) -> list[dict[str, Any]]:
-    """Return what the table says of the runs in a folder, newest first, by the keys of its JSON.
+class RunRows:
+    """Reads the rows of the table again and again; of a complete run, which is read whole, once as long as it stays."""
 
-    The state of one that cannot be read is "damaged"; those that vanish meanwhile are left out.
-    """
-    rows = [_row(run) for run in list_runs(folder)]
-    return [row for row in rows if row["date"] is not None]
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._complete: dict[Path, tuple[object, dict[str, Any]]] = {}
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return what the table says of the runs in the folder, newest first, by the keys of its JSON.
+
+        The state of one that cannot be read is "damaged"; those that vanish meanwhile are left out.
+        """
+        before, self._complete = self._complete, {}
+        rows = []
+        for run in list_runs(self._folder):
+            stamp = _stamp(run)
+            known, row = before.get(run.path, (None, None))
+            if row is None or known != stamp:
+                row = _row(run)
+            if stamp is not None and row["state"] == "complete":
+                self._complete[run.path] = stamp, row
+            rows.append(row)
+        return [row for row in rows if row["date"] is not None]
+
+
+def _stamp(run: Run) -> tuple[tuple[int, int, int], ...] | None:
+    """Return what changes when a file that a complete run's row is read from is written anew."""
+    try:
+        states = [file.stat() for file in (run.metrics_file, run.config_file, run.environment_file)]
+    except OSError:
+        return None
+    return tuple((state.st_mtime_ns, state.st_size, state.st_ino) for state in states)
 
 
 def _row(run: Run) -> dict[str, Any]:
