@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +84,26 @@ def kept(run: Run) -> EpochRecord:
     """Return the record of the epoch whose weights a run kept."""
     [record] = [record for record in run.history if record.epoch == run.metrics["best_epoch"]]
     return record
+
+
+@pytest.fixture
+def disk() -> Iterator[Callable[[int], Path]]:
+    """Make file systems of so many bytes, one in place of the other; skips where this user cannot mount any."""
+    place = Path("disk").absolute()
+    place.mkdir()
+
+    def unmount() -> None:
+        subprocess.run(["umount", "-l", place], capture_output=True, check=False)
+
+    def make(size: int) -> Path:
+        unmount()
+        options = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+        if not shutil.which("mount") or subprocess.run(options, capture_output=True, check=False).returncode:
+            pytest.skip("needs the right to mount a small tmpfs")
+        return place
+
+    yield make
+    unmount()
 
 
 Ae = Callable[..., Result]

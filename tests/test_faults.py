@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -152,26 +152,6 @@ def test_too_little_memory_for_the_workers_ends_a_study_and_counts_no_run_as_fai
 
 
 # -- disk -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def disk() -> Iterator[Callable[[int], Path]]:
-    """Make file systems of so many bytes, one in place of the other; skips where this user cannot mount any."""
-    place = Path("disk").absolute()
-    place.mkdir()
-
-    def unmount() -> None:
-        subprocess.run(["umount", "-l", place], capture_output=True, check=False)
-
-    def make(size: int) -> Path:
-        unmount()
-        options = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
-        if not shutil.which("mount") or subprocess.run(options, capture_output=True, check=False).returncode:
-            pytest.skip("needs the right to mount a small tmpfs")
-        return place
-
-    yield make
-    unmount()
 
 
 def left(folder: Path) -> set[str]:

@@ -67,6 +67,7 @@ def completed(words: str, index: int, shell: str = "bash") -> list[str]:
         ("ae report", 2, ["digits", "relu", "small"]),
         ("ae report studies/", 2, ["studies/digits"]),
         ("ae plot hi", 2, ["history"]),
+        ("ae train --track m", 3, ["mlflow"]),
         ("ae completion", 2, ["bash", "zsh", "fish"]),
         ("ae trian --", 2, ["--version", "--help"]),
     ],

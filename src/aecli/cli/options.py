@@ -28,7 +28,7 @@ from aecli.cli.completion import complete_config, complete_run, complete_setting
 FILE = click.Path(path_type=Path)
 
 images_argument = click.argument("images", type=FILE)
-_run_option = click.option(
+run_option = click.option(
     "--run",
     "run_folder",
     type=FILE,
@@ -111,7 +111,7 @@ def option_is_given(name: str) -> bool:
 def with_run(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command --run, and as `run` the run that it names; say on stderr which it is, and what of it is dead."""
 
-    @_run_option
+    @run_option
     @functools.wraps(command)
     def with_its_run(run_folder: Path | None, quiet: bool, **given: Any) -> None:
         from aecli.cli.terminal import note_run

@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import click
 from rich import progress as rich_progress
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions
+from rich.console import Console, ConsoleOptions, Group
+from rich.live import Live
 from rich.measure import Measurement
 from rich.table import Column, Table
 from rich.text import Text
@@ -90,15 +91,39 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int 
     """
     console = Console(width=_WIDE, highlight=False, markup=False)
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE
-    for number, columns in enumerate(_fitting([header, *rows], left, room)):
+    for number, table in enumerate(_tables([header, *rows], left, room)):
+        if number:
+            console.print()
+        console.print(table)
+
+
+@contextmanager
+def live_tables(left: int) -> Iterator[Callable[[Sequence[Sequence[str]]], None]]:
+    """Yield what shows the lines of a table, its header first, in the terminal of stdout in place of those before.
+
+    The last ones stay. A table that is too wide comes in several, as by `print_table`; of one that is too high the
+    first lines are shown.
+    """
+    console = Console(highlight=False, markup=False)
+    with Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
+
+        def show(lines: Sequence[Sequence[str]]) -> None:
+            tables = _tables(lines, min(left, len(lines[0])), console.width)
+            live.update(Group(*(part for table in tables for part in (table, ""))), refresh=True)
+
+        yield show
+
+
+def _tables(lines: Sequence[Sequence[str]], left: int, room: int) -> Iterator[Table]:
+    """Yield the tables that these lines, the header first, are shown in where there are so many columns of text."""
+    header, *rows = lines
+    for columns in _fitting(lines, left, room):
         table = Table(box=None, pad_edge=False, header_style="bold")
         for i in columns:
             table.add_column(header[i], justify="left" if i < left else "right", no_wrap=True)
         for row in rows:
             table.add_row(*(row[i] for i in columns))
-        if number:
-            console.print()
-        console.print(table)
+        yield table
 
 
 _BETWEEN = 2
@@ -139,10 +164,10 @@ def metric_header() -> list[str]:
     return [metric.title for metric in table_metrics()]
 
 
-def is_live() -> bool:
-    """Whether stderr is a terminal whose lines can be written anew: no file, no log of a CI, no dumb one."""
+def is_live(stream: IO[str] | None = None) -> bool:
+    """Whether stderr, or another, is a terminal whose lines can be written anew: no file, log of a CI or dumb one."""
     in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
-    return sys.stderr.isatty() and not in_ci and os.environ.get("TERM", "") not in ("dumb", "unknown")
+    return (stream or sys.stderr).isatty() and not in_ci and os.environ.get("TERM", "") not in ("dumb", "unknown")
 
 
 def training_progress(quiet: bool) -> Progress:
@@ -178,7 +203,7 @@ def reading(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
             progress.close()
 
 
-class _Lines:
+class _Lines(NullProgress):
     """One line an epoch, at most about two a second, fewer the longer it takes, first and last always."""
 
     def __init__(self) -> None:
@@ -191,8 +216,6 @@ class _Lines:
     def stage(self, name: str) -> None:
         self._print()
         note(f"{name} ...")
-
-    def advance(self, done: float, epochs: int) -> None: ...
 
     def epoch(self, record: EpochRecord, epochs: int) -> None:
         now = time.monotonic()
@@ -211,7 +234,8 @@ class _Lines:
             note(self.last)
         self.last = ""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self._print()
 
 
 class _LossColumn(rich_progress.ProgressColumn):
@@ -234,7 +258,7 @@ class _Losses:
         yield Text(next(line for line in lines if len(line) <= options.max_width), end="")
 
 
-class _Bar:
+class _Bar(NullProgress):
     """A bar over the epochs with the losses and the time left."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What JPEG, WebP and AVIF make of images: bytes, and the pixels that come back. Pillow encodes."""
+"""What JPEG, WebP and AVIF make of images: bytes, and the pixels that come back; PNG. Pillow encodes."""
 
 import io
 from typing import Any
@@ -70,3 +70,12 @@ def _through(picture: Pixels, codec: str, quality: int) -> tuple[int, Pixels]:
     with Image.open(stream) as back:
         pixels = np.asarray(back.convert("L" if grey else "RGB"), np.uint8)
     return size, pixels.reshape(picture.shape)
+
+
+def to_png(picture: Pixels) -> bytes:
+    """Return a picture, uint8 (H, W, C) of 1 or 3 channels, as the bytes of a PNG."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(stream, "PNG")
+    return stream.getvalue()

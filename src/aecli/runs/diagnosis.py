@@ -50,3 +50,12 @@ def diagnosis(records: Iterable[LayerHealth]) -> str | None:
     if weakest.gradient_norm < 1e-7:
         return f"no gradient reaches {weakest.layer} (norm {weakest.gradient_norm:.1e})"
     return None
+
+
+def dead_units_of_code(records: Iterable[LayerHealth]) -> float | None:
+    """Return the share of dead units of the layer that makes the code, after the last epoch; None without records."""
+    records = list(records)
+    # The layers of the encoder come first, whatever they are called, and the last of them makes the code.
+    latest = [record for record in records if record.epoch == records[-1].epoch]
+    made = [record for record in latest if not record.layer.startswith("decoder")]
+    return made[-1].dead if made else None

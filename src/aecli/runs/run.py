@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from aecli.core.errors import AeError, RunError, WriteError, did_you_mean, one_line, unreadable
 from aecli.core.files import whole_name, write_text
-from aecli.core.locks import locked, refuse_locked, silent
+from aecli.core.locks import is_held, locked, refuse_locked, silent
 from aecli.core.npy import read_arrays, write_arrays
 from aecli.data.files.options import DecodeOptions
 from aecli.data.format import ImageFormat
@@ -75,6 +75,8 @@ class Run:
     report_file = property(lambda self: self.path / "report.html")
     lock_file = property(lambda self: self.path / ".lock")
     plots_folder = property(lambda self: self.path / "plots")
+    tensorboard_folder = property(lambda self: self.path / "tensorboard")
+    mlflow_file = property(lambda self: self.path / "mlflow.json")
 
     @property
     def _own_files(self) -> list[Path]:
@@ -82,7 +84,7 @@ class Run:
             self.metrics_file, self.failure_file, self.config_file, self.environment_file, self.split_file,
             self.history_file, self.health_file, self.model_file, self.encoder_file, self.decoder_file,
             self.baselines_file, self.reconstructions_file, self.sampler_file, self.held_out_file,
-            self.report_file, *self.checkpoint_files,
+            self.report_file, self.mlflow_file, *self.checkpoint_files,
         ]  # fmt: skip
 
     @property
@@ -149,7 +151,8 @@ class Run:
         try:
             # The config stays until another takes its place: whatever happens, this is the folder of a run.
             self._remove(file for file in self._own_files if file != self.config_file)
-            shutil.rmtree(self.plots_folder, ignore_errors=True)
+            for folder in (self.plots_folder, self.tensorboard_folder):
+                shutil.rmtree(folder, ignore_errors=True)
             write_text(self.config_file, config_yaml)
             self.plots_folder.mkdir()
         except OSError as error:
@@ -165,11 +168,12 @@ class Run:
         write_text(self.config_file, config_yaml)
 
     def _remove(self, files: Iterable[Path]) -> None:
-        """Remove these files, what a killed process left behind, and a link where the folder of plots should be."""
+        """Remove these files, what a killed process left behind, and a link where a folder of its own should be."""
         for file in [*files, *self._left_behind]:
             file.unlink(missing_ok=True)
-        if self.plots_folder.is_symlink():
-            self.plots_folder.unlink()
+        for folder in (self.plots_folder, self.tensorboard_folder):
+            if folder.is_symlink():
+                folder.unlink()
 
     @property
     def _left_behind(self) -> list[Path]:
@@ -192,6 +196,11 @@ class Run:
             except RunError:
                 return "failed"
         return "incomplete"
+
+    @property
+    def in_training(self) -> bool | None:
+        """Whether a process trains here, whatever the state says; None where the file system has no locks to tell."""
+        return is_held(self.lock_file)
 
     @property
     def failure(self) -> tuple[str, int]:
@@ -335,11 +344,14 @@ class Run:
 
 
 def list_runs(folder: Path = RUNS) -> list[Run]:
-    """Return the runs in a folder, newest first."""
-    if not folder.is_dir():
-        return []
-    runs = [Run(entry) for entry in folder.iterdir() if (entry / "config.yaml").is_file()]
-    return sorted(runs, key=lambda run: run.date, reverse=True)
+    """Return the runs in a folder, newest first, without those that vanish meanwhile."""
+    dated = []
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for entry in folder.iterdir():
+            if (entry / "config.yaml").is_file():
+                with suppress(FileNotFoundError):
+                    dated.append((Run(entry).date, Run(entry)))
+    return [run for _, run in sorted(dated, key=lambda pair: pair[0], reverse=True)]
 
 
 def run_at(path: Path) -> Run:

@@ -1,10 +1,17 @@
 """What a training reports while it runs, and where its time went."""
 
 import time
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from aecli.core.progress import ProgressCallback
-from aecli.runs.records import EpochRecord
+from aecli.data.format import Images
+from aecli.runs.config import Config
+from aecli.runs.records import EpochRecord, LayerHealth
+from aecli.runs.run import Run
+
+Reconstruct = Callable[[], tuple[Images, Images]]
+"""Gives a few validation images (N, H, W, C) and their reconstructions by the network as it is now."""
 
 
 class Progress(Protocol):
@@ -16,14 +23,23 @@ class Progress(Protocol):
     def stage(self, name: str) -> None:
         """A new stage begins."""
 
+    def begun(self, run: Run, config: Config, records: Sequence[EpochRecord]) -> None:
+        """A run's folder is begun, or taken up again behind the epochs of these records."""
+
     def advance(self, done: float, epochs: int) -> None:
         """So many of the epochs are done, fractions included."""
 
     def epoch(self, record: EpochRecord, epochs: int) -> None:
         """An epoch of `epochs` has ended."""
 
+    def network(self, epoch: int, health: Sequence[LayerHealth], reconstruct: Reconstruct) -> None:
+        """The layers of the network after an epoch; `reconstruct`, until this returns, costs only who calls it."""
+
     def collapsed(self, record: EpochRecord, reason: str) -> None:
         """The network is no better than the mean image yet, a tenth of the way or at the end; why."""
+
+    def complete(self, metrics: Mapping[str, Any]) -> None:
+        """The run is complete, with this content of metrics.json."""
 
     def close(self) -> None:
         """Nothing more will come."""
@@ -34,10 +50,56 @@ class NullProgress:
 
     def note(self, message: str) -> None: ...
     def stage(self, name: str) -> None: ...
+    def begun(self, run: Run, config: Config, records: Sequence[EpochRecord]) -> None: ...
     def advance(self, done: float, epochs: int) -> None: ...
     def epoch(self, record: EpochRecord, epochs: int) -> None: ...
+    def network(self, epoch: int, health: Sequence[LayerHealth], reconstruct: Reconstruct) -> None: ...
     def collapsed(self, record: EpochRecord, reason: str) -> None: ...
+    def complete(self, metrics: Mapping[str, Any]) -> None: ...
     def close(self) -> None: ...
+
+
+class Both:
+    """Reports to two, one after the other."""
+
+    def __init__(self, first: Progress, second: Progress) -> None:
+        self._both = first, second
+
+    def note(self, message: str) -> None:
+        for progress in self._both:
+            progress.note(message)
+
+    def stage(self, name: str) -> None:
+        for progress in self._both:
+            progress.stage(name)
+
+    def begun(self, run: Run, config: Config, records: Sequence[EpochRecord]) -> None:
+        for progress in self._both:
+            progress.begun(run, config, records)
+
+    def advance(self, done: float, epochs: int) -> None:
+        for progress in self._both:
+            progress.advance(done, epochs)
+
+    def epoch(self, record: EpochRecord, epochs: int) -> None:
+        for progress in self._both:
+            progress.epoch(record, epochs)
+
+    def network(self, epoch: int, health: Sequence[LayerHealth], reconstruct: Reconstruct) -> None:
+        for progress in self._both:
+            progress.network(epoch, health, reconstruct)
+
+    def collapsed(self, record: EpochRecord, reason: str) -> None:
+        for progress in self._both:
+            progress.collapsed(record, reason)
+
+    def complete(self, metrics: Mapping[str, Any]) -> None:
+        for progress in self._both:
+            progress.complete(metrics)
+
+    def close(self) -> None:
+        for progress in self._both:
+            progress.close()
 
 
 def stage_callback(progress: Progress) -> ProgressCallback:

@@ -63,6 +63,7 @@ class TrainingSession:
             self._run.create(to_yaml(config), overwrite)
         self._run.write_environment(environment)
         self._run.write_split(self._prepared.split)
+        self._log.progress.begun(self._run, config, self._log.records)
         return start
 
     def _reopen(self, environment: Mapping[str, Any], trajectory: str, streamed: bool) -> TrainingState | None:

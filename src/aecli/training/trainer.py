@@ -12,6 +12,7 @@ from aecli.core.errors import TrainingError
 from aecli.core.progress import ProgressCallback
 from aecli.core.signals import Signals
 from aecli.data.dataset import ImageDataset
+from aecli.data.format import Images
 from aecli.data.split import Split
 from aecli.models.linear.start import Start
 from aecli.runs.config import Config
@@ -21,7 +22,7 @@ from aecli.runs.run import Run
 from aecli.training.artifacts import FULL, Artifact, SplitBaselines, TrainedRun
 from aecli.training.check.fits import active_latents
 from aecli.training.checkpoints import CheckpointPolicy, TrainingState
-from aecli.training.engines.engine import DEFAULT_ENGINE, CompiledStep, Engine, EngineSource
+from aecli.training.engines.engine import DEFAULT_ENGINE, CompiledStep, Engine, EngineSource, NetworkHealth
 from aecli.training.loop import StepEvent, fit
 from aecli.training.network import CompiledModel, build_autoencoder, compile_key, compile_model
 from aecli.training.prepare import Prepared, check_paths, open_data, prepare
@@ -31,6 +32,9 @@ from aecli.training.session import TrainingLog, TrainingSession
 from aecli.training.start import fit_split, start_of
 
 T = TypeVar("T")
+
+_SHOWN = 8
+"""Validation images whose reconstructions are shown after epochs, to who asks for them."""
 
 
 def train(
@@ -153,8 +157,10 @@ class Trainer:
                     write(trained)
                 images.require_unchanged()
                 run.write_environment({**run.environment, "seconds": stages.seconds()})
-                run.write_metrics({**trained.metrics, "weights_sha256": compiled.export_copy.weights_sha256()})
+                metrics = {**trained.metrics, "weights_sha256": compiled.export_copy.weights_sha256()}
+                run.write_metrics(metrics)
                 session.checkpoints.clear()
+        progress.complete(metrics)
         return run
 
     def repeat(self, run: Run, config: Config, epochs: int, progress: Progress) -> Rerun:
@@ -233,11 +239,29 @@ def _fit(
         log.progress.advance(event.done, config.training.epochs)
         on_step(event)
 
+    def reconstruct() -> tuple[Images, Images]:
+        from aecli.models.layers import predict
+
+        images = loaders[1].sample()[:_SHOWN]
+        return images, predict(step.autoencoder.model, images)
+
+    def on_epoch(record: EpochRecord, health: NetworkHealth) -> None:
+        log.add(record, health)
+        log.progress.network(record.epoch, health.layers, reconstruct)
+
     stages.enter("training")
     objective = prepared.model.objective(config.training.loss)
     try:
         result = fit(
-            step, *loaders, config.training, objective, log.add, advance, start, until, prepared.model.path != "none"
+            step,
+            *loaders,
+            config.training,
+            objective,
+            on_epoch,
+            advance,
+            start,
+            until,
+            prepared.model.path != "none",
         )
     except engine.out_of_memory as error:
         raise TrainingError(

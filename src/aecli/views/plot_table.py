@@ -22,6 +22,7 @@ class Plot:
     `function` is "module:name": it takes the run, or, where it `needs_images`, a `plots.PlotContext` and the positions
     of the images where `options` choose them, and raises NotInRunError for a run that has nothing of the kind. To one
     that needs no images the option `count` goes as it is. `every_training` says whether trainings leave it in the run.
+    `table` is the table of a run, "history" or "health", that alone it is drawn from, as a run in training has it, too.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Plot:
     needs_images: bool = False
     options: tuple[str, ...] = ()
     every_training: bool = True
+    table: str = ""
 
     @property
     def draw(self) -> "Callable[..., Figure]":
@@ -46,10 +48,10 @@ _ROWS = (
          f"{_HERE}:reconstructions", needs_images=True, options=CHOOSING),
     Plot("denoising", "clean images over noisy over restored ones, of a run with corruption",
          f"{_HERE}:denoising", needs_images=True, options=("index", "count")),
-    Plot("history", "training and validation loss, and their terms", f"{_HERE}:history"),
+    Plot("history", "training and validation loss, and their terms", f"{_HERE}:history", table="history"),
     Plot("errors", "distribution of the error, with examples", f"{_HERE}:errors", needs_images=True),
     Plot("filters", "what the first and the last layer learned", "aecli.views.filters:filters"),
-    Plot("health", "dead units, saturated outputs and gradients, layer by layer", f"{_HERE}:health"),
+    Plot("health", "dead units, saturated outputs and gradients, layer by layer", f"{_HERE}:health", table="health"),
     Plot("kl", "how much each latent of a variational code says, of a run that has one",
          f"{_CODES}.divergence:divergence", every_training=False),
     Plot("samples", "new images, drawn by the run's sampler", f"{_CODES}.samples:samples",

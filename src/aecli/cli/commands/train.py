@@ -23,6 +23,8 @@ from aecli.cli.options import (
     threads_option,
 )
 from aecli.cli.start import STARTED
+from aecli.cli.suggestions import Choice
+from aecli.training.tracking.tracker import TRACKERS
 
 if TYPE_CHECKING:
     from aecli.runs.config import Config
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 )
 @device_option
 @threads_option
+@click.option("--track", type=Choice([*TRACKERS]), help="Report the epochs to TensorBoard or MLflow, too.")
 @click.option("--profile", is_flag=True, help="Print where the time went.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped, or to more epochs.")
 @overwrite_option
@@ -60,6 +63,7 @@ def command(
     overrides: tuple[str, ...],
     run_folder: Path | None,
     device: str,
+    track: str | None,
     profile: bool,
     resume: bool,
     overwrite: bool,
@@ -86,6 +90,8 @@ def command(
     """
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other: give one of them")
+    if track is not None:
+        TRACKERS[track].require()
     data = _training_images(images, data)
     if only_label is not None:
         overrides = (*overrides, f"data.only_label={json.dumps(only_label)}")  # a string of JSON is one of YAML
@@ -107,7 +113,7 @@ def command(
     run = at(run_folder) if run_folder else Run(RUNS / named.name)
     run.refuse_existing(overwrite or resume)
     suggests = config_file is None and not resume
-    run = _train(named, overrides if suggests else None, config_file, run.path, overwrite, resume, device, quiet)
+    run = _train(named, overrides if suggests else None, config_file, run.path, overwrite, resume, device, track, quiet)
     if as_json:
         from aecli.cli.terminal import print_json
 
@@ -139,6 +145,7 @@ def _train(
     overwrite: bool,
     resume: bool,
     device: str,
+    track: str | None,
     quiet: bool,
 ) -> "Run":
     from aecli.cli.stderr import native_stderr_silenced
@@ -153,7 +160,7 @@ def _train(
 
     with ExitStack() as stack:
         stack.enter_context(native_stderr_silenced())
-        progress = training_progress(quiet)
+        progress = _tracked(training_progress(quiet), track, quiet)
         signals = stack.enter_context(Signals(tell_stopping(progress.note)))
         if limits := limits_note(option_is_given("threads")):
             progress.note(limits)
@@ -178,13 +185,24 @@ def _train(
             )
         except KeyboardInterrupt as stopped:
             progress.close()
-            progress.note(f"stopped: {_cure(Run(folder), named.config, device) or 'nothing was written'}")
+            progress.note(f"stopped: {_cure(Run(folder), named.config, device, track) or 'nothing was written'}")
             raise SystemExit(exit_code(stopped)) from None
         except (WriteError, ReadError) as error:
-            cure = _cure(Run(folder), named.config, device)
+            cure = _cure(Run(folder), named.config, device, track)
             raise AeError(f"{error}; {cure}" if cure else str(error)) from error
         finally:
             progress.close()
+
+
+def _tracked(progress: "Progress", track: str | None, quiet: bool) -> "Progress":
+    """Return a progress that reports to a tracker, too, where one was asked for; that it fails is told even quietly."""
+    if track is None:
+        return progress
+    from aecli.cli.terminal import note
+    from aecli.training.progress import Both
+    from aecli.training.tracking.tracked import TrackedProgress
+
+    return Both(progress, TrackedProgress(TRACKERS[track], note if quiet else progress.note))
 
 
 def _suggested(named: "NamedConfig[Config]", overrides: tuple[str, ...], progress: "Progress") -> "NamedConfig[Config]":
@@ -198,7 +216,7 @@ def _suggested(named: "NamedConfig[Config]", overrides: tuple[str, ...], progres
     return replace(named, config=suggested.config)
 
 
-def _cure(run: "Run", config: "Config", device: str) -> str | None:
+def _cure(run: "Run", config: "Config", device: str, track: str | None) -> str | None:
     """Return how to go on with a run that did not reach its end, None where this training has none there."""
     from aecli.core.errors import AeError
     from aecli.training.resume import check_config
@@ -212,6 +230,7 @@ def _cure(run: "Run", config: "Config", device: str) -> str | None:
     options = ["--run", shlex.quote(str(run.path))]
     options += ["--device", device] if device != "auto" else []
     options += ["--threads", os.environ["OMP_NUM_THREADS"]] if os.environ.get("OMP_NUM_THREADS") else []
+    options += ["--track", track] if track is not None else []
     kept = "a checkpoint" if run.checkpoint_files else "its config"
     return f"{run.path} keeps {kept}; go on with: ae train --resume {' '.join(options)}"
 
