@@ -11,7 +11,7 @@ from tests.conftest import DIGITS, ROOT, python
 SOURCE = ROOT / "src" / "aecli"
 MODULES = sorted(SOURCE.rglob("*.py"))
 NAMED = {str(path.relative_to(SOURCE)): path for path in MODULES}
-ROOMS = ("core", "data", "models", "runs", "training", "studies", "views", "cli")
+ROOMS = ("core", "data", "models", "runs", "training", "studies", "views", "cli", "python")
 """A room imports itself and the rooms to its left."""
 
 BESIDE = ("__init__.py", "__main__.py", "api.py", "nn")
@@ -23,7 +23,7 @@ ONLY_IN = {
     "scipy": "data/files/formats runs/uses/probing runs/uses/scoring training/check studies",
     "h5py": "data/files/formats training/export", "multiprocessing": "studies",
     "dask": "studies/executors", "distributed": "studies/executors", "matplotlib": "views", "jinja2": "views", "markupsafe": "views",
-    "click": "cli", "rich": "cli",
+    "click": "cli", "rich": "cli", "IPython": "python",
 }  # fmt: skip
 """Package -> the folders that may import it; a package that stands here nowhere is imported anywhere.
 

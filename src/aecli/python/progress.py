@@ -1,0 +1,141 @@
+"""How far a training is, where somebody looks: a bar in a terminal, a line in a notebook; and how it is stopped."""
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from html import escape
+from typing import Any
+
+from aecli.core.signals import Interrupted, Signals
+from aecli.python.results import epoch_row
+from aecli.python.tables import Row
+from aecli.runs.records import EpochRecord
+from aecli.runs.run import Run
+from aecli.studies.compare import NullStudyProgress, StudyProgress
+from aecli.training.progress import NullProgress, Progress
+
+OnEpoch = Callable[[Row], object]
+"""Called after every epoch with its row of the history."""
+
+_SECONDS_BETWEEN = 0.2
+
+
+def training_progress(shown: bool | None) -> Progress:
+    """Return what shows a training: where `shown` is None in terminals and notebooks, else always or never.
+
+    Where it is shown in neither, it is lines on stderr.
+    """
+    if shown is False:
+        return NullProgress()
+    if in_notebook():
+        return _Cell()
+    from aecli.cli import terminal
+
+    return terminal.training_progress(quiet=shown is None and not terminal.is_live())
+
+
+def study_progress(shown: bool | None) -> StudyProgress:
+    """Return what shows a study: see `training_progress`; in notebooks it is a line a run."""
+    if shown is False:
+        return NullStudyProgress()
+    from aecli.cli import study_progress, terminal
+
+    return study_progress.study_progress(quiet=shown is None and not (terminal.is_live() or in_notebook()))
+
+
+def in_notebook() -> bool:
+    """Whether this is the kernel of a notebook."""
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module is not None and hasattr(module, "get_ipython") else None
+    return getattr(shell, "kernel", None) is not None
+
+
+class _Cell(NullProgress):
+    """A line below the cell that says how far it is, in the place of the one before, over what has been noted."""
+
+    def __init__(self) -> None:
+        self._notes: list[str] = []
+        self._line, self._bar = "", ""
+        self._handle: Any = None
+        self._shown_at = 0.0
+
+    def note(self, message: str) -> None:
+        self._notes.append(message)
+        self._show()
+
+    def stage(self, name: str) -> None:
+        self._line, self._bar = f"{name} ...", ""
+        self._show()
+
+    def advance(self, done: float, epochs: int) -> None:
+        self._bar = f'<progress value="{done:.2f}" max="{epochs}"></progress> '
+        if time.monotonic() - self._shown_at >= _SECONDS_BETWEEN:
+            self._show()
+
+    def epoch(self, record: EpochRecord, epochs: int) -> None:
+        self._line = f"epoch {record.epoch}/{epochs}  loss {record.loss:.5f}  val_loss {record.val_loss:.5f}"
+        if time.monotonic() - self._shown_at >= _SECONDS_BETWEEN:
+            self._show()
+
+    def collapsed(self, record: EpochRecord, reason: str) -> None:
+        self.note(f"epoch {record.epoch}: no better than the mean image yet: {reason}")
+
+    def close(self) -> None:
+        """Leave the notes alone."""
+        self._line = self._bar = ""
+        self._show()
+
+    def _show(self) -> None:
+        from IPython.display import display
+
+        self._shown_at = time.monotonic()
+        lines = [*self._notes, *([self._line] if self._line else [])]
+        body = "".join(f"<div>{escape(line)}</div>" for line in self._notes)
+        body += f"<div>{self._bar}{escape(self._line)}</div>" if self._line else ""
+        content = {"text/plain": "\n".join(lines), "text/html": body}
+        if self._handle is None:
+            self._handle = display(content, raw=True, display_id=True)
+        else:
+            self._handle.update(content, raw=True)
+
+
+class Told(NullProgress):
+    """Progress that also calls back after every epoch."""
+
+    def __init__(self, progress: Progress, on_epoch: OnEpoch) -> None:
+        self._progress, self._on_epoch = progress, on_epoch
+        self.note, self.stage, self.advance = progress.note, progress.stage, progress.advance  # type: ignore[method-assign]
+        self.collapsed, self.close = progress.collapsed, progress.close  # type: ignore[method-assign]
+
+    def epoch(self, record: EpochRecord, epochs: int) -> None:
+        """Show the epoch, and call back with its row."""
+        self._progress.epoch(record, epochs)
+        self._on_epoch(epoch_row(record))
+
+
+@contextmanager
+def stoppable(progress: Progress, run: Run) -> Iterator[Signals]:
+    """Let Ctrl-C, or the stop button of a notebook, end the training of a run with a checkpoint.
+
+    Yields what tells the training. KeyboardInterrupt then says how to go on. Only the main thread receives signals.
+    """
+    signals = Signals(lambda: progress.note("stopping ..."), ("SIGINT",), signal.default_int_handler)
+    try:
+        if threading.current_thread() is threading.main_thread():
+            with signals:
+                yield signals
+        else:
+            yield signals
+    except KeyboardInterrupt as stopped:
+        number = stopped.number if isinstance(stopped, Interrupted) else signal.SIGINT
+        raise Interrupted(number, f"stopped: {_kept(run)}") from None
+
+
+def _kept(run: Run) -> str:
+    if run.state == "complete" or not run.config_file.is_file():
+        return "nothing was written"
+    kept = "a checkpoint" if run.checkpoint_files else "its config"
+    return f"{run.path} keeps {kept}: go on with the same call and resume=True"
