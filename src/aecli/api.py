@@ -8,6 +8,7 @@ print(compared.verdict)
 """
 
 import hashlib
+import re
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,15 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from aecli.core.errors import warnings_end_nothing
+from aecli.core.errors import AeError, ConfigError, warnings_end_nothing
 from aecli.core.files import written_whole
 from aecli.core.progress import no_progress
 from aecli.core.signals import Interrupted
 from aecli.data.files.open import source_name
 from aecli.python.images import ImagesOrFile, array_of, path_of
-from aecli.python.progress import OnEpoch, Told, stoppable, study_progress, training_progress
+from aecli.python.progress import OnEpoch, Told, silenced, stoppable, study_progress, training_progress
 from aecli.python.run import Run
 from aecli.python.study import Comparison
+from aecli.python.words import in_python_words
 from aecli.runs.config_file import NamedConfig, change_config, load_config
 from aecli.runs.run import RUNS, find_run
 from aecli.runs.run import Run as RunFolder
@@ -42,6 +44,7 @@ from aecli.views.report.report import write_study_report
 
 
 @warnings_end_nothing()
+@in_python_words
 def train(
     images: ImagesOrFile,
     *,
@@ -65,12 +68,14 @@ def train(
     with its row of `run.history`. Ctrl-C, or the stop button of a notebook, ends it with a checkpoint. Raises
     aecli.AeError with the place and the cure.
     """
+    if not re.fullmatch("auto|cpu|gpu:[0-9]{1,3}", device):
+        raise AeError(f"device={device!r}: expected auto, cpu or a GPU, e.g. gpu:0")
     named = _load(config, set or {})
     path = Path(folder) if folder else RUNS / named.name
     RunFolder(path).refuse_existing(overwrite or resume)
     shown = training_progress(progress)
     told = Told(shown, on_epoch) if on_epoch is not None else shown
-    with _file_of(images, path) as file, stoppable(shown, RunFolder(path)) as signals:
+    with _file_of(images, path) as file, silenced(), stoppable(shown, RunFolder(path)) as signals:
         try:
             named = _for_images(named, set or {}, file, told)
             train_config(
@@ -83,6 +88,7 @@ def train(
 
 
 @warnings_end_nothing()
+@in_python_words
 def compare(
     images: ImagesOrFile,
     *,
@@ -134,12 +140,15 @@ def compare(
 
 
 @warnings_end_nothing()
+@in_python_words
 def load_run(folder: str | Path | None = None) -> Run:
     """Return the complete run in a folder, by default the newest one in runs/. Raises aecli.AeError."""
     return Run(find_run(Path(folder) if folder else None).path)
 
 
 def _load(config: str | Path | None, keys: Mapping[str, Any]) -> NamedConfig[StudyFile]:
+    if not isinstance(keys, Mapping):
+        raise ConfigError([f'set={keys!r}: expected config keys and their values, e.g. {{"training.epochs": 20}}'])
     named = load_config(Path(config) if config else None, (), StudyFile)
     return replace(named, config=change_config(named.config, keys, "set"))
 

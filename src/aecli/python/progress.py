@@ -5,10 +5,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from html import escape
 from typing import Any
 
+from aecli.cli.stderr import native_stderr_silenced
 from aecli.core.signals import Interrupted, Signals
 from aecli.python.results import epoch_row
 from aecli.python.tables import Row
@@ -117,6 +118,21 @@ class Told(NullProgress):
 
 
 @contextmanager
+def silenced() -> Iterator[None]:
+    """Keep what an engine writes to the process's stderr, past Python, away from the user.
+
+    In the main thread alone: it is one for the whole process, and another thread may be writing to it.
+    """
+    with native_stderr_silenced() if in_main_thread() else nullcontext():
+        yield
+
+
+def in_main_thread() -> bool:
+    """Whether this is the thread that receives signals."""
+    return threading.current_thread() is threading.main_thread()
+
+
+@contextmanager
 def stoppable(progress: Progress, run: Run) -> Iterator[Signals]:
     """Let Ctrl-C, or the stop button of a notebook, end the training of a run with a checkpoint.
 
@@ -124,7 +140,7 @@ def stoppable(progress: Progress, run: Run) -> Iterator[Signals]:
     """
     signals = Signals(lambda: progress.note("stopping ..."), ("SIGINT",), signal.default_int_handler)
     try:
-        if threading.current_thread() is threading.main_thread():
+        if in_main_thread():
             with signals:
                 yield signals
         else:

@@ -84,9 +84,9 @@ class Scores:
     files: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, scored: ScoredImages, source: ImageDataset) -> "Scores":
-        """Return what was scored of a source."""
-        lines = (scored.threshold_line(), scored.flagged_line(), scored.known.note)
+    def of(cls, scored: ScoredImages, source: ImageDataset, note: str | None) -> "Scores":
+        """Return what was scored of a source; a note stands before what was flagged."""
+        lines = (note, scored.threshold_line(), scored.flagged_line(), scored.known.note)
         return cls(
             scored.own, scored.order, scored.p_values, scored.flagged,
             scored.threshold.value if scored.threshold else None, "; ".join(filter(None, lines)), source.names,

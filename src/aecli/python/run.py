@@ -12,8 +12,10 @@ from aecli.data.dataset import chunk_slices
 from aecli.data.files.manifest import display_name
 from aecli.data.format import ImageFormat, Stored
 from aecli.python.images import ImagesOrFile, images_for, in_training_axes, latents_for
+from aecli.python.progress import silenced
 from aecli.python.results import Evaluation, Metrics, Scores, epoch_row, layer_row
 from aecli.python.tables import Table
+from aecli.python.words import in_python_words
 from aecli.runs.model import Latents, Model, load_model
 from aecli.runs.run import Run as RunFolder
 from aecli.runs.run import RunState
@@ -32,6 +34,7 @@ class Run:
     those that were given. Whatever cannot be done raises `aecli.AeError`, in one line.
     """
 
+    @in_python_words
     def __init__(self, path: str | Path) -> None:
         """Take the run in a folder, in whatever state; RunError where there is none."""
         self._run = RunFolder(Path(path))
@@ -117,6 +120,7 @@ class Run:
         self._run.require_complete()
         return load_model(self._run)
 
+    @in_python_words
     def reconstruct(self, images: ImagesOrFile) -> Stored:
         """Return the reconstructions of images, in their shape, dtype and units."""
         model, given = self._model, images_for(self._run, images)
@@ -124,12 +128,14 @@ class Run:
         parts = [*source.map(lambda chunk: source.format.from_contract(model.reconstruct(chunk)))]
         return given.shaped(np.concatenate(parts))
 
+    @in_python_words
     def encode(self, images: ImagesOrFile) -> Latents:
         """Return the latents of images, float32 (N, latent_dim), of a single one (latent_dim,)."""
         model, given = self._model, images_for(self._run, images)
         latents = np.concatenate([*given.source.map(model.encode)])
         return cast(Latents, latents[0]) if given.alone else latents
 
+    @in_python_words
     def decode(self, latents: ImagesOrFile) -> Stored:
         """Return the images of latents (N, latent_dim) or (latent_dim,), in shape, dtype and units of the training."""
         model = self._model
@@ -139,6 +145,7 @@ class Run:
         images = in_training_axes(self._run, np.concatenate(parts))
         return cast(Stored, images[0]) if alone else images
 
+    @in_python_words
     def evaluate(self, images: ImagesOrFile) -> Evaluation:
         """Measure the network on images, beside linear codes and the mean image; pixels count in [0, 1]."""
         from aecli.runs.metrics import METRICS
@@ -153,6 +160,7 @@ class Run:
         verdict = standing(measured.summary, usual=usual) if held_out(parts) else None
         return Evaluation(measured, len(source), verdict)
 
+    @in_python_words
     def score(
         self,
         images: ImagesOrFile,
@@ -167,7 +175,7 @@ class Run:
         metric that is the score, `held_out` are normal images that decide the threshold, by default those that the run
         keeps. Raises AeError where so small a share cannot be told from so few of them.
         """
-        from aecli.runs.uses.scoring.result import AskedLabels, held_out_of, score_images
+        from aecli.runs.uses.scoring.result import AskedLabels, held_out_of, own_images_note, score_images
         from aecli.runs.uses.scoring.scores import require_metric
 
         if not 0 < false_alarms < 1:
@@ -176,8 +184,10 @@ class Run:
         model, source = self._model, images_for(self._run, images).source
         compared = None if held_out is None else images_for(self._run, held_out).source
         known = held_out_of(self._run, model, by, compared, ())
-        return Scores.of(score_images(self._run, model, source, by, known, AskedLabels(), false_alarms), source)
+        scored = score_images(self._run, model, source, by, known, AskedLabels(), false_alarms)
+        return Scores.of(scored, source, own_images_note(self._run, source))
 
+    @in_python_words
     def sample(self, count: int = 64, *, seed: int = 0) -> Stored:
         """Return new images, in shape, dtype and units of the training's, as `ae sample` draws them.
 
@@ -197,6 +207,7 @@ class Run:
 
     # -- pictures, files, networks ------------------------------------------------------------
 
+    @in_python_words
     def plot(
         self,
         kind: str = "reconstructions",
@@ -249,6 +260,7 @@ class Run:
         source = reopen_images(run, run.environment["data"], _CURE)
         return PlotContext(run, model, source, f"{source.file.name} (validation)", run.split.validation)
 
+    @in_python_words
     def keras_model(self) -> Any:
         """Return the network as a Keras model of images (N, H, W, C) in [0, 1], with its weights.
 
@@ -258,11 +270,13 @@ class Run:
         from aecli.training.engines.engine import DEFAULT_ENGINE
 
         self._run.require_complete()
-        DEFAULT_ENGINE.load()
-        from aecli.training.export.rebuilding import rebuild
+        with silenced():
+            DEFAULT_ENGINE.load()
+            from aecli.training.export.rebuilding import rebuild
 
-        return rebuild(self._run).model
+            return rebuild(self._run).model
 
+    @in_python_words
     def export(
         self,
         to: str = "onnx",
@@ -290,7 +304,8 @@ class Run:
         target = Path(folder) if folder is not None else Path(f"{self.path.resolve().name}_exported")
         parts = [*PARTS] if part == "all" else [part]
         options = ExportOptions(to, parts, target, int8, overwrite, None if data is None else Path(data))
-        return {file.part: file.path for file in export_run(self._run, options).files}
+        with silenced():
+            return {file.part: file.path for file in export_run(self._run, options).files}
 
     # -- how it shows itself ------------------------------------------------------------------
 

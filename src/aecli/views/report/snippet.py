@@ -32,7 +32,7 @@ def run_html(run: Run) -> str:
     """Return a run as HTML to stand in a notebook; every text of the user's is escaped."""
     title = Markup("<b>run {}</b>").format(run.path)
     if run.state != "complete":
-        return Markup("<div>{} is {}</div>").format(title, run.state)
+        return str(Markup("<div>{} is {}</div>").format(title, run.state))
     metrics = run.metrics
     part = "validation"
     rows = metrics["splits"][part]
@@ -58,7 +58,7 @@ def study_html(result: StudyResult) -> str:
 
 def _whole(title: Markup, said: str, table: Sequence[Sequence[str]], pictures: Markup) -> str:
     header, *rows = table
-    return Markup("<div>{}<p>{}</p>{}{}</div>").format(title, said, _table(header, rows), pictures)
+    return str(Markup("<div>{}<p>{}</p>{}{}</div>").format(title, said, _table(header, rows), pictures))
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
