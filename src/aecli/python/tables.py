@@ -73,6 +73,8 @@ class Table(Sequence[Row]):
             return list(self._columns[key])
         if isinstance(key, slice):
             return Table({name: values[key] for name, values in self._columns.items()})
+        if not -len(self) <= key < len(self):
+            raise IndexError(f"row {key}: there are {len(self)}")
         return Row({name: values[key] for name, values in self._columns.items()})
 
     def __len__(self) -> int:

@@ -17,7 +17,7 @@ _WORDS = {
 }  # fmt: skip
 """Option of a command, with its value where it stands there in capitals, -> the argument; of others the name stays."""
 
-_SET = re.compile(r"--set ([\w.]+)=([^\s,:;]+)")
+_SET = re.compile(r"--set ([\w.]+)=(\[[^\]]*\]|[^\s,:;]+)")
 _OPTION = re.compile(r"(?P<command>\b(?:ae|dask|pip) [a-z]+[^,;:]*)|--[a-z][a-z0-9-]*(?: [A-Z]+(?![a-z]))?")
 """An option; those of a command that a message names are its own."""
 
