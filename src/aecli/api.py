@@ -9,7 +9,6 @@ print(compared.verdict)
 
 import hashlib
 import re
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -21,10 +20,18 @@ import numpy as np
 from aecli.core.errors import AeError, ConfigError, warnings_end_nothing
 from aecli.core.files import written_whole
 from aecli.core.progress import no_progress
-from aecli.core.signals import Interrupted
 from aecli.data.files.open import source_name
 from aecli.python.images import ImagesOrFile, array_of, path_of
-from aecli.python.progress import OnEpoch, Told, silenced, stoppable, study_progress, training_progress
+from aecli.python.progress import (
+    OnEpoch,
+    Told,
+    kept_of_run,
+    kept_of_study,
+    silenced,
+    stoppable,
+    study_progress,
+    training_progress,
+)
 from aecli.python.run import Run
 from aecli.python.study import Comparison
 from aecli.python.words import in_python_words
@@ -72,10 +79,11 @@ def train(
         raise AeError(f"device={device!r}: expected auto, cpu or a GPU, e.g. gpu:0")
     named = _load(config, set or {})
     path = Path(folder) if folder else RUNS / named.name
-    RunFolder(path).refuse_existing(overwrite or resume)
+    run = RunFolder(path)
+    run.refuse_existing(overwrite or resume)
     shown = training_progress(progress)
     told = Told(shown, on_epoch) if on_epoch is not None else shown
-    with _file_of(images, path) as file, silenced(), stoppable(shown, RunFolder(path)) as signals:
+    with _file_of(images, path) as file, silenced(), stoppable(shown.note, lambda: kept_of_run(run)) as signals:
         try:
             named = _for_images(named, set or {}, file, told)
             train_config(
@@ -128,7 +136,7 @@ def compare(
     study: dict[str, Any] = {"study.vary": grid, "study.tune": tuned, "study.seeds": seeds}
     study |= {"study.metric": by} if by else {}
     shown = study_progress(progress)
-    with _file_of(images, path) as file, _stopped(path):
+    with _file_of(images, path) as file, stoppable(shown.note, lambda: kept_of_study(path)):
         if of_configs is None:
             asked = change_config(_for_images(named, set or {}, file).config, study, "compare")
         else:
@@ -167,18 +175,6 @@ def _for_images(
     if progress is not None:
         progress.note(suggested.chosen())
     return replace(named, config=suggested.config)
-
-
-@contextmanager
-def _stopped(folder: Path) -> Iterator[None]:
-    """Let KeyboardInterrupt say what a study keeps."""
-    try:
-        yield
-    except KeyboardInterrupt as stopped:
-        kept = f"{folder} keeps what was trained: the same call goes on from there"
-        said = kept if (folder / "runs").is_dir() else "nothing was trained yet"
-        number = stopped.number if isinstance(stopped, Interrupted) else signal.SIGINT
-        raise Interrupted(number, f"stopped: {said}") from None
 
 
 def _rows(configs: str | Path | Sequence[str | Path] | Mapping[str, Any] | None) -> dict[str, Any] | list[str] | None:

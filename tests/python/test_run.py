@@ -239,7 +239,7 @@ def test_an_export_is_a_file(small, digits):
     session = onnxruntime.InferenceSession(files["encoder"])
     made = session.run(None, {"images": (digits[:5, ..., None] / 255).astype(np.float32)})[0]
     np.testing.assert_allclose(made, small.encode(digits[:5]), atol=1e-5)
-    with pytest.raises(AeError, match="exists already: .*overwrite=True"):
+    with pytest.raises(AeError, match=r"exists already: .*overwrite=True"):
         small.export("onnx", "out")
 
 
@@ -253,7 +253,7 @@ def test_using_a_run_loads_no_engine(run, digits):
     code = (
         "import sys, aecli, numpy\n"
         "run = aecli.load_run()\n"
-        f"run.score(run.reconstruct(numpy.zeros((3, 8, 8), 'uint8'))); run.plot('history'); run._repr_html_()\n"
+        "run.score(run.reconstruct(numpy.zeros((3, 8, 8), 'uint8'))); run.plot('history'); run._repr_html_()\n"
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
     done = python(code)

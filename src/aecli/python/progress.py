@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from aecli.cli.stderr import native_stderr_silenced
+from aecli.core.errors import AeError
 from aecli.core.signals import Interrupted, Signals
 from aecli.python.results import epoch_row
 from aecli.python.tables import Row
@@ -133,25 +135,33 @@ def in_main_thread() -> bool:
 
 
 @contextmanager
-def stoppable(progress: Progress, run: Run) -> Iterator[Signals]:
-    """Let Ctrl-C, or the stop button of a notebook, end the training of a run with a checkpoint.
+def stoppable(note: Callable[[str], None], kept: Callable[[], str]) -> Iterator[Signals]:
+    """Let Ctrl-C, or the stop button of a notebook, end the block where it keeps what was done.
 
-    Yields what tells the training. KeyboardInterrupt then says how to go on. Only the main thread receives signals.
+    Yields what tells the training. The error says in a line what is `kept`. Only the main thread receives signals.
     """
-    signals = Signals(lambda: progress.note("stopping ..."), ("SIGINT",), signal.default_int_handler)
+    signals = Signals(lambda: note("stopping ..."), ("SIGINT",), signal.default_int_handler)
     try:
-        if in_main_thread():
-            with signals:
-                yield signals
-        else:
+        with signals if in_main_thread() else nullcontext():
             yield signals
-    except KeyboardInterrupt as stopped:
-        number = stopped.number if isinstance(stopped, Interrupted) else signal.SIGINT
-        raise Interrupted(number, f"stopped: {_kept(run)}") from None
+    except KeyboardInterrupt:
+        raise Interrupted(signal.SIGINT, f"stopped: {kept()}") from None
+    except Exception as error:
+        # A library that was interrupted may make an error of its own of it.
+        if signals.received is None or isinstance(error, AeError):
+            raise
+        raise Interrupted(signal.SIGINT, f"stopped: {kept()}") from error
 
 
-def _kept(run: Run) -> str:
+def kept_of_run(run: Run) -> str:
+    """Return what a training that was stopped leaves, and how it goes on."""
     if run.state == "complete" or not run.config_file.is_file():
         return "nothing was written"
     kept = "a checkpoint" if run.checkpoint_files else "its config"
     return f"{run.path} keeps {kept}: go on with the same call and resume=True"
+
+
+def kept_of_study(folder: Path) -> str:
+    """Return what a comparison that was stopped leaves, and how it goes on."""
+    kept = f"{folder} keeps what was trained: the same call goes on from there"
+    return kept if (folder / "runs").is_dir() else "nothing was trained yet"
