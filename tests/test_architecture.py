@@ -23,7 +23,7 @@ ONLY_IN = {
     "scipy": "data/files/formats runs/uses/probing runs/uses/scoring training/check studies",
     "h5py": "data/files/formats training/export", "multiprocessing": "studies",
     "dask": "studies/executors", "distributed": "studies/executors", "matplotlib": "views", "jinja2": "views", "markupsafe": "views",
-    "click": "cli", "rich": "cli", "IPython": "python",
+    "click": "cli", "rich": "cli",
 }  # fmt: skip
 """Package -> the folders that may import it; a package that stands here nowhere is imported anywhere.
 

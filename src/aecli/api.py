@@ -66,14 +66,14 @@ def train(
 ) -> Run:
     """Train an autoencoder on images; return its complete run, as `ae train` does.
 
-    `images` are an array (N, H, W), (N, H, W, C) or (N, D) in any units, a tensor of PyTorch, TensorFlow or JAX, on
-    whatever device, a list of arrays of one shape, or the path of what `ae train` takes. `config` is a YAML file or the
-    name of a packaged config, None what suits the images; `set` maps config keys to values, e.g. {"model.latent_dim":
-    16}. With `resume` a run that is there goes on, if it was stopped, or to more epochs, with the same config
-    otherwise. The run goes into `folder`, by default runs/ and the config's name. An array is kept beside it as .npy.
-    `progress` shows how far it is, by default in a terminal and in a notebook. `on_epoch` is called after every epoch
-    with its row of `run.history`. Ctrl-C, or the stop button of a notebook, ends it with a checkpoint. Raises
-    aecli.AeError with the place and the cure.
+    `images` are an array (N, H, W), (N, H, W, C) or (N, D) in any units, a tensor of any library, on whatever device, a
+    list of arrays or tensors of one shape, or the path of what `ae train` takes. `config` is a YAML file or the name of
+    a packaged config, None what suits the images; `set` maps config keys to values, e.g. {"model.latent_dim": 16}. With
+    `resume` a run that is there goes on, if it was stopped, or to more epochs, with the same config otherwise. The run
+    goes into `folder`, by default runs/ and the config's name. An array is kept beside it as .npy. `progress` shows how
+    far it is, by default in a terminal and in a notebook. `on_epoch` is called after every epoch with its row of
+    `run.history`. Ctrl-C, or the stop button of a notebook, ends it with a checkpoint. Raises aecli.AeError with the
+    place and the cure.
     """
     if not re.fullmatch("auto|cpu|gpu:[0-9]{1,3}", device):
         raise AeError(f"device={device!r}: expected auto, cpu or a GPU, e.g. gpu:0")

@@ -21,8 +21,8 @@ from aecli.runs.run import Run
 from aecli.runs.uses.inputs import open_images_for, open_latents
 
 ImagesOrFile: TypeAlias = ArrayLike | os.PathLike[str]
-"""Images as an array, a tensor of PyTorch, TensorFlow or JAX, or a list of either: (N, H, W), (N, H, W, C) or (N, D) in
-any units; or the path of what `ae train` takes."""
+"""Images as an array, a tensor of any library, or a list of either, (N, H, W), (N, H, W, C) or (N, D) in any units; or
+the path of what `ae train` takes."""
 
 _NAME = Path("images")
 """What messages call images that have no file."""

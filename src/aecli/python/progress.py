@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from html import escape
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,8 @@ class _Cell(NullProgress):
         self._show()
 
     def _show(self) -> None:
-        from IPython.display import display
-
+        # By name: no package of ours, but there wherever a notebook is.
+        display = import_module("IPython.display").display
         self._shown_at = time.monotonic()
         lines = [*self._notes, *([self._line] if self._line else [])]
         body = "".join(f"<div>{escape(line)}</div>" for line in self._notes)
