@@ -53,7 +53,7 @@ from aecli.views.report.report import write_study_report
 @warnings_end_nothing()
 @in_python_words
 def train(
-    images: ImagesOrFile,
+    images: "ImagesOrFile",
     *,
     config: str | Path | None = None,
     set: Mapping[str, Any] | None = None,
@@ -98,7 +98,7 @@ def train(
 @warnings_end_nothing()
 @in_python_words
 def compare(
-    images: ImagesOrFile,
+    images: "ImagesOrFile",
     *,
     activations: Sequence[str] | None = None,
     vary: Mapping[str, Sequence[Any]] | None = None,
@@ -187,7 +187,7 @@ def _rows(configs: str | Path | Sequence[str | Path] | Mapping[str, Any] | None)
 
 
 @contextmanager
-def _file_of(images: ImagesOrFile, folder: Path) -> Iterator[Path]:
+def _file_of(images: "ImagesOrFile", folder: Path) -> Iterator[Path]:
     """Yield the file of the images; an array is written beside the folder, under the hash of its values.
 
     Where the block fails before anything is in the folder, what was written for it goes again.

@@ -121,7 +121,7 @@ class Run:
         return load_model(self._run)
 
     @in_python_words
-    def reconstruct(self, images: ImagesOrFile) -> Stored:
+    def reconstruct(self, images: "ImagesOrFile") -> Stored:
         """Return the reconstructions of images, in their shape, dtype and units."""
         model, given = self._model, images_for(self._run, images)
         source = given.source
@@ -129,14 +129,14 @@ class Run:
         return given.shaped(np.concatenate(parts))
 
     @in_python_words
-    def encode(self, images: ImagesOrFile) -> Latents:
+    def encode(self, images: "ImagesOrFile") -> Latents:
         """Return the latents of images, float32 (N, latent_dim), of a single one (latent_dim,)."""
         model, given = self._model, images_for(self._run, images)
         latents = np.concatenate([*given.source.map(model.encode)])
         return cast(Latents, latents[0]) if given.alone else latents
 
     @in_python_words
-    def decode(self, latents: ImagesOrFile) -> Stored:
+    def decode(self, latents: "ImagesOrFile") -> Stored:
         """Return the images of latents (N, latent_dim) or (latent_dim,), in shape, dtype and units of the training."""
         model = self._model
         codes, alone = latents_for(latents, model.latent_dim)
@@ -146,7 +146,7 @@ class Run:
         return cast(Stored, images[0]) if alone else images
 
     @in_python_words
-    def evaluate(self, images: ImagesOrFile) -> Evaluation:
+    def evaluate(self, images: "ImagesOrFile") -> Evaluation:
         """Measure the network on images, beside linear codes and the mean image; pixels count in [0, 1]."""
         from aecli.runs.metrics import METRICS
         from aecli.runs.uses.evaluate import evaluate
@@ -163,11 +163,11 @@ class Run:
     @in_python_words
     def score(
         self,
-        images: ImagesOrFile,
+        images: "ImagesOrFile",
         *,
         false_alarms: float = 0.01,
         by: str = "mse",
-        held_out: ImagesOrFile | None = None,
+        held_out: "ImagesOrFile | None" = None,
     ) -> Scores:
         """Score images by how badly the network reconstructs them: those unlike its training images score high.
 
@@ -211,7 +211,7 @@ class Run:
     def plot(
         self,
         kind: str = "reconstructions",
-        images: ImagesOrFile | None = None,
+        images: "ImagesOrFile | None" = None,
         *,
         index: Sequence[int] | None = None,
         worst: int | None = None,
@@ -249,7 +249,7 @@ class Run:
         complete_glyphs(figure)
         return figure
 
-    def _context(self, images: ImagesOrFile | None) -> Any:
+    def _context(self, images: "ImagesOrFile | None") -> Any:
         from aecli.runs.uses.inputs import reopen_images
         from aecli.views.plots import PlotContext
 
