@@ -181,10 +181,20 @@ def test_the_config_is_whole(small):
     assert small.config["training"]["epochs"] == 3
 
 
+def trained_row(run):
+    return int(np.load(run.path / "split.npz")["validation"][0])
+
+
 def test_plots_are_figures_that_a_notebook_shows(small, digits):
     from matplotlib.figure import Figure
 
-    for figure in (small.plot("history"), small.plot(count=2), small.plot("errors", digits[:30]), small.plot(worst=3)):
+    for figure in (
+        small.plot("history"),
+        small.plot(count=2),
+        small.plot("errors", digits[:30]),
+        small.plot(worst=3),
+        small.plot(index=trained_row(small)),
+    ):
         assert isinstance(figure, Figure)
         assert figure._repr_png_().startswith(b"\x89PNG")
 
@@ -193,7 +203,7 @@ WRONG = {
     "another kind": (lambda run: run.plot("histry"), "plot 'histry': unknown kind; did you mean 'history'"),
     "an option of another kind": (lambda run: run.plot("history", worst=3), "plot 'history': worst: it takes no such option"),
     "images where none are drawn": (lambda run: run.plot("health", np.zeros((3, 8, 8))), "images: it takes no such option"),
-    "two ways to choose": (lambda run: run.plot(worst=3, best=3), "worst and best: give one of them"),
+    "two ways to choose": (lambda run: run.plot(worst=3, best=3), "worst and best exclude each other"),
     "a row that is not there": (lambda run: run.plot(index=[10**6]), "^index 1000000: not a row"),
     "images of another size": (lambda run: run.reconstruct(np.zeros((3, 9, 9))), "the run expects images of 8 x 8 x 1"),
     "no images": (lambda run: run.encode(None), "found Python objects"),

@@ -23,8 +23,6 @@ from aecli.runs.run import RunState
 if TYPE_CHECKING:
     from aecli.views.canvas import Figure
 
-_CURE = "give images=..."
-
 
 class Run:
     """The folder of one training: its measurements as tables, and its network as functions.
@@ -213,52 +211,22 @@ class Run:
         kind: str = "reconstructions",
         images: "ImagesOrFile | None" = None,
         *,
-        index: Sequence[int] | None = None,
+        index: int | Sequence[int] | None = None,
         worst: int | None = None,
         best: int | None = None,
         count: int | None = None,
     ) -> "Figure":
         """Draw a picture as `ae plot` does; return Matplotlib's figure, which a notebook shows.
 
-        The kinds are reconstructions, denoising, history, errors, filters, health, kl, samples, latents, interpolation,
-        traversal, neighbours and rate. `images` are those to draw from, by default the validation images; `index`,
-        `worst`, `best` or `count` choose among them where a kind shows single ones.
+        The kinds are those of `ae plot --help`. `images` are those to draw from, by default the validation images;
+        `index`, `worst`, `best` or `count` choose among them where a kind shows single ones.
         """
-        from aecli.views.glyphs import complete_glyphs
-        from aecli.views.plot_table import PLOTS
+        from aecli.python.pictures import figure_of
 
-        self._run.require_complete()
-        given = {"index": index, "worst": worst, "best": best, "count": count}
-        chosen = {name: value for name, value in given.items() if value is not None}
-        plot = PLOTS.get(kind)
-        if plot is None:
-            hint = did_you_mean(str(kind), PLOTS) or f": expected one of {', '.join(PLOTS)}"
-            raise AeError(f"plot {escaped(str(kind))!r}: unknown kind{hint}")
-        unknown = [name for name in chosen if name not in plot.options] + ["images"] * (
-            images is not None and not plot.needs_images
+        rows = [index] if isinstance(index, int) else index
+        return figure_of(
+            self._run, self._model, kind, images, {"index": rows, "worst": worst, "best": best, "count": count}
         )
-        if unknown or len(chosen) > 1:
-            wrong = " and ".join(unknown or chosen)
-            raise AeError(f"plot {kind!r}: {wrong}: {'it takes no such option' if unknown else 'give one of them'}")
-        if plot.needs_images:
-            context = self._context(images)
-            positions = context.choose(index, worst, best, count) if chosen else None
-            figure = plot.draw(context, **({} if positions is None else {"positions": positions}))
-        else:
-            figure = plot.draw(self._run, **chosen)
-        complete_glyphs(figure)
-        return figure
-
-    def _context(self, images: "ImagesOrFile | None") -> Any:
-        from aecli.runs.uses.inputs import reopen_images
-        from aecli.views.plots import PlotContext
-
-        run, model = self._run, self._model
-        if images is not None:
-            source = images_for(run, images).source
-            return PlotContext(run, model, source, source.file.name)
-        source = reopen_images(run, run.environment["data"], _CURE)
-        return PlotContext(run, model, source, f"{source.file.name} (validation)", run.split.validation)
 
     @in_python_words
     def keras_model(self) -> Any:
