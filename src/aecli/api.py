@@ -34,7 +34,7 @@ from aecli.python.progress import (
 )
 from aecli.python.run import Run
 from aecli.python.study import Comparison
-from aecli.python.words import in_python_words
+from aecli.python.words import in_python_words, reworded
 from aecli.runs.config_file import NamedConfig, change_config, load_config
 from aecli.runs.run import RUNS, find_run
 from aecli.runs.run import Run as RunFolder
@@ -77,6 +77,8 @@ def train(
     """
     if not re.fullmatch("auto|cpu|gpu:[0-9]{1,3}", device):
         raise AeError(f"device={device!r}: expected auto, cpu or a GPU, e.g. gpu:0")
+    if resume and overwrite:
+        raise AeError("resume and overwrite exclude each other: give one of them")
     named = _load(config, set or {})
     path = Path(folder) if folder else RUNS / named.name
     run = RunFolder(path)
@@ -207,7 +209,8 @@ def _file_of(images: "ImagesOrFile", folder: Path) -> Iterator[Path]:
     try:
         with written_whole(path) as temporary:
             np.save(temporary, array, allow_pickle=False)
-        yield path
+        with reworded(lambda message: message.replace(str(path), "images")):
+            yield path
     except BaseException:
         if not (folder.is_dir() and any(folder.iterdir())):
             path.unlink(missing_ok=True)

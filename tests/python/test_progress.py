@@ -151,6 +151,7 @@ def test_a_callback_that_fails_ends_the_training_with_its_own_error(digits):
     ("named", "says"),
     [
         ({"device": "gpuu"}, "device='gpuu': expected auto, cpu or a GPU"),
+        ({"resume": True, "overwrite": True}, "resume and overwrite exclude each other"),
         ({"set": ["a=b"]}, "set=.*expected config keys"),
     ],
 )
@@ -162,6 +163,7 @@ def test_an_argument_that_is_none_of_the_kind_is_named(digits, named, says):
 SCRIPT = """
 import numpy as np, aecli
 run = aecli.train(np.arange(64 * 30, dtype="uint8").reshape(30, 8, 8), set={"training.epochs": 1, "model.latent_dim": 2})
+run = aecli.train(run.reconstruct(np.zeros((20, 8, 8), bool)), set={"training.epochs": 1}, folder="other")
 print(run.state)
 """
 

@@ -14,6 +14,7 @@ SAID = {
     "name images with --images FILE": "name images with images=...",
     "--index 7: its rows are 0 to 3; --images draws any": "index 7: its rows are 0 to 3; images=... draws any",
     "their size with data.image_shape, e.g. --set data.image_shape=[2,3]": 'their size with data.image_shape, e.g. set={"data.image_shape": [2,3]}',
+    "--device gpu:7: there is no GPU: give --device cpu": 'device="gpu:7": there is no GPU: give device="cpu"',
     "3 -- 4 - 5, a-b": "3 -- 4 - 5, a-b",
 }  # fmt: skip
 

@@ -2,7 +2,8 @@
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 from aecli.core.errors import AeError, ConfigError
@@ -18,6 +19,7 @@ _WORDS = {
 """Option of a command, with its value where it stands there in capitals, -> the argument; of others the name stays."""
 
 _SET = re.compile(r"--set ([\w.]+)=(\[[^\]]*\]|[^\s,:;]+)")
+_DEVICE = re.compile(r"--device (auto|cpu|gpu(?::\d+(?:,\d+)*)?)\b")
 _OPTION = re.compile(r"(?P<command>\b(?:ae|dask|pip) [a-z]+[^,;:]*)|--[a-z][a-z0-9-]*(?: [A-Z]+(?![a-z]))?")
 """An option; those of a command that a message names are its own."""
 
@@ -27,22 +29,30 @@ def in_python_words(function: Callable[_P, _T]) -> Callable[_P, _T]:
 
     @functools.wraps(function)
     def called(*given: _P.args, **named: _P.kwargs) -> _T:
-        try:
+        with reworded(_said):
             return function(*given, **named)
-        except ConfigError as error:
-            error.problems = tuple(map(_said, error.problems))
-            error.args = ("\n".join(error.problems),)
-            raise
-        except AeError as error:
-            error.args = tuple(_said(part) if isinstance(part, str) else part for part in error.args)
-            raise
 
     return called
+
+
+@contextmanager
+def reworded(change: Callable[[str], str]) -> Iterator[None]:
+    """Let the errors of a block say what a function makes of their messages."""
+    try:
+        yield
+    except ConfigError as error:
+        error.problems = tuple(map(change, error.problems))
+        error.args = ("\n".join(error.problems),)
+        raise
+    except AeError as error:
+        error.args = tuple(change(part) if isinstance(part, str) else part for part in error.args)
+        raise
 
 
 def _said(message: str) -> str:
     for words in ("give another --run", "give another --output"):
         message = message.replace(words, "give another folder=...")
+    message = _DEVICE.sub(r'device="\1"', message)
     return _OPTION.sub(_argument, _SET.sub(r'set={"\1": \2}', message))
 
 
