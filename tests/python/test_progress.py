@@ -13,7 +13,7 @@ import pytest
 import aecli
 from aecli.core.signals import Interrupted
 from aecli.python import progress as module
-from aecli.python.progress import Told, in_notebook, training_progress
+from aecli.python.progress import Told, in_notebook, stoppable, training_progress
 from aecli.runs.records import EpochRecord
 from aecli.training.progress import NullProgress
 from tests.conftest import python
@@ -116,6 +116,35 @@ def test_ctrl_c_keeps_a_checkpoint_and_the_same_call_goes_on(digits):
     assert (run.state, len(run.history)) == ("complete", 3)
     assert rows[-1] == run.history[-1]
     assert run.failure is None
+
+
+def stopped(block):
+    """Run a block that can be stopped; return what was said at once, and the error's words."""
+    said = []
+    with pytest.raises(Interrupted) as caught, stoppable(said.append, lambda: "kept") as signals:
+        block(signals)
+    return said, str(caught.value)
+
+
+def test_a_second_ctrl_c_is_an_error_and_ends_no_kernel():
+    def twice(signals):
+        with signals.deferred():
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    assert stopped(twice) == (["stopping ..."], "stopped: kept")
+
+
+def test_an_error_that_a_library_makes_of_ctrl_c_is_a_stop():
+    def serialise(_):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt as error:
+            raise ValueError("of the library") from error
+
+    assert stopped(serialise) == (["stopping ..."], "stopped: kept")
+    with pytest.raises(ValueError, match="its own"), stoppable(lambda _: None, lambda: "kept"):
+        raise ValueError("its own")
 
 
 def test_a_thread_trains_images_of_other_axes_which_come_back_as_they_were(digits):

@@ -134,6 +134,7 @@ def test_scores_are_those_of_the_command(small, digits, ae):
     assert scores.flagged[-3:].all()
     assert scores.table.columns == ("row", "score", "p_value", "flagged")
     assert len(scores) == len(scores.table) == len(images)
+    assert scores[3].score == scores["score"][3] == scores.scores[3]
     assert small.score(images, by="ssim").scores.min() >= -1
 
 
@@ -150,7 +151,7 @@ def test_pandas_reads_what_was_measured_in_one_call(small, digits):
     mse = metrics.set_index(["part", "by"])["mse"]
     assert mse["validation", "model"] == small.metrics["splits"]["validation"]["model"]["mse"]
     assert all(metrics[name].dtype.kind == "f" for name in ("mse", "psnr", "ssim", "fvu"))
-    assert pandas.DataFrame(small.score(digits[:5]).to_dict("list"))["flagged"].dtype == bool
+    assert pandas.DataFrame(small.score(digits[:5]))["flagged"].dtype == bool
     assert len(pandas.DataFrame(small.evaluate(digits[:5]).to_dict("list"))) == 4
 
 

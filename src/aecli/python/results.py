@@ -1,7 +1,9 @@
 """What a run's uses give: means and scores, as values and as tables."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from html import escape
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -67,8 +69,8 @@ def _rows(parts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
-    """A score for each image, higher where it is stranger, in the order of the images; `table` has a row an image.
+class Scores(Sequence[Row]):
+    """A score for each image, higher where it is stranger: a row an image, in the order of the images.
 
     `p_values` are those among the run's held-out images, `flagged` says whose score is above `threshold`, all (N,).
     They are None for a run that keeps no held-out images. `order` are the images, strangest first, and `files` their
@@ -92,9 +94,9 @@ class Scores:
             scored.threshold.value if scored.threshold else None, "; ".join(filter(None, lines)), source.names,
         )  # fmt: skip
 
-    @property
+    @cached_property
     def table(self) -> Table:
-        """The columns row, file where it is known, score, p_value and flagged where they are known."""
+        """The rows, with the columns row, file where it is known, score, p_value and flagged where they are known."""
         columns: dict[str, Any] = {"row": np.arange(len(self))}
         columns |= {"file": self.files} if self.files else {}
         columns["score"] = self.scores
@@ -110,6 +112,15 @@ class Scores:
         """Return the table as {column: values}, or with "records" as a dict a row."""
         return self.table.to_dict(orient)
 
+    @overload
+    def __getitem__(self, key: int) -> Row: ...
+    @overload
+    def __getitem__(self, key: slice) -> Table: ...
+    @overload
+    def __getitem__(self, key: str) -> list[Any]: ...
+    def __getitem__(self, key: int | slice | str) -> Row | Table | list[Any]:
+        return self.table[key]
+
     def __len__(self) -> int:
         return len(self.scores)
 
@@ -117,8 +128,6 @@ class Scores:
         return f"{self.verdict}\n{self.table!r}"
 
     def _repr_html_(self) -> str:
-        from html import escape
-
         return f"<p>{escape(self.verdict)}</p>{self.table._repr_html_()}"
 
 

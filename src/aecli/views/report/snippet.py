@@ -52,7 +52,9 @@ def study_html(result: StudyResult) -> str:
     study, summary = result.study, result.summary
     title = Markup("<b>study {}</b>").format(study.path)
     best = [run for run in result.results if run.label == summary.best and run.state == "complete" and run.run]
-    pictures = _pictures(Run(study.path / best[0].run)) if best else Markup()
+    pictures = Markup()
+    if best:
+        pictures = _pictures(Run(study.path / best[0].run), f"{best[0].variant}, seed {best[0].seed}")
     return _whole(title, summary.verdict, narrow_table(summary), pictures)
 
 
@@ -75,7 +77,7 @@ def _line(tag: str, cells: Sequence[str]) -> Markup:
     return Markup("<tr>{}</tr>").format(Markup("").join(made))
 
 
-def _pictures(run: Run) -> Markup:
+def _pictures(run: Run, name: str = "reconstructed") -> Markup:
     """Return six validation images over their reconstructions, or why there are none."""
     try:
         source = reopen_images(run, run.environment["data"], "put it back to see them", name_only=True)
@@ -85,7 +87,7 @@ def _pictures(run: Run) -> Markup:
     except (AeError, KeyError) as error:
         return Markup("<p>There are no pictures: {}.</p>").format(error)
     numbers = [f"#{row}" for row in rows]
-    lines = [_line("th", ["", *numbers]), _images("original", images), _images("reconstructed", restored)]
+    lines = [_line("th", ["", *numbers]), _images("original", images), _images(name, restored)]
     return Markup("<table>{}</table>").format(Markup("").join(lines))
 
 
