@@ -11,6 +11,7 @@ from aecli.core.errors import AeError, did_you_mean, escaped
 from aecli.data.dataset import chunk_slices
 from aecli.data.files.manifest import display_name
 from aecli.data.format import ImageFormat, Stored
+from aecli.data.split import Split
 from aecli.python.images import ImagesOrFile, images_for, in_training_axes, latents_for
 from aecli.python.progress import silenced
 from aecli.python.results import Evaluation, Metrics, Scores, epoch_row, layer_row
@@ -66,6 +67,16 @@ class Run:
         from aecli.runs.config_file import load_recorded
 
         return load_recorded(self._run.config_file).config.model_dump(mode="json")
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What it was trained on: machine, versions, seconds, and the images' file with its fingerprint."""
+        return self._run.environment
+
+    @property
+    def split(self) -> Split:
+        """The rows of the images that were used for training, validation and test, int64 each."""
+        return self._run.split
 
     @property
     def image_format(self) -> ImageFormat:
