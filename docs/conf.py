@@ -34,6 +34,7 @@ smartquotes = False
 add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
+autodoc_type_aliases = {"ImagesOrFile": "ImagesOrFile", "ImagesOrFile | None": "ImagesOrFile | None"}
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 

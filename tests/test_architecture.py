@@ -11,7 +11,7 @@ from tests.conftest import DIGITS, ROOT, python
 SOURCE = ROOT / "src" / "aecli"
 MODULES = sorted(SOURCE.rglob("*.py"))
 NAMED = {str(path.relative_to(SOURCE)): path for path in MODULES}
-ROOMS = ("core", "data", "models", "runs", "training", "studies", "views", "cli")
+ROOMS = ("core", "data", "models", "runs", "training", "studies", "views", "cli", "python")
 """A room imports itself and the rooms to its left."""
 
 BESIDE = ("__init__.py", "__main__.py", "api.py", "nn")

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,18 +82,31 @@ def test_there_is_yaml_to_look_at():
 
 @pytest.mark.parametrize("block", blocks("python", "the README", "python.md"))
 def test_the_python_in_the_text_runs(block, run, digits, tmp_path):
-    np.save("images.npy", digits)
+    save(digits)
     quick = block.replace("runs/prelu", "runs/small").replace('"prelu"', '"linear"').replace("seeds=5", "seeds=2")
     for epochs in ("epochs=50", 'epochs": 50'):
         quick = quick.replace(epochs, epochs.replace("50", "1"))
     run_block(quick, tmp_path)
 
 
+def save(images):
+    """Save images under the names that the texts have for them."""
+    Path("data").mkdir()
+    for name in ("images.npy", "data/digits.npy"):
+        np.save(name, images)
+
+
+@pytest.mark.long
+def test_the_python_of_the_readme_runs_as_it_stands(tmp_path):
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    run_block("".join(param.values[0] for param in blocks("python", "the README")), tmp_path)
+
+
 @pytest.mark.parametrize("name", ["the README", "python.md"])
 @pytest.mark.parametrize("colours", [False, True], ids=["grey", "colour"])
 def test_the_onnx_lines_reconstruct_grey_images_and_colour(name, colours, trained, coloured, digits, tmp_path):
     run, images = (coloured, np.load(coloured.path.parent / "colour.npy")) if colours else (trained, digits)
-    np.save("images.npy", images)
+    save(images)
     [block] = [param.values[0] for param in blocks("python", name) if "decoder" in param.values[0]]
     result = re.findall(r"^(\w+) = ", block, re.MULTILINE)[-1]
     run_block(f"{block.replace('runs/prelu', str(run.path))}np.save('restored.npy', {result})\n", tmp_path)

@@ -60,7 +60,8 @@ def test_docstrings_stand_where_a_comment_names_their_module(conf):
     text = "# Title\n\n<!-- autodoc: aecli.api -->\n"
     assert ".. automodule:: aecli.api\n   :members:\n" in conf.with_docstrings(text)
     named = re.findall(r"^<!-- autodoc: ([\w.]+) -->$", (DOCS / "reference.md").read_text(), re.MULTILINE)
-    assert named == ["aecli.api"]
+    of_a_run = [f"aecli.python.{name}" for name in ("run", "results", "study", "tables")]
+    assert named == ["aecli.api", *of_a_run]
 
 
 def test_the_site_has_the_name_and_the_version_of_the_project(conf):

@@ -1,12 +1,14 @@
 """The Python interface: the commands as functions, with the same results.
 
 import aecli
-run = aecli.train("images.npy", set={"training.epochs": 20})
-study = aecli.compare(images, activations=["relu", "prelu"], seeds=5)
-print(study.summary.verdict)
+run = aecli.train(images, set={"training.epochs": 20})
+restored = run.reconstruct(images)
+compared = aecli.compare(images, activations=["relu", "prelu"], seeds=5)
+print(compared.verdict)
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -14,32 +16,44 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from aecli.core.errors import DataError, one_line, warnings_end_nothing
+from aecli.core.errors import AeError, ConfigError, warnings_end_nothing
 from aecli.core.files import written_whole
-from aecli.data.files.arrays import require_images
+from aecli.core.progress import no_progress
 from aecli.data.files.open import source_name
+from aecli.python.images import ImagesOrFile, array_of, path_of
+from aecli.python.progress import (
+    OnEpoch,
+    Told,
+    kept_of_run,
+    kept_of_study,
+    silenced,
+    stoppable,
+    study_progress,
+    training_progress,
+)
+from aecli.python.run import Run
+from aecli.python.study import Comparison
+from aecli.python.words import in_python_words, reworded
 from aecli.runs.config_file import NamedConfig, change_config, load_config
-from aecli.runs.run import RUNS, Run, find_run
-from aecli.studies.compare import NullStudyProgress, StudyResult
+from aecli.runs.run import RUNS, find_run
+from aecli.runs.run import Run as RunFolder
 from aecli.studies.compare import compare as compare_config
 from aecli.studies.config import StudyFile
 from aecli.studies.configs import load_with_configs, read_configs
 from aecli.studies.study import STUDIES
 from aecli.training.artifacts import FULL
+from aecli.training.progress import Both, Progress, stage_callback
 from aecli.training.suggest.config import keys_in, suggest_config
 from aecli.training.trainer import train as train_config
 from aecli.views.plots import draw_plots
 from aecli.views.report.report import write_study_report
 
-ImagesOrFile = NDArray[Any] | str | Path
-"""Images as an array, (N, H, W), (N, H, W, C) or (N, D) in any units, or the path of what `ae train` takes."""
-
 
 @warnings_end_nothing()
+@in_python_words
 def train(
-    images: ImagesOrFile,
+    images: "ImagesOrFile",
     *,
     config: str | Path | None = None,
     set: Mapping[str, Any] | None = None,
@@ -47,27 +61,46 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
+    progress: bool | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> Run:
     """Train an autoencoder on images; return its complete run, as `ae train` does.
 
-    `config` is a YAML file or the name of a packaged config, None what suits the images; `set` maps config keys to
-    values, e.g. {"model.latent_dim": 16}. With `resume` a run that is there goes on, if it was stopped, or to more
-    epochs, with the same config otherwise. The run goes into `folder`, by default runs/ and the config's name. An
-    array is kept beside it as .npy. Raises aecli.core.errors.AeError with the place and the cure.
+    `images` are an array (N, H, W), (N, H, W, C) or (N, D) in any units, a tensor of any library, on whatever device, a
+    list of arrays or tensors of one shape, or the path of what `ae train` takes. `config` is a YAML file or the name of
+    a packaged config, None what suits the images; `set` maps config keys to values, e.g. {"model.latent_dim": 16}. With
+    `resume` a run that is there goes on, if it was stopped, or to more epochs, with the same config otherwise. The run
+    goes into `folder`, by default runs/ and the config's name. An array is kept beside it as .npy. `progress` shows how
+    far it is, by default in a terminal and in a notebook. `on_epoch` is called after every epoch with its row of
+    `run.history`. Ctrl-C, or the stop button of a notebook, ends it with a checkpoint. Raises aecli.AeError with the
+    place and the cure.
     """
+    if not re.fullmatch("auto|cpu|gpu:[0-9]{1,3}", device):
+        raise AeError(f"device={device!r}: expected auto, cpu or a GPU, e.g. gpu:0")
+    if resume and overwrite:
+        raise AeError("resume and overwrite exclude each other: give one of them")
     named = _load(config, set or {})
     path = Path(folder) if folder else RUNS / named.name
-    with _file_of(images, path) as file:
-        named = _for_images(named, set or {}, file)
-        return train_config(
-            named.config.run_config, path, name=named.name, resume=resume, overwrite=overwrite, device=device,
-            artifacts=(*FULL, draw_plots),
-        )  # fmt: skip
+    run = RunFolder(path)
+    run.refuse_existing(overwrite or resume)
+    shown = training_progress(progress)
+    told = Both(shown, Told(on_epoch)) if on_epoch is not None else shown
+    with _file_of(images, path) as file, silenced(), stoppable(shown.note, lambda: kept_of_run(run)) as signals:
+        try:
+            named = _for_images(named, set or {}, file, told)
+            train_config(
+                named.config.run_config, path, name=named.name, resume=resume, overwrite=overwrite, device=device,
+                artifacts=(*FULL, draw_plots), progress=told, signals=signals,
+            )  # fmt: skip
+        finally:
+            shown.close()
+    return Run(path)
 
 
 @warnings_end_nothing()
+@in_python_words
 def compare(
-    images: ImagesOrFile,
+    images: "ImagesOrFile",
     *,
     activations: Sequence[str] | None = None,
     vary: Mapping[str, Sequence[Any]] | None = None,
@@ -80,7 +113,9 @@ def compare(
     folder: str | Path | None = None,
     workers: int | None = None,
     overwrite: bool = False,
-) -> StudyResult:
+    device: str = "cpu",
+    progress: bool | None = None,
+) -> Comparison:
     """Compare variants of a config on images, as `ae compare` does; return the study with its results and summary.
 
     `vary` maps config keys to the values to compare, `activations` is short for its "model.activation"; with
@@ -89,47 +124,59 @@ def compare(
     changes all of them. `by` is the metric that decides, by default that of the config.
 
     Calling it again continues the study in `folder`, by default studies/ and the images' name. Its workers are
-    processes that know nothing of the script or notebook that calls it. Raises aecli.core.errors.AeError.
+    processes that know nothing of the script or notebook that calls it; `device` is "cpu", GPUs, "gpu:0,1", or "auto",
+    every GPU. `progress` shows how far it is, by default in a terminal and in a notebook. Raises aecli.AeError.
     """
     of_configs = load_with_configs(Path(config) if config else None, set or {}, _rows(configs), "set")
     named = _load(config, set or {}) if of_configs is None else of_configs[0]
-    name = source_name(Path(images)) if isinstance(images, str | Path) else "images"
+    given = path_of(images)
+    name = source_name(given) if given is not None else "images"
     path = Path(folder) if folder else STUDIES / name
     grid = {"model.activation": list(activations)} if activations else {}
     grid |= {key: list(values) for key, values in (vary or {}).items()}
     tuned = {key: list(values) for key, values in (tune or {}).items()}
     study: dict[str, Any] = {"study.vary": grid, "study.tune": tuned, "study.seeds": seeds}
     study |= {"study.metric": by} if by else {}
-    with _file_of(images, path) as file:
+    shown = study_progress(progress)
+    with _file_of(images, path) as file, stoppable(shown.note, lambda: kept_of_study(path)):
         if of_configs is None:
             asked = change_config(_for_images(named, set or {}, file).config, study, "compare")
         else:
             asked = change_config(named.with_training_images(file).config, study, "compare")
             asked = read_configs(asked, of_configs[1])
-        result = compare_config(asked, path, NullStudyProgress(), workers, overwrite)
+        result = compare_config(asked, path, shown, workers, overwrite, device=device)
     write_study_report(result.study)
-    return result
+    return Comparison(result.study, result.results, result.summary)
 
 
 @warnings_end_nothing()
+@in_python_words
 def load_run(folder: str | Path | None = None) -> Run:
-    """Return the complete run in a folder, by default the newest one in runs/.
-
-    `run.metrics`, `run.history` and `run.health` hold what was measured; `aecli.runs.model.load_model(run)` gives
-    `encode`, `decode` and `reconstruct` of images (N, H, W, C) in [0, 1]. Raises aecli.core.errors.RunError.
-    """
-    return find_run(Path(folder) if folder else None)
+    """Return the complete run in a folder, by default the newest one in runs/. Raises aecli.AeError."""
+    return Run(find_run(Path(folder) if folder else None).path)
 
 
 def _load(config: str | Path | None, keys: Mapping[str, Any]) -> NamedConfig[StudyFile]:
+    if not isinstance(keys, Mapping):
+        raise ConfigError([f'set={keys!r}: expected config keys and their values, e.g. {{"training.epochs": 20}}'])
     named = load_config(Path(config) if config else None, (), StudyFile)
     return replace(named, config=change_config(named.config, keys, "set"))
 
 
-def _for_images(named: NamedConfig[StudyFile], said: Mapping[str, Any], file: Path) -> NamedConfig[StudyFile]:
+def _for_images(
+    named: NamedConfig[StudyFile], said: Mapping[str, Any], file: Path, progress: Progress | None = None
+) -> NamedConfig[StudyFile]:
     """Return the config for the images in a file: where no file holds it, with what suits them in the other keys."""
     named = named.with_training_images(file)
-    return named if named.origin else replace(named, config=suggest_config(named.config, keys_in(said)).config)
+    if named.origin:
+        return named
+    on_progress = no_progress if progress is None else stage_callback(progress)
+    if progress is not None:
+        progress.stage("looking at the images")
+    suggested = suggest_config(named.config, keys_in(said), on_progress=on_progress)
+    if progress is not None:
+        progress.note(suggested.chosen())
+    return replace(named, config=suggested.config)
 
 
 def _rows(configs: str | Path | Sequence[str | Path] | Mapping[str, Any] | None) -> dict[str, Any] | list[str] | None:
@@ -142,15 +189,16 @@ def _rows(configs: str | Path | Sequence[str | Path] | Mapping[str, Any] | None)
 
 
 @contextmanager
-def _file_of(images: ImagesOrFile, folder: Path) -> Iterator[Path]:
+def _file_of(images: "ImagesOrFile", folder: Path) -> Iterator[Path]:
     """Yield the file of the images; an array is written beside the folder, under the hash of its values.
 
     Where the block fails before anything is in the folder, what was written for it goes again.
     """
-    if isinstance(images, str | Path):
-        yield Path(images)
+    given = path_of(images)
+    if given is not None:
+        yield given
         return
-    array = _array_of(images)
+    array = array_of(images)
     name = hashlib.sha256(array.dtype.str.encode() + str(array.shape).encode() + array.tobytes()).hexdigest()[:12]
     path = folder.absolute().with_name(f"{folder.name}_images_{name}.npy")
     if path.is_file():
@@ -161,7 +209,8 @@ def _file_of(images: ImagesOrFile, folder: Path) -> Iterator[Path]:
     try:
         with written_whole(path) as temporary:
             np.save(temporary, array, allow_pickle=False)
-        yield path
+        with reworded(lambda message: message.replace(str(path), "images")):
+            yield path
     except BaseException:
         if not (folder.is_dir() and any(folder.iterdir())):
             path.unlink(missing_ok=True)
@@ -169,14 +218,3 @@ def _file_of(images: ImagesOrFile, folder: Path) -> Iterator[Path]:
                 for parent in made:
                     parent.rmdir()
         raise
-
-
-def _array_of(images: Any) -> NDArray[Any]:
-    """Return images from memory as an array; DataError where they are none."""
-    try:
-        array = np.ascontiguousarray(images)
-    except (ValueError, TypeError) as error:
-        reason = "they differ in shape" if "inhomogeneous" in str(error) else one_line(error)[:120]
-        raise DataError(f"images: are no array ({reason}): give images of one size as one array (N, H, W)") from error
-    require_images("images", np.shape(images), array.dtype)
-    return array

@@ -4,6 +4,17 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any, TextIO, cast
+
+
+class _Stream:
+    """A stream in the place of another, so that whoever keeps it, as a logger does, goes on with that other later."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 @contextmanager
@@ -24,14 +35,16 @@ def native_stderr_silenced() -> Iterator[None]:
         real.flush()
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
+    kept = _Stream(real)
     if on_descriptor_2:
-        sys.stderr = os.fdopen(os.dup(saved), "w", buffering=1, encoding=real.encoding, errors="backslashreplace")
+        kept.stream = os.fdopen(os.dup(saved), "w", buffering=1, encoding=real.encoding, errors="backslashreplace")
+        sys.stderr = cast(TextIO, kept)
     try:
         yield
     finally:
         if sys.stderr is not real:
             with suppress(OSError):
                 sys.stderr.close()
-            sys.stderr = real
+            sys.stderr = kept.stream = real
         os.dup2(saved, 2)
         os.close(saved)

@@ -1,17 +1,17 @@
 """How a signal ends a training: at its next pause, with a checkpoint, or at once."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal has ended the training."""
+    """A signal has ended the training; `message` is by default its name."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
+    def __init__(self, number: int, message: str | None = None) -> None:
+        super().__init__(message or signal.Signals(number).name)
         self.number = number
 
 
@@ -23,19 +23,25 @@ def exit_code(stopped: KeyboardInterrupt) -> int:
 class Signals:
     """Receives SIGINT, SIGTERM and SIGHUP while it is entered, in the main thread.
 
-    The first one raises Interrupted: within `deferred` where `raise_if_received` is called, elsewhere at once. A
-    SIGINT after it ends the process at once. Signals that are ignored, as `nohup` does it with SIGHUP, stay so.
-    `on_signal` is called at once, so that the user is told before a checkpoint is written.
+    Or so many of them as are named. The first one raises Interrupted: within `deferred` where `raise_if_received` is
+    called, elsewhere at once. A SIGINT after it ends the process at once, or goes to the handler `second`. Signals that
+    are ignored, as `nohup` does it with SIGHUP, stay so. `on_signal` is called at once, so that the user is told before
+    a checkpoint is written.
     """
 
-    def __init__(self, on_signal: Callable[[], None] = lambda: None) -> None:
-        self._on_signal = on_signal
+    def __init__(
+        self,
+        on_signal: Callable[[], None] = lambda: None,
+        names: Sequence[str] = ("SIGINT", "SIGTERM", "SIGHUP"),
+        second: Any = signal.SIG_DFL,
+    ) -> None:
+        self._on_signal, self._names, self._second = on_signal, names, second
         self.received: int | None = None
         self._waiting = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        for name in self._names:
             number = getattr(signal, name, None)  # Windows has no SIGHUP
             if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
                 self._before[number] = signal.signal(number, self._receive)
@@ -65,7 +71,7 @@ class Signals:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         # A terminal that closes sends SIGHUP more than once: only SIGINT is a second word of the user.
         for signal_number in self._before:
-            signal.signal(signal_number, signal.SIG_DFL if signal_number == signal.SIGINT else signal.SIG_IGN)
+            signal.signal(signal_number, self._second if signal_number == signal.SIGINT else signal.SIG_IGN)
         self.received = number
         with suppress(RuntimeError, OSError):  # the signal may have come while something else was being written
             self._on_signal()

@@ -213,6 +213,22 @@ def open_images_like(
     """
     decoding = _decoding_like(path, trained, fit, frames)
     file = open_source(path, decoding, on_progress)
+    return images_like(file, trained, value_range, axes, decoding, pictures=holds_pictures(path))
+
+
+def images_like(
+    file: ArrayFile,
+    trained: ImageFormat,
+    value_range: tuple[float, float] | None = None,
+    axes: str | None = None,
+    decoding: DecodeOptions | None = None,
+    pictures: bool = False,
+) -> ImageDataset:
+    """Check an array that is open for a model trained on images of a format; see `open_images_like`.
+
+    `decoding` is what was asked of its `pictures`, where they are some.
+    """
+    path, decoding = file.path, decoding or DecodeOptions()
     if axes is not None and file.manifest is None and file.shape[1:] != trained.sample_shape:
         file, decoding = arranged(file, axes), replace(decoding, axes=axes)
     if prod(file.shape[1:]) != prod(trained.image_shape):
@@ -238,7 +254,7 @@ def open_images_like(
             f"{path}: values from {source.scan.low:g} to {source.scan.high:g} are far outside the run's value range "
             f"[{low:g}, {high:g}]: bring the images to the units of the training images"
         )
-    return source if holds_pictures(path) else _in_units(source, trained, same_units)
+    return source if pictures else _in_units(source, trained, same_units)
 
 
 def _in_units(source: ImageDataset, trained: ImageFormat, same_units: bool) -> ImageDataset:

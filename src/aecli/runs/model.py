@@ -4,15 +4,14 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aecli.core.errors import RunError, one_line, unreadable
-from aecli.data.format import Images
+from aecli.data.format import ImageFormat, Images
 from aecli.runs.onnx_check import read_graph
-from aecli.runs.run import Run
 
 _MOST_BYTES = 32 * 2**20
 """What the largest value inside a network may take at a time: a convolution's is many times its image."""
@@ -83,7 +82,27 @@ class Model:
         return self.decode(self.encode(images))
 
 
-def load_model(run: Run) -> Model:
+class ModelFiles(Protocol):
+    """What a model is loaded from: a run, or what stands for one."""
+
+    @property
+    def path(self) -> Path:
+        """The folder, which messages name."""
+
+    @property
+    def encoder_file(self) -> Path:
+        """The encoder as ONNX."""
+
+    @property
+    def decoder_file(self) -> Path:
+        """The decoder as ONNX."""
+
+    @property
+    def image_format(self) -> ImageFormat:
+        """The format of the training images."""
+
+
+def load_model(run: ModelFiles) -> Model:
     """Load the encoder and the decoder of a run; RunError when a file is missing or damaged."""
     (encoder, most), (decoder, most_decoding) = (
         _session(run.encoder_file, "images"),
@@ -101,7 +120,7 @@ def load_model(run: Run) -> Model:
     return Model(encoder, decoder, tuple(image_shape), latents[0], str(run.path), (most, most_decoding))
 
 
-def weights_sha256(run: Run) -> str:
+def weights_sha256(run: ModelFiles) -> str:
     """Return the hash of the encoder and the decoder: codes, and what was measured, are theirs."""
     digest = hashlib.sha256()
     for path in (run.encoder_file, run.decoder_file):

@@ -1,5 +1,6 @@
 """The one place where Matplotlib is imported; no setting of a user's reaches our figures."""
 
+import io
 import logging
 import os
 import warnings
@@ -33,7 +34,7 @@ def _without_settings() -> Iterator[None]:
 with _without_settings():
     import matplotlib
     from matplotlib import colormaps
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as _Figure
     from matplotlib.patches import Polygon, Rectangle
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -46,6 +47,19 @@ _MAPS = "gray", "RdBu_r", "magma", "cividis"
 GREY, RED_BLUE, MAGMA, CIVIDIS = (colormaps[name].resampled(256) for name in _MAPS)
 
 _DEFAULTS = {name: value for name, value in matplotlib.rcParamsDefault.items() if not name.startswith("backend")}
+
+
+_DPI = 130
+
+
+class Figure(_Figure):
+    """A figure of Matplotlib that a notebook shows, also one in which nobody has chosen a backend."""
+
+    def _repr_png_(self) -> bytes:
+        drawn = io.BytesIO()
+        with default_settings():
+            self.savefig(drawn, format="png", dpi=_DPI)
+        return drawn.getvalue()
 
 
 @contextmanager
