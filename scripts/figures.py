@@ -131,7 +131,7 @@ def photo_figures() -> None:
     """Draw the pictures of docs/your-own-images.md, and print the credits of the photos in them."""
     with tempfile.TemporaryDirectory() as folder:
         with native_stderr_silenced():
-            run = aecli.train(PHOTOS, folder=Path(folder) / "default")
+            run = Run(aecli.train(PHOTOS, folder=Path(folder) / "default").path)
         context = plots.open_context(run, None)
         positions = context.choose(count=COLUMNS)
         plots.save(plots.reconstructions(context, positions), DOCS / "photos_reconstructed.png")

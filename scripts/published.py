@@ -39,7 +39,7 @@ def trained(images: Path | np.ndarray[Any, Any], keys: dict[str, Any]) -> Run:
     folder = Path(tempfile.mkdtemp())
     defaults = folder / "defaults.yaml"
     defaults.write_text("{}\n")
-    return aecli.train(images, config=defaults, set={**PLAIN, **keys}, folder=folder / "run")
+    return Run(aecli.train(images, config=defaults, set={**PLAIN, **keys}, folder=folder / "run").path)
 
 
 def pytorch_example() -> str:

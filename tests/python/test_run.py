@@ -160,6 +160,7 @@ def test_old_uses_of_a_run_go_on(small, trained, digits):
     assert len(small.history) == len(trained.history)
     assert small.metrics == trained.metrics
     assert small.path == trained.path
+    assert small.config_file == trained.config_file
     assert small.environment == trained.environment
     np.testing.assert_array_equal(small.split.validation, trained.split.validation)
     latents = load_model(small).encode(digits[..., None].astype(np.float32) / 255)

@@ -294,6 +294,15 @@ class Run:
     def __hash__(self) -> int:
         return hash(self.path.absolute())
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # What the folder holds, for who knows its files by name; what writes it are methods.
+            kind = getattr(RunFolder, name, None)
+            if name.startswith("_") or not isinstance(kind, property | cached_property):
+                raise AttributeError(f"a run has no '{name}': see dir(run)")
+            return getattr(self._run, name)
+
     def __dir__(self) -> list[str]:
         return [name for name in vars(Run) if not name.startswith("_")]
 
