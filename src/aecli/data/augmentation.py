@@ -20,7 +20,7 @@ class Augmentation(Section):
     """How training images differ from epoch to epoch; each one draws its own amounts evenly up to these."""
 
     shift: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """moved by up to this share of the height and of the width, in whole pixels; the edge fills what is left"""
+    """moved by up to this share of the height and of the width, rounded to whole pixels; the edge fills what is left"""
     flip: Literal["horizontal", "vertical", "both"] | None = None
     """mirrored half of the time: horizontal swaps left and right, vertical top and bottom; null: never"""
     rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
@@ -54,13 +54,22 @@ class Augmentation(Section):
         down, right, angle = (2 * amounts[:, i : i + 1] - 1 for i in range(3))
         over, across = (xp.where(amounts[:, i : i + 1] < 0.5, -1.0, 1.0) for i in (3, 4))
         return Moves(
-            # Whole pixels: parts of one would blur what the network is to reproduce.
-            down=xp.round(down * self.shift * sides[0]),
-            right=xp.round(right * self.shift * sides[1]),
+            down=_whole_pixels(xp, down, self.shift * sides[0]),
+            right=_whole_pixels(xp, right, self.shift * sides[1]),
             angle=angle * (self.rotate * pi / 180),
             vertical=over if self.flip in ("vertical", "both") else 1.0,
             horizontal=across if self.flip in ("horizontal", "both") else 1.0,
         )
+
+
+def _whole_pixels(xp: Namespace, amounts: Any, most: float) -> Any:
+    """Return whole numbers up to `most` either way, rounded, each as often, for amounts spread evenly in (-1, 1).
+
+    Whole pixels: parts of one would blur what the network is to reproduce.
+    """
+    limit = float(round(most))
+    # The ends get half a pixel more, or they would come half as often as the others.
+    return xp.clip(xp.round(amounts * (limit + 0.5)), -limit, limit)
 
 
 def draw_amounts(draws: Draws) -> Any:
