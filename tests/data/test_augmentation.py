@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from aecli.core.rng import Draws, draw_key
-from aecli.data.augmentation import Augmentation, Moves, beta, draw_amounts, mixed, moved
+from aecli.data.augmentation import AMOUNTS, Augmentation, Moves, beta, draw_amounts, mixed, moved
 from aecli.runs.config_file import load_config
+from aecli.runs.provenance import run_fingerprint, trajectory_hash
 from aecli.training.engines.tensorflow.array_namespace import TENSORFLOW
 from aecli.training.engines.tensorflow.backend import keras, tf
 from aecli.training.engines.tensorflow.transforms import Transforms
@@ -203,6 +204,16 @@ def test_input_and_target_are_mixed_alike():
     assert np.abs(target - IMAGES).mean() > 0.05
 
 
+@pytest.mark.parametrize(("shift", "most"), [(0.2, 2), (0.24, 2), (0.28, 3), (0.04, 0)])
+def test_every_shift_comes_as_often(shift, most, xp):
+    """The largest ones too: amounts at the very ends are held, those between rounded."""
+    amounts = np.linspace(0, 1, 70_001, dtype=np.float32)[:, None].repeat(AMOUNTS, axis=1)
+    moves = Augmentation(shift=shift)._moves(xp, (10, 10), xp.astype(amounts, "float32"))
+    values, counts = np.unique(np.asarray(moves.down), return_counts=True)
+    assert list(values) == list(range(-most, most + 1))
+    np.testing.assert_allclose(counts, len(amounts) / len(values), rtol=1e-3)
+
+
 def test_half_of_the_images_are_flipped():
     images = np.tile(IMAGES[:1], (1000, 1, 1, 1))
     _, target = augmented({"flip": "horizontal"}, images)
@@ -236,6 +247,18 @@ def run_training(folder, *overrides):
 def weights_hash(run):
     weights = keras.models.load_model(run.model_file).get_weights()
     return hashlib.sha256(b"".join(w.tobytes() for w in weights)).hexdigest()
+
+
+def test_a_training_with_other_shifts_is_another_trajectory():
+    images = {"data": {"sha256": "a"}, "test": None}
+
+    def hashes(*keys):
+        config = load_config(None, ("training.epochs=1", *keys)).config
+        return trajectory_hash(config, images) == run_fingerprint(config, images)
+
+    assert hashes()
+    assert hashes("data.augment={rotate: 5}")
+    assert not hashes("data.augment={shift: 0.1}")
 
 
 ALL = "data.augment={shift: 0.1, flip: both, rotate: 10, brightness: 0.1, noise: 0.02}"

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
+from aecli.studies.power import SEEDS_LIMIT, power, seeds_to_show, smallest_effect
 from aecli.studies.stats import (
-    SEEDS_LIMIT,
     compare_scores,
+    has_far_value,
     holm,
     least_p,
     mean_interval,
@@ -307,6 +308,96 @@ def test_a_difference_large_for_its_noise_is_found_among_eight():
     means = dict.fromkeys("abcdefg", 0.1) | {"worse": 0.1 + 10e-4}
     found = ["worse" not in compare_scores(study(i, means)).tied for i in range(60)]
     assert np.mean(found) >= 0.8
+
+
+@pytest.mark.parametrize("means", [[0.1, 0.2, 0.3], [0.1, 0.2, 0.2]])
+def test_the_worst_is_shown_to_be_worse_than_every_other(means):
+    found = compare_scores(study(5, dict(zip("abc", means, strict=True))))
+    assert found.worst == ("c" if means[2] > means[1] else None)
+    assert not set(found.tied) & {"b", "c"}
+
+
+def test_no_worst_of_identical_variants_nor_of_one():
+    found = [compare_scores(study(i, dict.fromkeys("abcd", 0.1))).worst for i in range(60)]
+    assert sum(name is not None for name in found) <= 3
+    assert compare_scores({"a": np.arange(5.0)}).worst is None
+
+
+def test_a_variant_without_a_shared_seed_is_not_shown_to_be_worst():
+    found = compare_scores({"a": np.array([1.0, 1.1, NAN, NAN]), "b": np.array([NAN, NAN, 9.0, 9.1])})
+    assert found.worst is None
+
+
+def test_the_best_wins_a_seed_that_had_no_say_in_half_of_the_cases_where_all_are_alike():
+    """By the seeds that picked it, it wins 71 % of them."""
+    against = [
+        row.against_best
+        for i in range(60)
+        for row in compare_scores(study(i, dict.fromkeys("abcdefgh", 0.1))).rows
+        if row.against_best
+    ]
+    assert np.mean([each.best_wins.estimate for each in against]) > 0.65
+    assert np.mean([each.best_wins_unseen.estimate for each in against]) == pytest.approx(0.52, abs=0.05)
+
+
+def test_the_best_that_is_best_without_any_one_seed_wins_as_before():
+    for row in compare_scores(study(0, {"a": 0.1, "b": 0.2, "c": 0.3})).rows[1:]:
+        assert row.against_best.best_wins_unseen == row.against_best.best_wins
+
+
+def test_the_best_of_the_other_seeds_by_hand():
+    """Without seed 0 b is the best, without seed 1 or 2 a; a variant against itself is a tie."""
+    scores = {"a": np.array([0.0, 5, 4]), "b": np.array([9.0, 3, 4.5])}
+    found = compare_scores(scores)
+    assert found.best == "a"
+    # b does worse on seed 0, where it is the best itself: half; a loses on seed 1 and wins on seed 2.
+    assert found.rows[1].against_best.best_wins_unseen.estimate == pytest.approx((0.5 + 0 + 1) / 3)
+
+
+def test_one_seed_has_no_other_that_could_pick_the_best():
+    against = compare_scores({"a": np.array([1.0]), "b": np.array([2.0])}).rows[1].against_best
+    assert np.isnan([*bounds(against.best_wins_unseen), against.shown_from]).all()
+
+
+def test_a_seed_far_from_the_others_is_noticed_and_seldom_found_among_normal_ones():
+    scores = {"a": np.array([1.0, 1.1, 1.05, 0.95, 9.0]), "b": np.array([1.0, 1.1, 1.2, 1.3, 1.4])}
+    assert compare_scores(scores).far_seeds == ("a",)
+    assert compare_scores({"same": np.full(5, 0.1), "few": np.array([1, 1, 9, NAN, NAN])}).far_seeds == ()
+    values = np.random.default_rng(0).normal(size=(2000, 5))
+    assert np.mean([has_far_value(row, 0.05) for row in values]) == pytest.approx(0.05, abs=0.015)
+
+
+# Power
+
+
+@pytest.mark.parametrize(("effect", "seeds", "error"), [(2.0, 5, 0.05 / 28), (1.0, 11, 0.05 / 28), (0.8, 8, 0.05)])
+def test_the_power_is_the_share_of_simulated_studies_that_show_the_difference(effect, seeds, error):
+    draws = np.random.default_rng(1).normal(effect, 1, (20_000, seeds))
+    half = reference.t.ppf(1 - error / 2, seeds - 1) * draws.std(axis=1, ddof=1) / math.sqrt(seeds)
+    assert power(effect, seeds, error) == pytest.approx(np.mean(draws.mean(axis=1) > half), abs=0.012)
+
+
+@pytest.mark.parametrize("seeds", [2, 5, 20])
+def test_the_smallest_effect_has_the_power_that_was_asked_for(seeds):
+    assert power(smallest_effect(seeds, 0.01), seeds, 0.01) == pytest.approx(0.8, abs=1e-3)
+
+
+def test_the_seeds_that_show_an_effect_are_the_fewest():
+    needed = seeds_to_show(1.0, 0.05 / 28)
+    assert power(1.0, needed, 0.05 / 28) >= 0.8 > power(1.0, needed - 1, 0.05 / 28)
+
+
+def test_one_seed_shows_nothing():
+    assert power(100.0, 1, 0.05) == 0
+    assert math.isnan(smallest_effect(1, 0.05))
+
+
+def test_no_difference_between_tied_variants_reaches_what_would_be_shown():
+    for i in range(40):
+        found = compare_scores(study(i, dict.fromkeys("abcd", 0.1) | {"e": 0.101}))
+        for row in found.rows:
+            if row.name in found.tied and row.against_best:
+                assert row.against_best.worse_by.estimate < row.against_best.shown_from <= found.shown_from
 
 
 # Seeds needed

@@ -501,6 +501,24 @@ def test_variants_that_the_seeds_cannot_tell_apart_are_named_together():
     assert set(summary.tied) == {"one", "other"}
     assert "reconstruct these images best; these 6 seeds cannot tell them apart" in summary.verdict
     assert "worse is worse by 0.2" in summary.verdict
+    assert f"apart; 80 % of such studies would show {summary.shown_from:.3g})" in summary.verdict
+    assert "would)" not in summary.verdict
+
+
+def test_the_worst_is_named_only_where_it_is_shown_to_be_worse_than_the_next():
+    table = {"best": 0.1 + NOISE, "second": 0.3 + NOISE, "third": 0.3 + np.roll(NOISE, 1)}
+    summary = summarise(results_of(table))
+    assert summary.worst is None
+    assert "worst" not in summary.verdict
+    assert f"2 are worse, {summary.rows[-1].name} by 0.2" in summary.verdict.replace("0.199", "0.2")
+
+
+def test_a_seed_far_from_the_others_is_said_of_all_intervals():
+    noise = np.array([0.001, -0.001, 0.002, -0.002, 0.0005, 0.2])
+    summary = summarise(results_of({"odd": 0.1 + noise, "even": 0.1 + NOISE}))
+    assert summary.far_seeds == ("odd",)
+    assert summary.caveat.startswith("one seed of odd lies far from its others")
+    assert summarise(results_of({"a": 0.1 + NOISE, "b": 0.2 + NOISE})).caveat == ""
 
 
 def test_failed_runs_are_counted_and_left_out_of_the_mean():

@@ -1,6 +1,6 @@
 """Augmentation: training images moved, turned, brightened and mixed anew in every epoch, against learning by heart."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import pi
 from typing import Annotated, Any, Literal
 
@@ -25,7 +25,7 @@ class Augmentation(Section):
     probability: Annotated[float, Field(gt=0, le=1)] = 1.0
     """share of the images that are changed in an epoch; the others stay as they are"""
     shift: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """moved by up to this share of the height and of the width, in whole pixels; the edge fills what is left"""
+    """moved by up to this share of the height and of the width, rounded to whole pixels; the edge fills what is left"""
     subpixel: bool = False
     """true: shift by parts of pixels too, by bilinear interpolation, which blurs a little"""
     flip: Literal["horizontal", "vertical", "both"] | None = None
@@ -74,21 +74,32 @@ class Augmentation(Section):
 
     def _moves(self, xp: Namespace, sides: tuple[int, int], amounts: Any) -> "Moves":
         down, right, angle = (2 * amounts[:, i : i + 1] - 1 for i in range(3))
-        exact = {"down": down * self.shift * sides[0], "right": right * self.shift * sides[1]} if self.subpixel else {}
         size = 1 + self.scale * (2 * amounts[:, _SCALE : _SCALE + 1] - 1) if self.scale else None
         slant = self.shear * (2 * amounts[:, _SHEAR : _SHEAR + 1] - 1) if self.shear else None
         over, across = (xp.where(amounts[:, i : i + 1] < 0.5, -1.0, 1.0) for i in (3, 4))
-        moves = Moves(
-            # Whole pixels: parts of one would blur what the network is to reproduce.
-            down=xp.round(down * self.shift * sides[0]),
-            right=xp.round(right * self.shift * sides[1]),
+        down, right = (
+            amount * self.shift * side if self.subpixel else _whole_pixels(xp, amount, self.shift * side)
+            for amount, side in zip((down, right), sides, strict=True)
+        )
+        return Moves(
+            down=down,
+            right=right,
             angle=angle * (self.rotate * pi / 180),
             vertical=over if self.flip in ("vertical", "both") else 1.0,
             horizontal=across if self.flip in ("horizontal", "both") else 1.0,
             size=size,
             slant=slant,
         )
-        return replace(moves, **exact)
+
+
+def _whole_pixels(xp: Namespace, amounts: Any, most: float) -> Any:
+    """Return whole numbers up to `most` either way, rounded, each as often, for amounts spread evenly in (-1, 1).
+
+    Whole pixels: parts of one would blur what the network is to reproduce.
+    """
+    limit = float(round(most))
+    # The ends get half a pixel more, or they would come half as often as the others.
+    return xp.clip(xp.round(amounts * (limit + 0.5)), -limit, limit)
 
 
 def draw_amounts(draws: Draws) -> Any:

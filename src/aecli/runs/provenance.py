@@ -36,11 +36,18 @@ def run_fingerprint(config: Config, data: Mapping[str, Any]) -> str:
 
 
 def trajectory_hash(config: Config, data: Mapping[str, Any]) -> str:
-    """Return a hash of all that every step of a training depends on: `run_fingerprint` but for the number of epochs."""
+    """Return a hash of all that every step of a training depends on: `run_fingerprint` but for the number of epochs.
+
+    And which shifts it draws: a training that was begun when the largest ones came half as often cannot go on with
+    others.
+    """
     if config.training.schedule == "constant":
         training = config.training.model_copy(update={"epochs": 1})
         config = config.model_copy(update={"training": training})
-    return run_fingerprint(config, data)
+    fingerprint = run_fingerprint(config, data)
+    if config.data.augment is None or not config.data.augment.shift:
+        return fingerprint
+    return hashlib.sha256(f"{fingerprint}, even shifts".encode()).hexdigest()
 
 
 def with_absolute_paths(config: _C) -> _C:

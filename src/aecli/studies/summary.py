@@ -14,7 +14,7 @@ from aecli.runs.baselines import BASELINES
 from aecli.runs.metrics import comparable, table_metrics
 from aecli.studies.results import Result
 from aecli.studies.stats import AgainstBest, Interval, compare_scores, mean_interval
-from aecli.studies.verdict import _verdict
+from aecli.studies.verdict import _verdict, far_seeds_caveat
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,20 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a study found; `verdict` says it in two sentences."""
+    """What a study found; `verdict` says it in two sentences, `caveat` what its intervals may not hold for.
+
+    `best` to `seeds_needed` and `far_seeds` are those of `stats.Comparison`.
+    """
 
     metric: str
     seeds: tuple[int, ...]
     best: str | None
     tied: tuple[str, ...]
+    worst: str | None
+    shown_from: float | None
     seeds_needed: int | None
+    far_seeds: tuple[str, ...]
+    caveat: str
     verdict: str
     rows: tuple[SummaryRow, ...]
     baselines: tuple[Baseline, ...]
@@ -139,7 +146,20 @@ def summarise(results: Sequence[Result], metric: str = "mse", networks: str = ""
     at_knee = next((point for point in curve if point.latent_dim == knee), None)
     verdict = " ".join(filter(None, (_verdict(comparison, rows, baselines, metric, len(seeds), at_knee), networks)))
     return Summary(
-        metric, seeds, comparison.best, comparison.tied, comparison.seeds_needed, verdict, rows, baselines, curve, knee
+        metric=metric,
+        seeds=seeds,
+        best=comparison.best,
+        tied=comparison.tied,
+        worst=comparison.worst,
+        shown_from=comparison.shown_from,
+        seeds_needed=comparison.seeds_needed,
+        far_seeds=comparison.far_seeds,
+        caveat=far_seeds_caveat(comparison.far_seeds),
+        verdict=verdict,
+        rows=rows,
+        baselines=baselines,
+        curve=curve,
+        knee=knee,
     )
 
 

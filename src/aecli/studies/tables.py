@@ -74,8 +74,8 @@ def _narrow(summary: Summary) -> list[_Column]:
 
 def _more(summary: Summary) -> list[_Column]:
     columns = [
-        _Column("P(best wins)", lambda row: f"{row.against_best.best_wins.estimate:.2f}" if row.against_best else ""),
-        _Column("its interval", lambda row: interval(row.against_best.best_wins) if row.against_best else ""),
+        _Column("P(best wins)", _best_wins),
+        _Column("its interval", lambda row: interval(row.against_best.best_wins_unseen) if row.against_best else ""),
         _Column("p (Holm)", lambda row: f"{row.against_best.p_holm:.3f}" if row.against_best else ""),
         _Column("rank", lambda row: number(row.mean_rank)),
         _mean_of("gap"),
@@ -114,6 +114,13 @@ def _verdict(row: SummaryRow) -> str:
 def _runs(row: SummaryRow) -> str:
     lost = [f"{row.counts[state]} {state}" for state in _COUNTS if row.counts.get(state)]
     return ", ".join([str(row.counts.get("complete", 0)), *lost])
+
+
+def _best_wins(row: SummaryRow) -> str:
+    if row.against_best is None:
+        return ""
+    share = row.against_best.best_wins_unseen.estimate
+    return "-" if math.isnan(share) else f"{share:.2f}"
 
 
 def number(value: float | None) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from aecli.runs.baselines import BASELINES
 from aecli.runs.metrics import comparable
 from aecli.studies.plan import plan
+from aecli.studies.power import POWER
 from aecli.studies.stats import Comparison, Interval
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def _verdict(
         return f"No variant has a complete run{': ' + reasons if reasons else ''}."
     first = _first_sentence(comparison, rows, metric, seeds)
     parts = [
-        "" if _better_of_two(rows) else _worst_part(rows, metric),
+        "" if _better_of_two(rows) else _worse_part(rows, comparison.worst, metric),
         *_baseline_parts(rows, baselines, metric),
         *([] if knee is None else [_knee_part(knee, metric)]),
         _falling_part(rows),
@@ -55,7 +56,8 @@ def _verdict(
     return f"{first} {_capital(rest)}." if rest else first
 
 
-def _worst_part(rows: Sequence[SummaryRow], metric: str) -> str:
+def _worse_part(rows: Sequence[SummaryRow], worst: str | None, metric: str) -> str:
+    """Name the worst, which is only the worst where it is shown to be worse than each of the others."""
     worse = [row for row in rows if row.against_best and row.against_best.distinguishable]
     if not worse:
         return ""
@@ -63,8 +65,12 @@ def _worst_part(rows: Sequence[SummaryRow], metric: str) -> str:
     assert last.against_best is not None
     # Where some learned nothing, they are the worst, whatever the table can compare.
     lost = any(not row.counts.get("complete") for row in rows)
-    verb = "is worse" if len(worse) == 1 else "is worst of those that learned," if lost else "is worst,"
-    return f"{last.name} {verb} by {_with_interval(last.against_best.worse_by)} {metric}"
+    by = f"by {_with_interval(last.against_best.worse_by)} {metric}"
+    if len(worse) == 1:
+        return f"{last.name} is worse {by}"
+    if last.name == worst:
+        return f"{last.name} is worst{' of those that learned' * lost}, {by}"
+    return f"{len(worse)} are worse, {last.name} {by}"
 
 
 def _baseline_parts(rows: Sequence[SummaryRow], baselines: Sequence[Baseline], metric: str) -> list[str]:
@@ -145,11 +151,31 @@ def _first_sentence(comparison: Comparison, rows: Sequence[SummaryRow], metric: 
     these = "this seed" if seeds == 1 else f"these {seeds} seeds"
     if len(tied) == 1:
         return f"{best.name} reconstructs these images best, with {metric} {_with_interval(best.mean)}."
-    more = f" (about {comparison.seeds_needed} would)" if comparison.seeds_needed else ""
+    more = _apart(comparison, rows, metric)
     if len(tied) == len(rows):
         cannot = "cannot" if seeds > 1 else "can not"
         return f"{_capital(these)} {cannot} tell {_listed(tied)} apart{more}; {best.name} has the best mean."
     return f"{_listed(tied)} reconstruct these images best; {these} cannot tell them apart{more}."
+
+
+def _apart(comparison: Comparison, rows: Sequence[SummaryRow], metric: str) -> str:
+    """Say how far the tied variants lie apart, and how far they must for such seeds to show it."""
+    against = [row.against_best for row in rows if row.tied and row.against_best]
+    if not comparison.shown_from or not against:
+        return ""
+    most = max(abs(each.worse_by.estimate) for each in against if not math.isnan(each.worse_by.estimate))
+    shown = _number(comparison.shown_from)
+    return f" (up to {_number(most)} {metric} apart; {100 * POWER:.0f} % of such studies would show {shown})"
+
+
+def far_seeds_caveat(names: Sequence[str]) -> str:
+    """Return the sentence that says what a seed far from the others means for the intervals, "" where there is none."""
+    if not names:
+        return ""
+    return (
+        f"one seed of {_listed(names)} lies far from its others: where seeds do so, the 95 % intervals of all means "
+        f"hold in 73 to 89 % of simulated studies"
+    )
 
 
 def _with_interval(interval: Interval) -> str:

@@ -10,7 +10,7 @@ from aecli.core.errors import AeError
 from aecli.runs.metrics import METRICS, comparable
 from aecli.runs.run import Run
 from aecli.studies.results import Result
-from aecli.studies.stats import FEWEST_SEEDS, Interval, least_p, mean_interval
+from aecli.studies.stats import Interval, mean_interval
 from aecli.studies.summary import SummaryRow
 from aecli.studies.tables import baselines_below, number, share
 from aecli.views.report.charts.study_charts import figures, style_of
@@ -26,6 +26,7 @@ from aecli.views.report.study_configs import (
     trainings,
 )
 from aecli.views.report.study_data import TRAINED, StudyData
+from aecli.views.report.study_notes import on_intervals, on_p, on_power
 
 
 def study_page(data: StudyData) -> Page:
@@ -106,7 +107,7 @@ def _table(data: StudyData) -> PageTable:
         *own_linear_columns(data),
         Column("worse by", "mean paired difference to the best, with an interval that holds for all pairs at once"),
         Column("of linear code", f"{metric} as a share of that of the best linear code with so many values", more=True),
-        Column("P(best wins)", "share of the seeds on which the best variant does better", more=True),
+        Column("P(best wins)", "share of the seeds on which the best by the other seeds does better", more=True),
         Column(
             "p (Holm)",
             "Wilcoxon's signed-rank test against the best, corrected by Holm for being one of all pairs",
@@ -126,28 +127,9 @@ def _table(data: StudyData) -> PageTable:
         cells = [Cell(baseline.name), *[Cell("")] * (len(columns) - 1)]
         cells[place - 2], cells[place] = Cell("baseline", style="quiet"), measured(baseline.mean, digits)
         below.append(tuple(cells))
-    notes = ["[ ] are 95 % intervals over the seeds."]
-    if len(data.summary.seeds) < FEWEST_SEEDS:
-        notes = [f"Fewer than {FEWEST_SEEDS} seeds: the means have no interval worth the name."]
-    return PageTable(columns, rows, tuple(below), sorted_by=place, notes=tuple(notes), more_notes=_on_p(data))
+    notes = (*on_intervals(data.summary), *on_power(data.summary))
+    return PageTable(columns, rows, tuple(below), sorted_by=place, notes=notes, more_notes=on_p(data.summary))
 
-
-def _on_p(data: StudyData) -> tuple[str, ...]:
-    """Say how a best variant that wins on every seed and a large p go together, where there are variants to compare."""
-    seeds, variants = len(data.summary.seeds), sum(not math.isnan(row.mean.estimate) for row in data.rows)
-    if variants < 2:
-        return ()
-    alone, corrected = least_p(seeds, variants)
-    note = "P(best wins) is a share of seeds, no significance: 1.00 says that the best variant did better on every one."
-    if corrected > _SIGNIFICANT:
-        these = f"{seeds} seed{'s' * (seeds != 1)}"
-        note += f" On {these} Wilcoxon's p is never below {alone:.2g}, corrected for {math.comb(variants, 2)} "
-        note += f"pair{'s' * (variants > 2)} never below {corrected:.2g}, however clear the difference is."
-    return (f"{note} So neither decides what is tied or worse: the interval of worse by does.",)
-
-
-_SIGNIFICANT = 0.05
-"""The p below which a difference is commonly taken for shown."""
 
 _DECIMALS = {"settled": 1, "seconds": 2}
 
@@ -184,7 +166,7 @@ def _row(data: StudyData, row: SummaryRow, others: list[str], digits: int) -> tu
         cells += [blank, beside, blank, blank]
     else:
         cells += [measured(against.worse_by, digits), beside]
-        cells += [measured(against.best_wins, 2), counted(against.p_holm, 3)]
+        cells += [measured(against.best_wins_unseen, 2), counted(against.p_holm, 3)]
     cells.append(counted(row.mean_rank, 1))
     shown = [(name, _digits(data, name)) for name in others]
     shown += [(name, _DECIMALS.get(name, mse)) for name in ("gap", "settled")]
