@@ -215,12 +215,25 @@ def test_a_linear_path_that_cannot_be_is_refused_where_it_is_asked_for_and_else_
 
 
 def test_what_an_older_config_does_not_name_is_what_its_version_did():
-    Path("config.yaml").write_text("model: {hidden: [], latent_activation: null, activation: linear}")
+    Path("config.yaml").write_text(
+        "model: {hidden: [], latent_activation: null, activation: linear}\ntraining: {seed: 0}"
+    )
     model = load_recorded(Path("config.yaml")).config.model
     assert (model.linear_path, model.output_bias, model.hidden) == ("none", "zero", ())
     named = load_recorded(Path("config.yaml"), ("model.linear_path=dct", "model.output_bias=mean")).config.model
     assert (named.linear_path, named.output_bias) == ("dct", "mean")
     assert load_config(Path("config.yaml")).config.model.path == "auto"
+
+
+@pytest.mark.parametrize("lines", [1, 2, 3])
+def test_a_recorded_config_that_is_cut_between_two_lines_is_damaged(lines):
+    """What is missing would be taken for a default."""
+    whole = ["model: {hidden: []}", "training:", "  epochs: 3", "  seed: 0"]
+    Path("config.yaml").write_text("\n".join(whole[:lines]))
+    with pytest.raises(ConfigError, match=r"^config.yaml: is damaged \(it ends before training.seed\): train it again"):
+        load_recorded(Path("config.yaml"))
+    Path("config.yaml").write_text("\n".join(whole))
+    assert load_recorded(Path("config.yaml")).config.training.epochs == 3
 
 
 def test_the_code_is_linear_unless_it_is_to_be_as_the_hidden_layers():

@@ -94,7 +94,7 @@ def test_the_note_counts_names_and_cures(run):
     assert dead_latents_note(dead(run, [4])).startswith("1 of 8 latents does not vary")
     assert "(0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more)" in dead_latents_note(dead(run, [*range(12)]))
     assert dead_latents_note(dead(run, [])) is None
-    run.config_file.write_text("model: {latent_activation: relu}")
+    run.config_file.write_text("model: {latent_activation: relu}\ntraining: {seed: 0}")
     assert dead_latents_note(dead(run, [4])).endswith("it carries nothing: try model.latent_activation linear")
 
 

@@ -460,7 +460,7 @@ def test_ae_compare_prints_what_each_config_is_and_writes_their_page(copied, ae)
 
 
 def test_the_page_of_a_study_reads_no_file_that_its_config_names(copied, ae):
-    copied.config_file.write_text("study: {configs: [small.yaml, /etc/hostname]}\n")
+    copied.config_file.write_text("training: {seed: 0}\nstudy: {configs: [small.yaml, /etc/hostname]}\n")
     done = ae("report", "study")
     assert done.exit_code == 1
     assert done.stderr == "ae: study/study.yaml: names configs, a study holds them: run ae compare again\n"

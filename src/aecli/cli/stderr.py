@@ -16,6 +16,9 @@ class _Stream:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
+    def close(self) -> None:
+        """Leave it open: a logger closes at the end of the process what it keeps, which is stderr by then."""
+
 
 @contextmanager
 def native_stderr_silenced() -> Iterator[None]:
@@ -44,7 +47,7 @@ def native_stderr_silenced() -> Iterator[None]:
     finally:
         if sys.stderr is not real:
             with suppress(OSError):
-                sys.stderr.close()
+                kept.stream.close()
             sys.stderr = kept.stream = real
         os.dup2(saved, 2)
         os.close(saved)

@@ -54,16 +54,18 @@ def load_config(
     overrides: Iterable[str],
     schema: type[_C],
     defaults: Mapping[str, Mapping[str, Any]] = ...,
+    last: Iterable[str] = ...,
 ) -> NamedConfig[_C]: ...
 def load_config(
     path: Path | None,
     overrides: Iterable[str] = (),
     schema: Any = Config,
     defaults: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    last: Iterable[str] = (),
 ) -> NamedConfig[Any]:
     """Read a YAML file, apply `KEY=VALUE` overrides, validate. Raises ConfigError with every problem.
 
-    `defaults` are keys by section that take the place of the schema's own.
+    `defaults` are keys by section that take the place of the schema's own, `last` the keys that the file must have.
     """
     if path is None:
         document, origin = strict_yaml.Document({}), None
@@ -71,6 +73,10 @@ def load_config(
         origin = find_config(path)
         document = strict_yaml.parse(_read(origin), str(path))
     problems = list(document.problems)
+    if not problems:
+        missing = next((key for key in last if tuple(key.split(".")) not in document.lines), None)
+        if missing:
+            problems.append(f"{path}: is damaged (it ends before {missing}): train it again with --overwrite")
     if not isinstance(document.data, dict):
         received = short_repr(document.data)
         raise ConfigError([f"{path}: expected keys and values, received {received}: see 'ae config init'"])
@@ -99,8 +105,12 @@ def load_recorded(path: Path, overrides: Iterable[str] = ...) -> NamedConfig[Con
 @overload
 def load_recorded(path: Path, overrides: Iterable[str], schema: type[_C]) -> NamedConfig[_C]: ...
 def load_recorded(path: Path, overrides: Iterable[str] = (), schema: Any = Config) -> NamedConfig[Any]:
-    """Read the config that a run or a study holds, which names every key that its version had."""
-    return load_config(path, overrides, schema, ABSENT)
+    """Read the config that a run or a study holds, which names every key that its version had.
+
+    What is cut off would be taken for today's defaults: the last keys must be there.
+    """
+    last = ("training.seed", _NO_PART_OF_A_RUN) if _NO_PART_OF_A_RUN in schema.model_fields else ("training.seed",)
+    return load_config(path, overrides, schema, ABSENT, last)
 
 
 def change_config(config: _C, changes: Mapping[str, Any], place: str) -> _C:

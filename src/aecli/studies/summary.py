@@ -14,7 +14,7 @@ from aecli.runs.baselines import BASELINES
 from aecli.runs.metrics import comparable, table_metrics
 from aecli.studies.results import Result
 from aecli.studies.stats import AgainstBest, Interval, compare_scores, mean_interval
-from aecli.studies.verdict import _verdict, far_seeds_caveat
+from aecli.studies.verdict import far_seeds_caveat, verdict_of
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def summarise(results: Sequence[Result], metric: str = "mse", networks: str = ""
     curve = _curve(chosen, metric)
     knee = _knee(curve)
     at_knee = next((point for point in curve if point.latent_dim == knee), None)
-    verdict = " ".join(filter(None, (_verdict(comparison, rows, baselines, metric, len(seeds), at_knee), networks)))
+    verdict = " ".join(filter(None, (verdict_of(comparison, rows, baselines, metric, len(seeds), at_knee), networks)))
     return Summary(
         metric=metric,
         seeds=seeds,
