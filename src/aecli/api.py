@@ -8,7 +8,6 @@ print(compared.verdict)
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -43,6 +42,7 @@ from aecli.studies.config import StudyFile
 from aecli.studies.configs import load_with_configs, read_configs
 from aecli.studies.study import STUDIES
 from aecli.training.artifacts import FULL
+from aecli.training.engines.gpus import is_device
 from aecli.training.progress import Both, Progress, stage_callback
 from aecli.training.suggest.config import keys_in, suggest_config
 from aecli.training.trainer import train as train_config
@@ -75,8 +75,7 @@ def train(
     `run.history`. Ctrl-C, or the stop button of a notebook, ends it with a checkpoint. Raises aecli.AeError with the
     place and the cure.
     """
-    if not re.fullmatch("auto|cpu|gpu:[0-9]{1,3}", device):
-        raise AeError(f"device={device!r}: expected auto, cpu or a GPU, e.g. gpu:0")
+    _require_device(device)
     if resume and overwrite:
         raise AeError("resume and overwrite exclude each other: give one of them")
     named = _load(config, set or {})
@@ -127,6 +126,7 @@ def compare(
     processes that know nothing of the script or notebook that calls it; `device` is "cpu", GPUs, "gpu:0,1", or "auto",
     every GPU. `progress` shows how far it is, by default in a terminal and in a notebook. Raises aecli.AeError.
     """
+    _require_device(device, several=True)
     of_configs = load_with_configs(Path(config) if config else None, set or {}, _rows(configs), "set")
     named = _load(config, set or {}) if of_configs is None else of_configs[0]
     given = path_of(images)
@@ -154,6 +154,12 @@ def compare(
 def load_run(folder: str | Path | None = None) -> Run:
     """Return the complete run in a folder, by default the newest one in runs/. Raises aecli.AeError."""
     return Run(find_run(Path(folder) if folder else None).path)
+
+
+def _require_device(device: str, several: bool = False) -> None:
+    if not is_device(str(device), several):
+        gpus = "GPUs, e.g. gpu:0,1" if several else "a GPU, e.g. gpu:0"
+        raise AeError(f"device={device!r}: expected auto, cpu or {gpus}")
 
 
 def _load(config: str | Path | None, keys: Mapping[str, Any]) -> NamedConfig[StudyFile]:

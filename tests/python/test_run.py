@@ -132,8 +132,8 @@ def test_scores_are_those_of_the_command(small, digits, ae):
     np.testing.assert_allclose([float(line[1]) for line in lines], scores.scores[scores.order], rtol=1e-6)
     assert [bool(int(line[3])) for line in lines] == scores.flagged[scores.order].tolist()
     assert scores.flagged[-3:].all()
-    assert scores.table.columns == ("row", "score", "p_value", "flagged")
-    assert len(scores) == len(scores.table) == len(images)
+    assert scores.columns == ("row", "score", "p_value", "flagged")
+    assert len(scores) == len(images)
     assert scores[3].score == scores["score"][3] == scores.scores[3]
     assert small.score(images, by="ssim").scores.min() >= -1
 

@@ -1,5 +1,7 @@
 """A comparison as Python uses it."""
 
+from pathlib import Path
+
 import pytest
 
 import aecli
@@ -58,3 +60,12 @@ def test_what_a_notebook_shows_of_it(compared):
     assert compared.verdict in shown
     assert shown.count("<img") == 12
     assert repr(compared) == f"<aecli.Comparison {compared.path}: {compared.verdict}>"
+
+
+@pytest.mark.parametrize("device", ["gpu", "gpu:x", "gpu:0,", "CPU", None])
+def test_what_is_no_device_is_one_line(device, digits):
+    for work, several in ((aecli.train, False), (aecli.compare, True)):
+        with pytest.raises(aecli.AeError, match=f"^device={device!r}: expected auto, cpu or ") as refused:
+            work(digits, device=device)
+        assert ("gpu:0,1" in str(refused.value)) == several
+    assert not list(Path().iterdir())

@@ -16,7 +16,6 @@
 
 import functools
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from typing import Any
 import click
 
 from aecli.cli.completion import complete_config, complete_run, complete_setting, complete_words
+from aecli.training.engines.gpus import is_device
 
 FILE = click.Path(path_type=Path)
 
@@ -47,12 +47,12 @@ def _use_threads(_: click.Context, __: click.Parameter, count: int | None) -> No
         os.environ["OMP_NUM_THREADS"] = str(count)
 
 
-def _device_option(name: str, default: str, gpus: str, example: str, about: str) -> Callable[[Any], Any]:
-    """Return the --device option of an argument; `gpus` is how its GPUs are written, an expression of `re`."""
-    words = example.replace("0", "N").replace("1", "M")
+def _device_option(name: str, default: str, several: bool, about: str) -> Callable[[Any], Any]:
+    """Return the --device option of an argument, which names one GPU at most or `several`."""
+    words, example = ("gpu:N,M", "gpu:0,1") if several else ("gpu:N", "gpu:0")
 
     def checked(_: click.Context, __: click.Parameter, value: str) -> str:
-        if not re.fullmatch(f"auto|cpu|{gpus}", value):
+        if not is_device(value, several):
             raise click.BadParameter(f"'{value}' is not auto, cpu or {words}, e.g. {example}")
         return value
 
@@ -63,13 +63,11 @@ def _device_option(name: str, default: str, gpus: str, example: str, about: str)
 
 
 device_option = _device_option(
-    "device", "auto", "gpu:[0-9]{1,3}", "gpu:0",
-    "What trains.  [default: auto, every GPU that can train, else the CPU]",
-)  # fmt: skip
+    "device", "auto", False, "What trains.  [default: auto, every GPU that can train, else the CPU]"
+)
 devices_option = _device_option(
-    "devices", "cpu", "gpu:[0-9]{1,3}(,[0-9]{1,3})*", "gpu:0,1",
-    "What trains: the CPU, some GPUs, or every GPU (auto).  [default: cpu]",
-)  # fmt: skip
+    "devices", "cpu", True, "What trains: the CPU, some GPUs, or every GPU (auto).  [default: cpu]"
+)
 threads_option = click.option(
     "--threads",
     type=click.IntRange(1, 1024),

@@ -1,8 +1,6 @@
 """What a run's uses give: means and scores, as values and as tables."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any, Literal, overload
 
@@ -68,67 +66,38 @@ def _rows(parts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 yield {**of, "by": row, "images": values["images"], **values[row]}
 
 
-@dataclass(frozen=True, eq=False)
-class Scores(Sequence[Row]):
+class Scores(Table):
     """A score for each image, higher where it is stranger: a row an image, in the order of the images.
 
-    `p_values` are those among the run's held-out images, `flagged` says whose score is above `threshold`, all (N,).
-    They are None for a run that keeps no held-out images. `order` are the images, strangest first, and `files` their
-    names where they are known. `verdict` says what was flagged.
+    Its columns are row, file where it is known, score, p_value and flagged where they are known. `p_values` are those
+    among the run's held-out images, `flagged` says whose score is above `threshold`, all (N,). They are None for a run
+    that keeps no held-out images. `order` are the images, strangest first, and `files` their names where they are
+    known. `verdict` says what was flagged.
     """
 
-    scores: PerImage
-    order: NDArray[np.int64]
-    p_values: PerImage | None
-    flagged: NDArray[np.bool_] | None
-    threshold: float | None
-    verdict: str
-    files: tuple[str, ...] | None = None
-
-    @classmethod
-    def of(cls, scored: ScoredImages, source: ImageDataset, note: str | None) -> "Scores":
-        """Return what was scored of a source; a note stands before what was flagged."""
+    def __init__(self, scored: ScoredImages, source: ImageDataset, note: str | None) -> None:
+        """Take what was scored of a source; a note stands before what was flagged."""
         lines = (note, scored.threshold_line(), scored.flagged_line(), scored.known.note)
-        return cls(
-            scored.own, scored.order, scored.p_values, scored.flagged,
-            scored.threshold.value if scored.threshold else None, "; ".join(filter(None, lines)), source.names,
-        )  # fmt: skip
+        self.scores: PerImage = scored.own
+        self.order: NDArray[np.int64] = scored.order
+        self.p_values: PerImage | None = scored.p_values
+        self.flagged: NDArray[np.bool_] | None = scored.flagged
+        self.threshold = scored.threshold.value if scored.threshold else None
+        self.verdict, self.files = "; ".join(filter(None, lines)), source.names
+        columns: dict[str, Any] = {
+            "row": np.arange(len(scored.own)), "file": self.files or None, "score": self.scores,
+            "p_value": self.p_values, "flagged": self.flagged,
+        }  # fmt: skip
+        super().__init__({name: values for name, values in columns.items() if values is not None})
 
-    @cached_property
-    def table(self) -> Table:
-        """The rows, with the columns row, file where it is known, score, p_value and flagged where they are known."""
-        columns: dict[str, Any] = {"row": np.arange(len(self))}
-        columns |= {"file": self.files} if self.files else {}
-        columns["score"] = self.scores
-        columns |= {"p_value": self.p_values} if self.p_values is not None else {}
-        columns |= {"flagged": self.flagged} if self.flagged is not None else {}
-        return Table(columns)
-
-    @overload
-    def to_dict(self, orient: Literal["list"] = "list") -> dict[str, list[Any]]: ...
-    @overload
-    def to_dict(self, orient: Literal["records"]) -> list[dict[str, Any]]: ...
-    def to_dict(self, orient: Literal["list", "records"] = "list") -> dict[str, list[Any]] | list[dict[str, Any]]:
-        """Return the table as {column: values}, or with "records" as a dict a row."""
-        return self.table.to_dict(orient)
-
-    @overload
-    def __getitem__(self, key: int) -> Row: ...
-    @overload
-    def __getitem__(self, key: slice) -> Table: ...
-    @overload
-    def __getitem__(self, key: str) -> list[Any]: ...
-    def __getitem__(self, key: int | slice | str) -> Row | Table | list[Any]:
-        return self.table[key]
-
-    def __len__(self) -> int:
-        return len(self.scores)
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(name for name in vars(self) if not name.startswith("_"))]
 
     def __repr__(self) -> str:
-        return f"{self.verdict}\n{self.table!r}"
+        return f"{self.verdict}\n{super().__repr__()}"
 
     def _repr_html_(self) -> str:
-        return f"<p>{escape(self.verdict)}</p>{self.table._repr_html_()}"
+        return f"<p>{escape(self.verdict)}</p>{super()._repr_html_()}"
 
 
 def epoch_row(record: EpochRecord) -> Row:

@@ -194,7 +194,7 @@ class Run:
         compared = None if held_out is None else images_for(self._run, held_out).source
         known = held_out_of(self._run, model, by, compared, ())
         scored = score_images(self._run, model, source, by, known, AskedLabels(), false_alarms)
-        return Scores.of(scored, source, own_images_note(self._run, source))
+        return Scores(scored, source, own_images_note(self._run, source))
 
     @in_python_words
     def sample(self, count: int = 64, *, seed: int = 0) -> Stored:
@@ -271,7 +271,7 @@ class Run:
         `to` is onnx, litert or savedmodel, `folder` by default the run's name and _exported here. `data` is where the
         training images are now, if they moved: every file is measured on some before it is kept.
         """
-        from aecli.training.export.export import ExportOptions, export_run
+        from aecli.training.export.export import ExportOptions, export_folder, export_run
         from aecli.training.export.kinds import PARTS, SUFFIXES
 
         for what, word, known in (("to", to, [*SUFFIXES]), ("part", part, [*PARTS, "all"])):
@@ -280,7 +280,7 @@ class Run:
                 raise AeError(f"export {what}={escaped(str(word))!r}: unknown{hint}")
         if int8 and to == "savedmodel":
             raise AeError("export int8: a SavedModel has no such form: export to litert or onnx")
-        target = Path(folder) if folder is not None else Path(f"{self.path.resolve().name}_exported")
+        target = Path(folder) if folder is not None else export_folder(self._run)
         parts = [*PARTS] if part == "all" else [part]
         options = ExportOptions(to, parts, target, int8, overwrite, None if data is None else Path(data))
         with silenced():

@@ -10,8 +10,6 @@ import numpy as np
 _MOST_SHOWN = 12
 """Rows that a table shows of itself; of more, the first and the last."""
 
-_CELL = "padding:2px 8px;text-align:right"
-
 
 class Row(dict[str, Any]):
     """A row of a table by the names of its columns, which are attributes too: `row["loss"]`, `row.loss`."""
@@ -97,8 +95,11 @@ class Table(Sequence[Row]):
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows; colours are the notebook's own."""
+        from aecli.views.report.snippet import table_html
+
         more = f"<div>{escape(self._count())}</div>" if len(self) > _MOST_SHOWN else ""
-        return html_table(self.columns, [[_text(value) for value in row.values()] for row in self._shown()]) + more
+        rows = [[_text(value) for value in row.values()] for row in self._shown()]
+        return str(table_html(self.columns, rows)) + more
 
     def _shown(self) -> list[Row]:
         if len(self) <= _MOST_SHOWN:
@@ -108,14 +109,6 @@ class Table(Sequence[Row]):
 
     def _count(self) -> str:
         return f"the first and the last of {len(self):,} rows"
-
-
-def html_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a table of texts as HTML."""
-    head = "".join(f'<th style="{_CELL}">{escape(name)}</th>' for name in header)
-    lines = ["".join(f'<td style="{_CELL}">{escape(cell)}</td>' for cell in row) for row in rows]
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _plain(values: Sequence[Any]) -> list[Any]:

@@ -14,6 +14,7 @@ from aecli.runs.config_file import load_config
 from aecli.runs.run import Run
 from aecli.training.artifacts import STUDY
 from aecli.training.progress import Both, NullProgress
+from aecli.training.tracking import tracker
 from aecli.training.tracking.pictures import side_by_side
 from aecli.training.tracking.settings import flat_settings
 from aecli.training.tracking.tracked import TrackedProgress
@@ -276,7 +277,7 @@ def test_a_disk_that_is_full_ends_the_tracking_alone(plain, disk):
 
 
 def test_a_package_that_is_not_there_is_named_before_anything_is_trained(ae, monkeypatch):
-    monkeypatch.setitem(TRACKERS, "mlflow", TrackerSource("mlflow", "no_such_package", "mlflow"))
+    monkeypatch.setattr(tracker, "is_importable", lambda _: False)
     result = ae("train", "--track", "mlflow")
     assert result.exit_code == 1
     assert result.stderr == "ae: --track mlflow: its package is not installed: pip install 'aecli[mlflow]'\n"

@@ -47,11 +47,11 @@ def command(
     from aecli.cli.stderr import native_stderr_silenced
     from aecli.cli.terminal import note, print_json
     from aecli.runs.run import run_named
-    from aecli.training.export.export import ExportOptions, export_run
+    from aecli.training.export.export import ExportOptions, export_folder, export_run
 
     run = run_named(run_folder)
     run.require()
-    folder = folder or Path(f"{run.path.resolve().name}_exported")
+    folder = folder or export_folder(run)
     parts = [*PARTS] if part == "all" else (part,)
     with native_stderr_silenced():
         export = export_run(run, ExportOptions(to, parts, folder, int8, overwrite, data))

@@ -1,6 +1,15 @@
 """Which GPUs a device names."""
 
+import re
+
 from aecli.core.errors import TrainingError
+
+_NUMBER = "[0-9]{1,3}"
+
+
+def is_device(wanted: str, several: bool = False) -> bool:
+    """Whether this names what can train: "auto", "cpu" or "gpu:0", and where `several` can, "gpu:0,1"."""
+    return bool(re.fullmatch(f"auto|cpu|gpu:{_NUMBER}{f'(,{_NUMBER})*' if several else ''}", wanted))
 
 
 def gpu_numbers(wanted: str, count: int) -> list[int]:

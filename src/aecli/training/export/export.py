@@ -75,6 +75,11 @@ class ExportOptions:
     data: Path | None = None
 
 
+def export_folder(run: Run) -> Path:
+    """Return the folder that a run is exported into where no other is named: here, by the run's name."""
+    return Path(f"{run.path.resolve().name}_exported")
+
+
 def export_run(run: Run, options: ExportOptions, engine: EngineSource = DEFAULT_ENGINE) -> Export:
     """Write parts of a complete run, and return what they are and how near they come to it.
 

@@ -43,16 +43,14 @@ class Tracker(Protocol):
 
 @dataclass(frozen=True)
 class TrackerSource:
-    """A tracker that is not imported yet: `module` is the one that its package brings, `extra` the one of ours."""
+    """A tracker that is not imported yet: its package, our extra for it and our module have its name."""
 
     name: str
-    module: str
-    extra: str
 
     def require(self) -> None:
         """Raise TrainingError where its package is not installed; nothing is imported."""
-        if not is_importable(self.module):
-            raise TrainingError(f"--track {self.name}: its package is not installed: pip install 'aecli[{self.extra}]'")
+        if not is_importable(self.name):
+            raise TrainingError(f"--track {self.name}: its package is not installed: pip install 'aecli[{self.name}]'")
 
     def load(self) -> Tracker:
         """Return the tracker of one run."""
@@ -60,7 +58,5 @@ class TrackerSource:
         return tracker
 
 
-_ROWS = (TrackerSource("tensorboard", "tensorboard", "tensorboard"), TrackerSource("mlflow", "mlflow", "mlflow"))
-
-TRACKERS: dict[str, TrackerSource] = {row.name: row for row in _ROWS}
+TRACKERS: dict[str, TrackerSource] = {name: TrackerSource(name) for name in ("tensorboard", "mlflow")}
 """The trackers by name; each has a module here of that name, whose `make_tracker` makes one."""

@@ -60,10 +60,11 @@ def study_html(result: StudyResult) -> str:
 
 def _whole(title: Markup, said: str, table: Sequence[Sequence[str]], pictures: Markup) -> str:
     header, *rows = table
-    return str(Markup("<div>{}<p>{}</p>{}{}</div>").format(title, said, _table(header, rows), pictures))
+    return str(Markup("<div>{}<p>{}</p>{}{}</div>").format(title, said, table_html(header, rows), pictures))
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
+def table_html(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
+    """Return a table of texts as HTML, its first column on the left; every text is escaped."""
     lines = [_line("th", header), *(_line("td", row) for row in rows)]
     return Markup("<table>{}</table>").format(Markup("").join(lines))
 
