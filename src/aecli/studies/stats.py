@@ -273,7 +273,7 @@ def _against_best(losses: Mapping[str, Scores], confidence: float) -> dict[str, 
     pairs = list(combinations(losses, 2))
     p_values = [wilcoxon(losses[a], losses[b]) for a, b in pairs]
     error = error_per_pair(len(losses), confidence)
-    unseen = _best_of_other_seeds(list(losses.values()))
+    unseen = best_of_other_seeds(list(losses.values()))
     # The pairs with the first variant come first: the others are only counted in the corrections.
     return {
         name: AgainstBest(
@@ -289,7 +289,7 @@ def _against_best(losses: Mapping[str, Scores], confidence: float) -> dict[str, 
     }
 
 
-def _best_of_other_seeds(losses: Sequence[Scores]) -> Scores:
+def best_of_other_seeds(losses: Sequence[Scores]) -> Scores:
     """Return, for every seed, the score of the variant whose mean over the other seeds is best.
 
     So the seed has no say in which variant is judged on it. NaN where no variant has another seed.

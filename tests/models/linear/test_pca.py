@@ -38,10 +38,21 @@ def test_the_products_of_few_rows_give_the_components_of_the_covariance(rows):
     np.testing.assert_allclose(np.abs(np.sum(components * expected, axis=0)), 1, atol=1e-3)  # but for their signs
 
 
-def test_a_randomised_iteration_comes_within_a_percent(rows, monkeypatch):
-    exact = left(rows, 10)
+@pytest.mark.parametrize("count", [2, 10])
+def test_a_randomised_iteration_leaves_no_more_than_the_exact_components(rows, count, monkeypatch):
+    """Fewer directions kept or fewer passes left up to 1.4 % more of real images, in the favour of what is compared."""
+    exact = left(rows, count)
     monkeypatch.setattr(pca, "_EXACT_LIMIT", 32)
-    assert exact * 0.9999 <= left(rows, 10) <= exact * 1.01
+    assert exact * 0.99999 <= left(rows, count) <= exact * 1.0001
+
+
+def test_a_randomised_iteration_is_as_good_where_the_variance_falls_slowly(monkeypatch):
+    """As it does in photographs: with 16 more directions and four passes it leaves 0.2 % more."""
+    scales = np.arange(1, 401, dtype=np.float32) ** -0.7
+    rows = np.random.default_rng(0).normal(size=(2000, 400)).astype(np.float32) * scales
+    exact = left(rows, 60)
+    monkeypatch.setattr(pca, "_EXACT_LIMIT", 32)
+    assert exact * 0.99999 <= left(rows, 60) <= exact * 1.0001
 
 
 @pytest.mark.parametrize("limit", [1600, 5, 0], ids=["covariance", "products", "randomised"])
