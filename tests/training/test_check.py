@@ -163,7 +163,7 @@ def test_look_alikes_are_no_copies():
     rng = np.random.default_rng(1)
     y, x = np.mgrid[:32, :32] / 32
     own = scenes(60, side=32, channels=1, seed=2)[..., 0] / 255
-    images = 0.5 + 0.4 * np.sin(6 * x + 3 * y) + 0.3 * (own - 0.5) + rng.normal(0, 0.02, own.shape)
+    images = 0.5 + 0.4 * np.sin(6 * x + 3 * y) + 0.5 * (own - 0.5) + rng.normal(0, 0.02, own.shape)
     assert "near_duplicates" not in found((255 * images).clip(0, 255).astype(np.uint8))
 
 
