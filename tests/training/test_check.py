@@ -1,5 +1,6 @@
 """Looking before training: every finding on images made to have it, and none on images that have not."""
 
+import io
 import json
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from aecli.runs.config_file import load_config
 from aecli.training.check.checking import check
 from aecli.training.check.duplicates import ALIKE, find_duplicates
 from aecli.training.check.order import rank_correlation, von_neumann_ratio
-from aecli.training.check.survey import signatures, survey
+from aecli.training.check.survey import mirrored, signatures, survey
 from aecli.views.contact_sheet import draw_sheet
 from tests.conftest import PLAIN
 
@@ -122,8 +123,55 @@ def test_every_near_pair_is_found_that_looking_at_all_pairs_finds():
     source = open_images(Path("images.npy"))
     pairs = {tuple(pair) for pair in find_duplicates([survey(source)]).near.tolist()}
     every = np.corrcoef(source.file.read(0, len(source)).reshape(len(source), -1).astype(float))
-    assert pairs == set(zip(*map(list, np.nonzero(np.triu(every, 1) >= ALIKE)), strict=True))
-    assert len(pairs) > 10
+    alike = set(zip(*map(list, np.nonzero(np.triu(every, 1) >= ALIKE)), strict=True))
+    assert len(alike) > 10
+    assert alike <= pairs
+    assert pairs <= {(i, 60 + i) for i in range(30)}  # the noisier copies too, and nothing else
+
+
+def compressed(image, quality):
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file))
+
+
+ALTERED = {
+    "JPEG": lambda image: compressed(image, 50),
+    "mirror": lambda image: image[:, ::-1],
+    "mirror, JPEG": lambda image: compressed(image[:, ::-1], 75),
+    "shift": lambda image: np.pad(image, ((1, 0), (0, 2), (0, 0)), mode="edge")[:-1, 2:],
+    "contrast": lambda image: np.clip((image - 128.0) * 0.7 + 148, 0, 255).astype(np.uint8),
+}
+
+
+@pytest.mark.parametrize("alter", ALTERED.values(), ids=ALTERED)
+def test_altered_copies_are_found_and_named_at_least(alter):
+    images = scenes(80, side=48, seed=6)
+    noisy = np.clip(images + np.random.default_rng(0).normal(0, 12, images.shape), 0, 255).astype(np.uint8)
+    copies = np.stack([alter(image) for image in noisy[:10]])
+    finding = found(np.concatenate([noisy, copies]))["near_duplicates"]
+    pairs = {tuple(pair) for pair in finding.data["pairs"]}
+    assert len(pairs) >= 9
+    assert pairs <= {(i, 80 + i) for i in range(10)}
+    assert finding.text.startswith(f"at least {len(pairs)} pairs of images nearly the same")
+
+
+def test_look_alikes_are_no_copies():
+    """All are the same wave, each with a little of its own: near one another, but none nearer than the others."""
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[:32, :32] / 32
+    own = scenes(60, side=32, channels=1, seed=2)[..., 0] / 255
+    images = 0.5 + 0.4 * np.sin(6 * x + 3 * y) + 0.5 * (own - 0.5) + rng.normal(0, 0.02, own.shape)
+    assert "near_duplicates" not in found((255 * images).clip(0, 255).astype(np.uint8))
+
+
+def test_mirrored_signatures_are_those_of_mirrored_images():
+    images = np.random.default_rng(0).random((5, 20, 26, 3), np.float32)
+    contrast = images.reshape(5, -1).std(axis=1)
+    expected = signatures(images[:, :, ::-1], contrast)
+    np.testing.assert_allclose(mirrored(signatures(images, contrast)), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 1), (13, 21, 3), (5, 9, 1)])

@@ -49,11 +49,8 @@ def smallest_effect(seeds: int, error: float, wanted: float = POWER) -> float:
 
 
 def seeds_to_show(effect: float, error: float, wanted: float = POWER) -> int | None:
-    """Return the fewest seeds that show an effect in that share of studies, None if it would take over SEEDS_LIMIT.
-
-    Wilcoxon's p must be able to reach `error` too: it is never below 2 ** (1 - seeds).
-    """
-    few, many = math.ceil(-math.log2(error)), SEEDS_LIMIT
+    """Return the fewest seeds that show an effect in that share of studies, None if it would take over SEEDS_LIMIT."""
+    few, many = 1, SEEDS_LIMIT
     if power(effect, many, error) < wanted:
         return None
     while many - few > 1:

@@ -325,11 +325,12 @@ def _seeds_needed(unresolved: Sequence[Scores], error: float) -> int | None:
     """Return the fewest seeds that show the smallest of these differences with power 0.8, None if too many.
 
     The smallest in its standard deviations, taken as it looks now; one on fewer than two seeds tells nothing. `error`
-    is what a single pair may err.
+    is what a single pair may err. Wilcoxon's p must be able to reach it too: it is never below 2 ** (1 - seeds).
     """
     if not unresolved:
         return None
-    return seeds_to_show(min(_effect(_finite(differences)) for differences in unresolved), error)
+    needed = seeds_to_show(min(_effect(_finite(differences)) for differences in unresolved), error)
+    return needed and max(needed, 1 + math.ceil(-math.log2(error)))
 
 
 def _effect(differences: Scores) -> float:

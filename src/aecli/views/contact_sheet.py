@@ -10,8 +10,7 @@ from aecli.core.files import refuse_output
 from aecli.data.dataset import ImageDataset
 from aecli.runs.config import Config
 from aecli.training.check.checking import CheckReport
-from aecli.training.check.duplicates import take
-from aecli.training.check.survey import spread_rows
+from aecli.training.check.survey import spread_rows, take
 from aecli.training.check.values import robust_scores
 from aecli.views.canvas import Figure, default_settings
 from aecli.views.mosaic import COLUMNS, INK, Sheet, image_pixels

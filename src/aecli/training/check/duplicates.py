@@ -11,10 +11,11 @@ from scipy.spatial import cKDTree
 from aecli.core.machine import cores
 from aecli.data.dataset import ImageDataset, Rows
 from aecli.data.format import Images
-from aecli.training.check.survey import Survey, Values, spread_rows
+from aecli.training.check.altered import find_altered
+from aecli.training.check.survey import Survey, Values, spread_rows, take
 
 ALIKE = 0.995
-"""Pixel correlation from which two images are near duplicates: a copy compressed anew or brightened, the next frame."""
+"""Pixel correlation from which images are near duplicates whatever the others are: a brighter copy, the next frame."""
 
 _RADIUS = 0.05
 """Distance of signatures within which an image's nearest ones are looked at. Pairs that correlate by 0.99875 are never
@@ -40,16 +41,16 @@ _FEWEST_VALUES = 64
 class Duplicates:
     """The images that are there twice, numbered through all sources.
 
-    `group` (N,) is the same number for images that are the same bit for bit. `near` (n, 2) are pairs that correlate
-    by ALIKE or more, by falling `correlation`. Images of a single value are left out. Of `searched` images
-    the near ones were looked for; `confirmed_all` is False where there were more pairs to look at than _LOOKED_AT.
+    `group` (N,) is the same number for images that are the same bit for bit. `near` (n, 2) are pairs that correlate by
+    ALIKE or more, and altered copies, mirrored and shifted ones too, as far as `find_altered` finds them; by falling
+    `correlation`, of the pixels, or of what is compared of altered copies. Images of a single value are left out. Of
+    `searched` images the near ones were looked for.
     """
 
     group: NDArray[np.int64]
     near: Rows
     correlation: Values
     searched: int
-    confirmed_all: bool
 
     def copies(self) -> Rows:
         """Return (n, 2): every image that is the same as an earlier one, after the first of its kind."""
@@ -69,16 +70,20 @@ def find_duplicates(surveys: Sequence[Survey]) -> Duplicates:
     group[flat] = len(group) + np.arange(flat.sum())
     source = surveys[0].source
     if prod(source.format.image_shape) < _FEWEST_VALUES:
-        return Duplicates(group, np.empty((0, 2), np.int64), np.empty(0, np.float32), 0, True)
+        return Duplicates(group, np.empty((0, 2), np.int64), np.empty(0, np.float32), 0)
     _, different = np.unique(group, return_index=True)
     candidates = np.sort(different[~flat[different]])
     signature = np.concatenate([survey.signature for survey in surveys])
     pairs = candidates[_near(signature[candidates])]
     most = max(_FEWEST_LOOKED_AT, _LOOKED_AT // (8 * prod(source.format.image_shape)))
     correlation = _correlations([survey.source for survey in surveys], pairs[:most])
-    alike = np.flatnonzero(correlation >= ALIKE)
-    alike = alike[np.argsort(-correlation[alike], kind="stable")]
-    return Duplicates(group, pairs[alike], correlation[alike], min(_SEARCHED, len(candidates)), len(pairs) <= most)
+    altered, aligned = find_altered([survey.source for survey in surveys], candidates, signature[candidates])
+    alike = correlation >= ALIKE
+    near, again = np.unique(np.concatenate([pairs[: len(alike)][alike], altered]), axis=0, return_index=True)
+    shown = np.concatenate([correlation[alike], aligned])[again]
+    order = np.argsort(-shown, kind="stable")
+    searched = min(_SEARCHED, len(candidates))
+    return Duplicates(group, near[order], shown[order], searched)
 
 
 def _near(signature: Values) -> Rows:
@@ -113,15 +118,3 @@ def _standardised(images: Images) -> Values:
     rows = rows - rows.mean(axis=1, keepdims=True)
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
     return np.asarray(np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0))
-
-
-def take(sources: Sequence[ImageDataset], indices: Rows) -> Images:
-    """Return the images of these numbers through all sources."""
-    images: Images = np.empty((len(indices), *sources[0].format.image_shape), np.float32)
-    start = 0
-    for source in sources:
-        positions = np.flatnonzero((start <= indices) & (indices < start + len(source)))
-        if len(positions):
-            images[positions] = source.format.to_contract(source.file.take(indices[positions] - start))
-        start += len(source)
-    return images

@@ -60,7 +60,8 @@ def twice(duplicates: Duplicates, sources: Sequence[ImageDataset]) -> Iterable[F
     total = sum(map(len, sources))
     sampled = duplicates.searched and duplicates.searched < total - len(copies)
     bounded = f"; searched for {duplicates.searched:,} of them among all" if sampled else ""
-    least = "" if duplicates.confirmed_all else "at least "
+    # Of altered copies some are overlooked, as are pairs beyond those that were looked at.
+    least = "at least " if len(duplicates.near) else ""
     if len(duplicates.near) or sampled:
         yield Finding(
             "note",

@@ -1,7 +1,7 @@
 """One pass over every image of a source: a few numbers for each, in memory that grows by 81 bytes an image."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -176,3 +176,21 @@ def signatures(images: Images, contrast: Values) -> Values:
     frequencies = (down @ grey @ across.T).reshape(len(images), -1)[:, 1:] / _BLOCKS
     scale = np.divide(1, contrast, out=np.zeros_like(contrast), where=contrast > 0)
     return np.asarray(frequencies * scale[:, None], np.float32)
+
+
+def mirrored(signature: Values) -> Values:
+    """Return the signatures (N, 15) that the images would have with left and right swapped: odd waves change signs."""
+    signs = np.tile(np.where(np.arange(_FREQUENCIES) % 2, -1, 1), _FREQUENCIES)[1:]
+    return np.asarray(signature * signs, np.float32)
+
+
+def take(sources: Sequence[ImageDataset], indices: Rows) -> Images:
+    """Return the images of these numbers through all sources."""
+    images: Images = np.empty((len(indices), *sources[0].format.image_shape), np.float32)
+    start = 0
+    for source in sources:
+        positions = np.flatnonzero((start <= indices) & (indices < start + len(source)))
+        if len(positions):
+            images[positions] = source.format.to_contract(source.file.take(indices[positions] - start))
+        start += len(source)
+    return images
