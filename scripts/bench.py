@@ -1,16 +1,16 @@
-"""Time training side by side: ae, the usual Keras script, PyTorch and scikit-learn, and the GEMM bound.
+"""Time training side by side: ae, the usual Keras script, PyTorch and scikit-learn, and the matrix products alone.
 
-    python scripts/bench.py [--epochs 6] [--json FILE.json] [--png FILE.png]
+    python scripts/bench.py [--epochs 6] [--threads 2,1] [--json FILE.json] [--png FILE.png]
 
 Every contestant trains the same two networks (784-64-784 and 784-1000-500-250-30 mirrored; ReLU, sigmoid
 output, MSE, Adam 1e-3, batches of 256) on the same 54,000 MNIST images, each in a process of its own, taking
-turns, twice. Seconds per epoch is the median over all epochs but each process's first, which compiles. PyTorch
-and scikit-learn come with `pip install --group bench`; the ones missing are named and left out. MNIST is read from
-../shared/data; where it is missing, generated images of that shape take its place.
+turns, twice, on as many cores as there are and on one. Seconds per epoch is the median over all epochs but each
+process's first, which compiles. PyTorch and scikit-learn come with `pip install --group bench`; the ones missing are
+named and left out. MNIST is read from ../shared/data; where it is missing, generated images of that shape take its
+place.
 
-The GEMM bound is the time of the matrix products alone, at the best rate this machine shows for a large product;
-beside it the same products in their own shapes, one after the other in NumPy: no library reaches the rate of large
-products on batches of 256.
+The bound is the time of the step's matrix products alone, in their own shapes, one after the other in NumPy's BLAS:
+no training on batches of 256 takes less without faster products, whatever the rate of large ones.
 """
 
 import argparse
@@ -33,14 +33,13 @@ import numpy as np
 MNIST = Path(__file__).parents[2] / "shared" / "data" / "mnist_train.npy"
 IMAGES, BATCH = 54_000, 256
 NETWORKS = {"784-64-784": [64], "784-1000-500-250-30": [1000, 500, 250, 30]}
-CONTESTANTS = {"ae": "tensorflow", "keras": "tensorflow", "torch": "torch", "sklearn": "sklearn"}
+CONTESTANTS = {"ae": "tensorflow", "keras": "tensorflow", "torch": "torch", "sklearn": "sklearn", "products": "numpy"}
 TITLES = {
     "ae": "ae",
     "keras": "Keras fit on arrays",
     "torch": "PyTorch loop",
     "sklearn": "scikit-learn MLPRegressor",
-    "gemm_in_shape": "the matrix products alone, in NumPy",
-    "gemm_bound": "GEMM bound at {gflops:.0f} GFLOP/s",
+    "products": "the matrix products alone, in NumPy",
 }
 
 
@@ -55,7 +54,8 @@ def train_ae(path: Path, hidden: list[int], epochs: int) -> list[float]:
 
     *outer, code = hidden
     keys = [f"data.train={path}", "data.validation_split=0.1", f"model.hidden={outer}", f"model.latent_dim={code}"]
-    keys += ["training.batch_size=256", f"training.epochs={epochs}"]
+    keys += ["training.batch_size=256", f"training.epochs={epochs}", "model.linear_path=none"]
+    keys += ["model.activation=relu", "model.latent_activation=relu"]
     run = train(load_config(None, keys).config, Path("run"), overwrite=True)
     return [record.seconds for record in run.history]
 
@@ -114,27 +114,8 @@ def train_sklearn(path: Path, hidden: list[int], epochs: int) -> list[float]:
     return seconds
 
 
-def gemm_rate() -> float:
-    """Return the floating-point operations a second of the best of several large float32 products."""
-    matrix = np.random.default_rng(0).random((3000, 3000), np.float32)
-    product = np.empty_like(matrix)
-    times = []
-    for _ in range(6):
-        started = time.perf_counter()
-        np.matmul(matrix, matrix, out=product)
-        times.append(time.perf_counter() - started)
-    return 2 * 3000**3 / min(times)
-
-
-def gemm_bound(hidden: list[int], rate: float) -> float:
-    """Return the seconds of an epoch's matrix products: forward, and the gradients of weights and inputs."""
-    sizes = widths(hidden)
-    products = sum(a * b * (2 if i == 0 else 3) for i, (a, b) in enumerate(itertools.pairwise(sizes)))
-    return 2 * products * IMAGES / rate
-
-
-def gemm_in_shape(hidden: list[int]) -> float:
-    """Return the seconds of an epoch's matrix products in their own shapes as NumPy computes them, the best of 20."""
+def multiply(path: Path, hidden: list[int], epochs: int) -> list[float]:
+    """Return the seconds of an epoch's matrix products as NumPy computes them: forward, and both gradients backward."""
     rng = np.random.default_rng(0)
     sizes = widths(hidden)
     outputs = [rng.random((BATCH, size), np.float32) for size in sizes]
@@ -142,20 +123,23 @@ def gemm_in_shape(hidden: list[int]) -> float:
     products = [pair for i, w in enumerate(kernels) for pair in ((outputs[i], w), (outputs[i].T, outputs[i + 1]))]
     products += [(outputs[i + 1], w.T) for i, w in enumerate(kernels) if i]
     times = []
-    for _ in range(20):
+    for _ in range(epochs):
         started = time.perf_counter()
-        for a, b in products:
-            a @ b
+        for _ in range(IMAGES // BATCH):
+            for a, b in products:
+                a @ b
         times.append(time.perf_counter() - started)
-    return min(times) * IMAGES / BATCH
+    return times
 
 
-def measure(name: str, path: Path, hidden: list[int], epochs: int) -> dict[str, Any]:
-    """Train in a process of its own; return its seconds per epoch, wall time and peak memory."""
+def measure(name: str, path: Path, hidden: list[int], epochs: int, threads: int) -> dict[str, Any]:
+    """Train in a process of its own on so many cores; return its seconds per epoch, wall time and peak memory."""
     command = [sys.executable, __file__, "--contestant", name, "--data", str(path), "--epochs", str(epochs)]
     started = time.perf_counter()
     process = subprocess.Popen(
-        [*command, "--hidden", json.dumps(hidden)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [*command, "--hidden", json.dumps(hidden), "--threads", str(threads)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     assert process.stdout is not None
     output = process.stdout.read().decode()
@@ -167,25 +151,20 @@ def measure(name: str, path: Path, hidden: list[int], epochs: int) -> dict[str, 
     return {"epochs": seconds, "wall_seconds": time.perf_counter() - started, "peak_mb": peak}
 
 
-def compare(path: Path, epochs: int, deep_epochs: int) -> dict[str, Any]:
-    """Run every contestant twice on both networks, taking turns."""
+def compare(path: Path, epochs: int, deep_epochs: int, threads: list[int]) -> list[dict[str, Any]]:
+    """Run every contestant twice on both networks with each number of threads, taking turns; return a row of each."""
     present = [name for name, package in CONTESTANTS.items() if importlib.util.find_spec(package)]
     for name in sorted(set(CONTESTANTS) - set(present)):
         print(f"{TITLES[name]} is left out: {CONTESTANTS[name]} is not installed (the extra 'bench')", file=sys.stderr)
-    results: dict[str, Any] = {}
-    for network, hidden in NETWORKS.items():
-        count, rates = (epochs if len(hidden) == 1 else deep_epochs), [gemm_rate()]
+    rows = []
+    for (network, hidden), cores in itertools.product(NETWORKS.items(), threads):
         runs: dict[str, list[dict[str, Any]]] = {name: [] for name in present}
-        for _ in range(2):
-            for name in present:
-                print(f"{network}: {TITLES[name]} ...", file=sys.stderr, flush=True)
-                runs[name].append(measure(name, path, hidden, count))
-                rates.append(gemm_rate())
-        rows = {name: _summary(measured) for name, measured in runs.items()}
-        rows["gemm_in_shape"] = {"seconds_per_epoch": gemm_in_shape(hidden)}
-        rows["gemm_bound"] = {"seconds_per_epoch": gemm_bound(hidden, max(rates)), "gflops": max(rates) / 1e9}
-        results[network] = rows
-    return results
+        for _, name in itertools.product(range(2), present):
+            print(f"{network}, threads {cores}: {TITLES[name]} ...", file=sys.stderr, flush=True)
+            count = epochs if len(hidden) == 1 else deep_epochs
+            runs[name].append(measure(name, path, hidden, count, cores))
+        rows += [{"network": network, "threads": cores, "by": name, **_summary(runs[name])} for name in present]
+    return rows
 
 
 def _summary(measured: list[dict[str, Any]]) -> dict[str, Any]:
@@ -199,46 +178,54 @@ def _summary(measured: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def markdown(results: dict[str, Any]) -> str:
+def markdown(rows: list[dict[str, Any]]) -> str:
     """Return the table of docs/performance.md."""
     lines = [
-        "| network | trained by | s / epoch | ae's share of it | whole process, s | peak MB |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| network | threads | trained by | s / epoch | ae's share of it | whole process, s | peak MB |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for network, rows in results.items():
-        ours = rows["ae"]["seconds_per_epoch"]
-        for name, row in rows.items():
-            title = TITLES[name].format(**row)
-            cells = [network, title, f"{row['seconds_per_epoch']:.3f}", f"{ours / row['seconds_per_epoch']:.2f}"]
-            cells += [f"{row['wall_seconds']:.0f}", f"{row['peak_mb']:.0f}"] if "wall_seconds" in row else ["", ""]
-            lines.append(f"| {' | '.join(cells)} |")
+    ours = {(row["network"], row["threads"]): row["seconds_per_epoch"] for row in rows if row["by"] == "ae"}
+    for row in rows:
+        share = ours[row["network"], row["threads"]] / row["seconds_per_epoch"]
+        cells = [row["network"], row["threads"], TITLES[row["by"]], f"{row['seconds_per_epoch']:.3f}", f"{share:.2f}"]
+        whole = "" if row["by"] == "products" else f"{row['wall_seconds']:.0f} | {row['peak_mb']:.0f}"
+        lines.append(f"| {' | '.join(map(str, cells))} | {whole or ' |'} |")
     return "\n".join(lines)
 
 
-def picture(results: dict[str, Any], path: Path) -> None:
-    """Draw seconds per epoch as bars, a panel for each network, the bound as a line."""
+def picture(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw seconds per epoch as bars, a panel for each network, the products as a line; with the most threads."""
     from matplotlib.figure import Figure
 
+    most = max(row["threads"] for row in rows)
     figure = Figure(figsize=(9, 3), layout="constrained")
-    for axis, (network, rows) in zip(figure.subplots(1, len(results)), results.items(), strict=True):
-        names = [name for name in CONTESTANTS if name in rows]
-        seconds = [rows[name]["seconds_per_epoch"] for name in names]
-        colours = ["#d6604d" if name == "ae" else "#92c5de" for name in names]
-        bars = axis.barh([TITLES[name] for name in names], seconds, color=colours)
+    for axis, network in zip(figure.subplots(1, len(NETWORKS)), NETWORKS, strict=True):
+        shown = {
+            row["by"]: row["seconds_per_epoch"] for row in rows if (row["network"], row["threads"]) == (network, most)
+        }
+        bound = shown.pop("products")
+        colours = ["#d6604d" if name == "ae" else "#92c5de" for name in shown]
+        bars = axis.barh([TITLES[name] for name in shown], list(shown.values()), color=colours)
         axis.bar_label(bars, fmt=" %.2f s", fontsize=8)
         axis.margins(x=0.2)
-        axis.axvline(rows["gemm_bound"]["seconds_per_epoch"], color="#444444", ls="--", lw=1)
+        axis.axvline(bound, color="#444444", ls="--", lw=1)
         axis.invert_yaxis()
         axis.set_title(network, fontsize=9)
         axis.tick_params(labelsize=8)
-    figure.supxlabel(f"seconds an epoch of {IMAGES:,} images; dashed: the GEMM bound", fontsize=8)
+    figure.supxlabel(f"seconds an epoch of {IMAGES:,} images; dashed: the matrix products alone", fontsize=8)
     figure.savefig(path, dpi=130)
+
+
+def threads_of(text: str) -> list[int]:
+    """Return the numbers of a list such as 2,1."""
+    return [int(part) for part in text.split(",")]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=11)
     parser.add_argument("--deep-epochs", type=int, default=4)
+    parser.add_argument("--threads", type=threads_of, default=[len(os.sched_getaffinity(0)), 1], metavar="N,M")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--png", type=Path)
     parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
@@ -246,7 +233,11 @@ def main() -> None:
     parser.add_argument("--hidden", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contestant:
-        trainer = {"ae": train_ae, "keras": train_keras, "torch": train_torch, "sklearn": train_sklearn}
+        # Every library takes as many threads as there are cores for it.
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads[0]])
+        trainer = {
+            "ae": train_ae, "keras": train_keras, "torch": train_torch, "sklearn": train_sklearn, "products": multiply,
+        }  # fmt: skip
         print(json.dumps(trainer[options.contestant](options.data, options.hidden, options.epochs)))
         return
     targets = {name: value.absolute() for name, value in (("json", options.json), ("png", options.png)) if value}
@@ -257,7 +248,7 @@ def main() -> None:
             print(f"{MNIST} is not there: training on generated images of the same shape", file=sys.stderr)
             path = Path(folder) / "images.npy"
             np.save(path, np.random.default_rng(0).integers(0, 256, (60_000, 28, 28)).astype(np.uint8))
-        results = compare(path, options.epochs, options.deep_epochs)
+        results = compare(path, options.epochs, options.deep_epochs, options.threads)
         if "json" in targets:
             targets["json"].write_text(
                 json.dumps({"machine": machine(), "images": IMAGES, "results": results}, indent=2) + "\n"

@@ -1,6 +1,7 @@
 """Run the studies under docs/studies/: which activation reconstructs images best, and on what that depends.
 
     python scripts/studies.py [--only NAME] [--keep FOLDER] [--workers N] [--stop-before HH:MM]
+    python scripts/studies.py --tables
 
 Each study isolates one thing: the activation of the hidden layers before a linear code, that of the code behind PReLU
 layers, the same hidden layers in a convolutional network, and what is left of it where every network begins at the best
@@ -9,8 +10,8 @@ study itself does not use, in trainings half as long. Then paired seeds: all row
 and order of batches, and train until nothing improves any more.
 
 They go into --keep (default: ./studies), where a second call continues them; Ctrl-C and --stop-before stop them. A
-study that is complete is copied to docs/studies/: its tables and one picture. Needs the arrays and photographs in
-../shared/data.
+study that is complete is copied to docs/studies/: its tables and one picture; --tables prints those of
+docs/results.md from there. Needs the arrays and photographs in ../shared/data.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import signal
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -113,6 +114,17 @@ STUDIES = {
     "photos-conv": convolutional("photos", epochs=60, training={"batch_size": 16}, settings={"size": [48, 48]}),
     "fashion_mnist-conv": convolutional("fashion_mnist", epochs=12),
 }
+TABLES = (
+    ("MNIST, 784-256-64", "mnist-hidden-1"), ("Fashion-MNIST, 784-256-64", "fashion_mnist-hidden-1"),
+    ("MNIST, three of 256", "mnist-hidden-3"), ("Fashion-MNIST, three of 256", "fashion_mnist-hidden-3"),
+), (
+    ("MNIST", "mnist-code"), ("Fashion-MNIST", "fashion_mnist-code"),
+), (
+    ("MNIST", "mnist-from-linear"), ("Fashion-MNIST", "fashion_mnist-from-linear"),
+), (
+    ("Fashion-MNIST", "fashion_mnist-conv"), ("photographs", "photos-conv"),
+)  # fmt: skip
+"""The studies of each table, with their titles."""
 KEPT = ("study.yaml", "results.csv", "summary.json")
 
 
@@ -143,10 +155,10 @@ def compare(study: Study, rates: Mapping[str, float], name: str, folder: Path, o
         raise SystemExit(code)
 
 
-def best_rates(folder: Path) -> dict[str, float]:
+def best_rates(results: Path) -> dict[str, float]:
     """Return the learning rate of each row whose validation images are reconstructed best, mean of its seeds."""
     errors: dict[tuple[str, float], list[float]] = defaultdict(list)
-    with (folder / "results.csv").open(encoding="utf-8", newline="") as file:
+    with results.open(encoding="utf-8", newline="") as file:
         for result in csv.DictReader(file):
             if result["state"] == "complete":
                 rate = float(re.findall(r"learning_rate=([^,]+)", result["variant"])[0])
@@ -171,6 +183,32 @@ def publish(name: str, folder: Path, rates: Mapping[str, float]) -> None:
     print(f"{name}: " + ", ".join(f"{row} {rate:g}" for row, rate in rates.items()), file=sys.stderr)
 
 
+def table(studies: Sequence[tuple[str, str]]) -> str:
+    """Return the test mse of some published studies, a row an activation, bold where none is shown to be better.
+
+    x 1000, mean and interval over the seeds, and behind them the learning rate.
+    """
+    found = [(title, DOCS / name) for title, name in studies if (DOCS / name).is_dir()]
+    columns = {title: _column(folder) for title, folder in found}
+    rows = dict.fromkeys(row for column in columns.values() for row in column)
+    lines = [f"| test mse x 1000 | {' | '.join(columns)} |", f"| --- {'| --- ' * len(columns)}|"]
+    lines += [f"| {row} | {' | '.join(column.get(row, '') for column in columns.values())} |" for row in rows]
+    return "\n".join(lines)
+
+
+def _column(folder: Path) -> dict[str, str]:
+    summary, rates = json.loads((folder / "summary.json").read_text(encoding="utf-8")), best_rates(folder / "rates.csv")
+    cells = {row["name"]: f"{_interval(row['mean'])}" for row in summary["rows"]}
+    cells = {name: f"**{cell}**" if name in summary["tied"] else cell for name, cell in cells.items()}
+    cells = {name: f"{cell} at {rates[name]:.0e}".replace("e-0", "e-") for name, cell in cells.items()}
+    return {**cells, **{line["name"]: _interval(line["mean"]) for line in summary["baselines"]}}
+
+
+def _interval(mean: Mapping[str, float]) -> str:
+    estimate, low, high = (f"{1000 * mean[key]:.2f}" for key in ("estimate", "low", "high"))
+    return f"{estimate} [{low}, {high}]" if low != high else estimate
+
+
 def time_today(text: str) -> datetime:
     """Return the time of today that HH:MM says."""
     hour, minute = map(int, text.split(":"))
@@ -183,13 +221,17 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, default=Path("studies"))
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--stop-before", type=time_today, metavar="HH:MM")
+    parser.add_argument("--tables", action="store_true")
     options = parser.parse_args()
+    if options.tables:
+        print("\n\n".join(map(table, TABLES)))
+        return
     folder = options.keep.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     for name in [options.only] if options.only else STUDIES:
         print(name, file=sys.stderr, flush=True)
         compare(STUDIES[name], {}, f"{name}-rates", folder, options)
-        rates = best_rates(folder / f"{name}-rates")
+        rates = best_rates(folder / f"{name}-rates" / "results.csv")
         compare(STUDIES[name], rates, name, folder, options)
         publish(name, folder, rates)
 
