@@ -1,12 +1,14 @@
 """`ae train`"""
 
+import importlib
 import json
 import os
 import shlex
-from contextlib import ExitStack
+import threading
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from aecli.runs.config import Config
     from aecli.runs.config_file import NamedConfig
     from aecli.runs.run import Run
+    from aecli.training.artifacts import TrainedRun
     from aecli.training.progress import Progress
 
 
@@ -156,11 +159,10 @@ def _train(
     from aecli.runs.run import Run
     from aecli.training.artifacts import FULL
     from aecli.training.trainer import train
-    from aecli.views.plots import draw_plots
 
     with ExitStack() as stack:
         stack.enter_context(native_stderr_silenced())
-        progress = _tracked(training_progress(quiet), track, quiet)
+        progress = _loading_plots(_tracked(training_progress(quiet), track, quiet))
         signals = stack.enter_context(Signals(tell_stopping(progress.note)))
         if limits := limits_note(option_is_given("threads")):
             progress.note(limits)
@@ -174,7 +176,7 @@ def _train(
             return train(
                 named.config,
                 folder,
-                artifacts=(*FULL, draw_plots),
+                artifacts=(*FULL, _draw_plots),
                 name=named.name,
                 overwrite=overwrite,
                 resume=resume,
@@ -203,6 +205,27 @@ def _tracked(progress: "Progress", track: str | None, quiet: bool) -> "Progress"
     from aecli.training.tracking.tracked import TrackedProgress
 
     return Both(progress, TrackedProgress(TRACKERS[track], note if quiet else progress.note))
+
+
+def _draw_plots(trained: "TrainedRun") -> None:
+    from aecli.views.plots import draw_plots
+
+    draw_plots(trained)
+
+
+def _loading_plots(progress: "Progress") -> "Progress":
+    """Return a progress that also loads what draws while the network compiles, on another core."""
+    from aecli.training.progress import Both, NullProgress
+
+    def load() -> None:
+        with suppress(Exception):  # met again, and reported, by who draws
+            importlib.import_module("aecli.views.plots")
+
+    class Loading(NullProgress):
+        def begun(self, *_: Any) -> None:
+            threading.Thread(target=load).start()
+
+    return Both(progress, Loading())
 
 
 def _suggested(named: "NamedConfig[Config]", overrides: tuple[str, ...], progress: "Progress") -> "NamedConfig[Config]":
