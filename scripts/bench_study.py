@@ -58,8 +58,10 @@ def seconds_of(command: list[str]) -> float:
 
 def compare() -> dict[str, Any]:
     """Run the study; return its seconds and the share of the workers' time spent in epochs."""
-    sets = [f"training.epochs={EPOCHS}", f"training.batch_size={BATCH}", "model.latent_dim=64"]
+    sets = [f"training.epochs={EPOCHS}", f"training.batch_size={BATCH}", "training.learning_rate=0.001"]
+    sets += ["model.hidden=[]", "model.latent_dim=64", "model.linear_path=none", "training.schedule=constant"]
     command = [sys.executable, "-m", "aecli.cli.main", "compare", "images.npy", "--seeds", str(SEEDS)]
+    command += ["--vary", f"model.latent_activation={','.join(ACTIVATIONS)}"]
     seconds = seconds_of([*command, "--output", "study", *(f"--set={key}" for key in sets)])
     stages: dict[str, float] = {}
     beside = []

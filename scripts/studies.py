@@ -17,6 +17,7 @@ docs/results.md from there. Needs the arrays and photographs in ../shared/data.
 import argparse
 import csv
 import json
+import math
 import re
 import shutil
 import signal
@@ -36,7 +37,7 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 DOCS = ROOT / "docs" / "studies"
 IMAGES = 20_000
-RATES = (3e-4, 1e-3, 3e-3)
+RATES = (1e-3, 3e-3, 1e-2)
 FIRST_SEED_OF_RATES = 100
 HIDDEN = ("relu", "leaky_relu", "prelu", "sigmoid", "tanh", "elu", "gelu", "linear", "selu", "silu", "mish")
 CODES = ("linear", "relu", "leaky_relu", "prelu", "sigmoid", "tanh", "elu", "silu")
@@ -156,13 +157,16 @@ def compare(study: Study, rates: Mapping[str, float], name: str, folder: Path, o
 
 
 def best_rates(results: Path) -> dict[str, float]:
-    """Return the learning rate of each row whose validation images are reconstructed best, mean of its seeds."""
+    """Return the learning rate of each row whose validation images are reconstructed best, mean of its seeds.
+
+    A rate at which a seed learns nothing, or fails, is none.
+    """
     errors: dict[tuple[str, float], list[float]] = defaultdict(list)
     with results.open(encoding="utf-8", newline="") as file:
         for result in csv.DictReader(file):
-            if result["state"] == "complete":
-                rate = float(re.findall(r"learning_rate=([^,]+)", result["variant"])[0])
-                errors[result["row"], rate].append(float(result["validation_mse"]))
+            rate = float(re.findall(r"learning_rate=([^,]+)", result["variant"])[0])
+            complete = result["state"] == "complete"
+            errors[result["row"], rate].append(float(result["validation_mse"]) if complete else math.inf)
     best: dict[str, float] = {}
     for row, rate in sorted(errors, key=lambda key: fmean(errors[key]), reverse=True):
         best[row] = rate
