@@ -6,8 +6,9 @@
 Each study isolates one thing: the activation of the hidden layers before a linear code, that of the code behind PReLU
 layers, the same hidden layers in a convolutional network, and what is left of it where every network begins at the best
 linear code. Every row trains at its own best learning rate of three, by the validation images of three seeds that the
-study itself does not use, in trainings half as long. Then paired seeds: all rows of a seed have the same images, split
-and order of batches, and train until nothing improves any more.
+study itself does not use, in trainings half as long; at the linear code it keeps that of the plain network. Then
+paired seeds: all rows of a seed have the same images, split and order of batches, and train until nothing improves any
+more.
 
 They go into --keep (default: ./studies), where a second call continues them; Ctrl-C and --stop-before stop them. A
 study that is complete is copied to docs/studies/: its tables and one picture; --tables prints those of
@@ -53,13 +54,16 @@ TRAINING = {"batch_size": 64, "schedule": "cosine", "optimizer": "adam", "loss":
 
 @dataclass(frozen=True)
 class Study:
-    """One study: its images, its rows, {name: section "model"}, and how it trains them."""
+    """One study: its images, its rows, {name: section "model"}, and how it trains them.
+
+    `rates_of` is the study whose learning rates it takes, row by row; by default it looks for its own.
+    """
 
     data: str
     rows: Mapping[str, Mapping[str, Any]]
     seeds: int = 11
     epochs: int = 50
-    rates: tuple[float, ...] = RATES
+    rates_of: str | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -73,7 +77,7 @@ class Study:
         }
         study: dict[str, Any] = {"configs": rows, "seeds": self.seeds}
         if not rates:
-            study |= {"tune": {"training.learning_rate": list(self.rates)}, "seeds": 3}
+            study |= {"tune": {"training.learning_rate": list(RATES)}, "seeds": 3}
         return {
             "data": {"train": "images", **self.settings}, "study": study,
             "training": {"seed": 0 if rates else FIRST_SEED_OF_RATES},
@@ -93,9 +97,10 @@ def code(data: str) -> Study:
 
 
 def from_linear(data: str) -> Study:
-    """Return a study of the hidden layers of networks that begin at the best linear code."""
+    """Return a study of the hidden layers of networks that begin at the best linear code, else the same."""
     model = {**PLAIN, "hidden": [256], "latent_activation": "linear", "linear_path": "auto"}
-    return Study(data, {name: {**model, "activation": name} for name in HIDDEN}, seeds=5)
+    rows = {name: {**model, "activation": name} for name in HIDDEN}
+    return Study(data, rows, seeds=5, rates_of=f"{data}-hidden-1")
 
 
 def convolutional(data: str, **more: Any) -> Study:
@@ -183,7 +188,8 @@ def publish(name: str, folder: Path, rates: Mapping[str, float]) -> None:
             text = text.replace(f"{place}/", "")
         (target / file).write_text(text, encoding="utf-8")
     shutil.copy(folder / name / "plots" / "dots.png", target)
-    shutil.copy(folder / f"{name}-rates" / "results.csv", target / "rates.csv")
+    if not STUDIES[name].rates_of:
+        shutil.copy(folder / f"{name}-rates" / "results.csv", target / "rates.csv")
     print(f"{name}: " + ", ".join(f"{row} {rate:g}" for row, rate in rates.items()), file=sys.stderr)
 
 
@@ -201,7 +207,8 @@ def table(studies: Sequence[tuple[str, str]]) -> str:
 
 
 def _column(folder: Path) -> dict[str, str]:
-    summary, rates = json.loads((folder / "summary.json").read_text(encoding="utf-8")), best_rates(folder / "rates.csv")
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    rates = best_rates(DOCS / (STUDIES[folder.name].rates_of or folder.name) / "rates.csv")
     cells = {row["name"]: f"{_interval(row['mean'])}" for row in summary["rows"]}
     cells = {name: f"**{cell}**" if name in summary["tied"] else cell for name, cell in cells.items()}
     cells = {name: f"{cell} at {rates[name]:.0e}".replace("e-0", "e-") for name, cell in cells.items()}
@@ -234,9 +241,11 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in [options.only] if options.only else STUDIES:
         print(name, file=sys.stderr, flush=True)
-        compare(STUDIES[name], {}, f"{name}-rates", folder, options)
-        rates = best_rates(folder / f"{name}-rates" / "results.csv")
-        compare(STUDIES[name], rates, name, folder, options)
+        study = STUDIES[name]
+        if not study.rates_of:
+            compare(study, {}, f"{name}-rates", folder, options)
+        rates = best_rates(folder / f"{study.rates_of or name}-rates" / "results.csv")
+        compare(study, rates, name, folder, options)
         publish(name, folder, rates)
 
 
