@@ -62,14 +62,12 @@ def toctrees(index: str) -> str:
 
 
 def with_links_of_the_site(text: str) -> str:
-    """Return a page whose links to what is no page lead to GitHub, but for pictures and reports, which are shown."""
+    """Return a page whose links to what is no page lead to GitHub, but for pictures, which are shown."""
     return _LINK.sub(lambda link: _link(*link.groups(default="")), text)
 
 
 def _link(title: str, target: str, anchor: str) -> str:
     path = (DOCS / target).resolve()
-    if path.suffix == ".html":
-        return f'<a href="{target}">{title}</a>'
     if (path.parent == DOCS and path.suffix == ".md") or path.suffix == ".png" or not path.exists():
         return f"[{title}]({target}{anchor})"
     kind = "tree" if path.is_dir() else "blob"
@@ -97,10 +95,6 @@ def _finish(app: Any, error: Exception | None) -> None:
     if error is not None or app.builder.name != "html":
         return
     shutil.copy(app.outdir / f"{root_doc}.html", app.outdir / "index.html")
-    for report in DOCS.glob("studies/*/report.html"):
-        place = app.outdir / report.relative_to(DOCS)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(report, place)
 
 
 def setup(app: Any) -> None:

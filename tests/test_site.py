@@ -48,8 +48,7 @@ def test_the_contents_are_a_tree_for_each_heading(conf):
         ("[a](../README.md)", "[a]({}/blob/main/README.md)"),
         ("[a](../src/aecli/api.py)", "[a]({}/blob/main/src/aecli/api.py)"),
         ("[a](studies)", "[a]({}/tree/main/docs/studies)"),
-        ("[a](studies/mnist-784-64/results.csv)", "[a]({}/blob/main/docs/studies/mnist-784-64/results.csv)"),
-        ("[a](studies/mnist-784-256-64/report.html)", '<a href="studies/mnist-784-256-64/report.html">a</a>'),
+        ("[a](studies/mnist-hidden-1/results.csv)", "[a]({}/blob/main/docs/studies/mnist-hidden-1/results.csv)"),
     ],
 )
 def test_a_link_leads_to_a_page_or_to_the_repository(conf, link, seen):
