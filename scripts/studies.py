@@ -6,7 +6,7 @@
 Each study isolates one thing: the activation of the hidden layers before a linear code, that of the code behind PReLU
 layers, the same hidden layers in a convolutional network, and what is left of it where every network begins at the best
 linear code. Every row trains at its own best learning rate of three, by the validation images of three seeds that the
-study itself does not use, in trainings half as long; at the linear code it keeps that of the plain network. Then
+study itself does not use, in trainings half as long; at the linear code all have the one that `ae suggest` takes. Then
 paired seeds: all rows of a seed have the same images, split and order of batches, and train until nothing improves any
 more.
 
@@ -56,14 +56,14 @@ TRAINING = {"batch_size": 64, "schedule": "cosine", "optimizer": "adam", "loss":
 class Study:
     """One study: its images, its rows, {name: section "model"}, and how it trains them.
 
-    `rates_of` is the study whose learning rates it takes, row by row; by default it looks for its own.
+    `rate` is the learning rate of all rows; by default each has its own, which is looked for.
     """
 
     data: str
     rows: Mapping[str, Mapping[str, Any]]
     seeds: int = 11
     epochs: int = 50
-    rates_of: str | None = None
+    rate: float | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -100,7 +100,7 @@ def from_linear(data: str) -> Study:
     """Return a study of the hidden layers of networks that begin at the best linear code, else the same."""
     model = {**PLAIN, "hidden": [256], "latent_activation": "linear", "linear_path": "auto"}
     rows = {name: {**model, "activation": name} for name in HIDDEN}
-    return Study(data, rows, seeds=5, rates_of=f"{data}-hidden-1")
+    return Study(data, rows, seeds=5, rate=2e-3)
 
 
 def convolutional(data: str, **more: Any) -> Study:
@@ -188,7 +188,7 @@ def publish(name: str, folder: Path, rates: Mapping[str, float]) -> None:
             text = text.replace(f"{place}/", "")
         (target / file).write_text(text, encoding="utf-8")
     shutil.copy(folder / name / "plots" / "dots.png", target)
-    if not STUDIES[name].rates_of:
+    if STUDIES[name].rate is None:
         shutil.copy(folder / f"{name}-rates" / "results.csv", target / "rates.csv")
     print(f"{name}: " + ", ".join(f"{row} {rate:g}" for row, rate in rates.items()), file=sys.stderr)
 
@@ -208,7 +208,8 @@ def table(studies: Sequence[tuple[str, str]]) -> str:
 
 def _column(folder: Path) -> dict[str, str]:
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    rates = best_rates(DOCS / (STUDIES[folder.name].rates_of or folder.name) / "rates.csv")
+    study = STUDIES[folder.name]
+    rates = best_rates(folder / "rates.csv") if study.rate is None else dict.fromkeys(study.rows, study.rate)
     cells = {row["name"]: f"{_interval(row['mean'])}" for row in summary["rows"]}
     cells = {name: f"**{cell}**" if name in summary["tied"] else cell for name, cell in cells.items()}
     cells = {name: f"{cell} at {rates[name]:.0e}".replace("e-0", "e-") for name, cell in cells.items()}
@@ -242,9 +243,10 @@ def main() -> None:
     for name in [options.only] if options.only else STUDIES:
         print(name, file=sys.stderr, flush=True)
         study = STUDIES[name]
-        if not study.rates_of:
+        rates = dict.fromkeys(study.rows, study.rate or 0.0)
+        if study.rate is None:
             compare(study, {}, f"{name}-rates", folder, options)
-        rates = best_rates(folder / f"{study.rates_of or name}-rates" / "results.csv")
+            rates = best_rates(folder / f"{name}-rates" / "results.csv")
         compare(study, rates, name, folder, options)
         publish(name, folder, rates)
 
