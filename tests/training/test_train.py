@@ -385,6 +385,15 @@ def test_an_export_that_differs_is_refused():
             check_export(images, wrong)
 
 
+def test_rounding_in_an_export_may_grow_with_the_latents():
+    images = np.zeros((1, 2, 2, 1), np.float32)
+    check_export(images, images + 2e-5, largest=3)
+    check_export(images, images + 9e-6, largest=np.nan)
+    for largest in (0.01, 1.5, np.nan):
+        with pytest.raises(TrainingError, match="differ by 2e-05"):
+            check_export(images, images + 2e-5, largest)
+
+
 def test_colour_images_and_flat_rows_train():
     np.save("colour.npy", np.random.default_rng(0).integers(0, 256, (40, 6, 5, 3)).astype(np.uint8))
     assert run_training("a", "data.train=colour.npy").state == "complete"
