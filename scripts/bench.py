@@ -135,11 +135,14 @@ def multiply(path: Path, hidden: list[int], epochs: int) -> list[float]:
 def measure(name: str, path: Path, hidden: list[int], epochs: int, threads: int) -> dict[str, Any]:
     """Train in a process of its own on so many cores; return its seconds per epoch, wall time and peak memory."""
     command = [sys.executable, __file__, "--contestant", name, "--data", str(path), "--epochs", str(epochs)]
+    cores = sorted(os.sched_getaffinity(0))[:threads]
     started = time.perf_counter()
     process = subprocess.Popen(
-        [*command, "--hidden", json.dumps(hidden), "--threads", str(threads)],
+        [*command, "--hidden", json.dumps(hidden)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        # Every library takes as many threads as it may use cores when it is loaded.
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
     )
     assert process.stdout is not None
     output = process.stdout.read().decode()
@@ -233,8 +236,6 @@ def main() -> None:
     parser.add_argument("--hidden", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contestant:
-        # Every library takes as many threads as there are cores for it.
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads[0]])
         trainer = {
             "ae": train_ae, "keras": train_keras, "torch": train_torch, "sklearn": train_sklearn, "products": multiply,
         }  # fmt: skip
