@@ -126,9 +126,8 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line; Ctrl-C ends it quietly."""
     _open_standard_files()
-    gc.set_threshold(
-        100_000, 20, 100
-    )  # what is imported is no garbage: looking for it took a tenth of a short training
+    # What is imported is no garbage: looking for it took a tenth of a short training.
+    gc.set_threshold(100_000, 20, 100)
     if COMPLETION in os.environ:
         importlib.import_module("aecli.cli.shells")  # which click asks then
     try:
