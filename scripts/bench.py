@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from typing import Any
 import numpy as np
 
 MNIST = Path(__file__).parents[2] / "shared" / "data" / "mnist_train.npy"
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+"""Those that this process may use, none where the system does not say: then each library takes all, on one row."""
 IMAGES, BATCH = 54_000, 256
 NETWORKS = {"784-64-784": [64], "784-1000-500-250-30": [1000, 500, 250, 30]}
 CONTESTANTS = {"ae": "tensorflow", "keras": "tensorflow", "torch": "torch", "sklearn": "sklearn", "products": "numpy"}
@@ -135,14 +138,13 @@ def multiply(path: Path, hidden: list[int], epochs: int) -> list[float]:
 def measure(name: str, path: Path, hidden: list[int], epochs: int, threads: int) -> dict[str, Any]:
     """Train in a process of its own on so many cores; return its seconds per epoch, wall time and peak memory."""
     command = [sys.executable, __file__, "--contestant", name, "--data", str(path), "--epochs", str(epochs)]
-    cores = sorted(os.sched_getaffinity(0))[:threads]
     started = time.perf_counter()
     process = subprocess.Popen(
         [*command, "--hidden", json.dumps(hidden)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         # Every library takes as many threads as it may use cores when it is loaded.
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        preexec_fn=partial(os.sched_setaffinity, 0, CORES[:threads]) if CORES else None,
     )
     assert process.stdout is not None
     output = process.stdout.read().decode()
@@ -228,7 +230,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=11)
     parser.add_argument("--deep-epochs", type=int, default=4)
-    parser.add_argument("--threads", type=threads_of, default=[len(os.sched_getaffinity(0)), 1], metavar="N,M")
+    parser.add_argument(
+        "--threads", type=threads_of, default=[len(CORES), 1] if CORES else [os.cpu_count()], metavar="N,M"
+    )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--png", type=Path)
     parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)

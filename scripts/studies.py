@@ -161,21 +161,22 @@ def compare(study: Study, rates: Mapping[str, float], name: str, folder: Path, o
         raise SystemExit(code)
 
 
-def best_rates(results: Path) -> dict[str, float]:
-    """Return the learning rate of each row whose validation images are reconstructed best, mean of its seeds.
-
-    A rate at which a seed learns nothing, or fails, is none.
-    """
-    errors: dict[tuple[str, float], list[float]] = defaultdict(list)
+def searched(results: Path) -> dict[str, dict[float, float]]:
+    """Return the mean validation mse of each row at each rate, infinite where a seed fails or learns nothing."""
+    errors: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     with results.open(encoding="utf-8", newline="") as file:
         for result in csv.DictReader(file):
             rate = float(re.findall(r"learning_rate=([^,]+)", result["variant"])[0])
             complete = result["state"] == "complete"
-            errors[result["row"], rate].append(float(result["validation_mse"]) if complete else math.inf)
-    best: dict[str, float] = {}
-    for row, rate in sorted(errors, key=lambda key: fmean(errors[key]), reverse=True):
-        best[row] = rate
-    return best
+            errors[result["row"]][rate].append(float(result["validation_mse"]) if complete else math.inf)
+    return {row: {rate: fmean(each) for rate, each in rates.items()} for row, rates in errors.items()}
+
+
+def rates_of(study: Study, results: Path) -> dict[str, float]:
+    """Return the learning rate of each row, by the `results` of the search where the study has no rate for all."""
+    if study.rate is not None:
+        return dict.fromkeys(study.rows, study.rate)
+    return {row: min(errors, key=lambda rate: errors[rate]) for row, errors in searched(results).items()}
 
 
 def publish(name: str, folder: Path, rates: Mapping[str, float]) -> None:
@@ -193,6 +194,11 @@ def publish(name: str, folder: Path, rates: Mapping[str, float]) -> None:
     print(f"{name}: " + ", ".join(f"{row} {rate:g}" for row, rate in rates.items()), file=sys.stderr)
 
 
+def published(studies: Sequence[tuple[str, str]]) -> bool:
+    """Whether a table has any study."""
+    return any((DOCS / name).is_dir() for _, name in studies)
+
+
 def table(studies: Sequence[tuple[str, str]]) -> str:
     """Return the test mse of some published studies, a row an activation, bold where none is shown to be better.
 
@@ -206,11 +212,27 @@ def table(studies: Sequence[tuple[str, str]]) -> str:
     return "\n".join(lines)
 
 
+def rate_table(names: Sequence[str]) -> str:
+    """Return what the searches of some published studies found: mean validation mse x 1000 of each row at each rate."""
+    columns = [searched(DOCS / name / "rates.csv") for name in names]
+    lines = [f"| | {' | '.join(f'{name} {rate:g}' for name in names for rate in RATES)} |"]
+    lines += [f"| --- {'| --- ' * len(RATES) * len(names)}|"]
+    for row in columns[0]:
+        cells = [_error(errors[row], rate) for errors in columns for rate in RATES]
+        lines.append(f"| {row} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _error(errors: Mapping[float, float], rate: float) -> str:
+    if math.isinf(errors[rate]):
+        return "-"
+    return f"**{1000 * errors[rate]:.2f}**" if errors[rate] == min(errors.values()) else f"{1000 * errors[rate]:.2f}"
+
+
 def _column(folder: Path) -> dict[str, str]:
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    study = STUDIES[folder.name]
-    rates = best_rates(folder / "rates.csv") if study.rate is None else dict.fromkeys(study.rows, study.rate)
-    cells = {row["name"]: f"{_interval(row['mean'])}" for row in summary["rows"]}
+    rates = rates_of(STUDIES[folder.name], folder / "rates.csv")
+    cells = {row["name"]: _interval(row["mean"]) for row in summary["rows"]}
     cells = {name: f"**{cell}**" if name in summary["tied"] else cell for name, cell in cells.items()}
     cells = {name: f"{cell} at {rates[name]:.0e}".replace("e-0", "e-") for name, cell in cells.items()}
     return {**cells, **{line["name"]: _interval(line["mean"]) for line in summary["baselines"]}}
@@ -236,17 +258,17 @@ def main() -> None:
     parser.add_argument("--tables", action="store_true")
     options = parser.parse_args()
     if options.tables:
-        print("\n\n".join(map(table, TABLES)))
+        searches = [name for name in STUDIES if (DOCS / name / "rates.csv").is_file()]
+        print("\n\n".join([*map(table, filter(published, TABLES)), rate_table(searches)]))
         return
     folder = options.keep.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     for name in [options.only] if options.only else STUDIES:
         print(name, file=sys.stderr, flush=True)
         study = STUDIES[name]
-        rates = dict.fromkeys(study.rows, study.rate or 0.0)
         if study.rate is None:
             compare(study, {}, f"{name}-rates", folder, options)
-            rates = best_rates(folder / f"{name}-rates" / "results.csv")
+        rates = rates_of(study, folder / f"{name}-rates" / "results.csv")
         compare(study, rates, name, folder, options)
         publish(name, folder, rates)
 
