@@ -1,6 +1,6 @@
 """Run the studies under docs/studies/: which activation reconstructs images best, and on what that depends.
 
-    python scripts/studies.py [--only NAME] [--keep FOLDER] [--workers N] [--stop-before HH:MM]
+    python scripts/studies.py [--only NAME] [--seeds N] [--keep FOLDER] [--workers N] [--stop-before HH:MM]
     python scripts/studies.py --tables
 
 Each study isolates one thing: the activation of the hidden layers before a linear code, that of the code behind PReLU
@@ -10,9 +10,9 @@ study itself does not use, in trainings half as long; at the linear code all hav
 paired seeds: all rows of a seed have the same images, split and order of batches, and train until nothing improves any
 more.
 
-They go into --keep (default: ./studies), where a second call continues them; Ctrl-C and --stop-before stop them. A
-study that is complete is copied to docs/studies/: its tables and one picture; --tables prints those of
-docs/results.md from there. Needs the arrays and photographs in ../shared/data.
+They go into --keep (default: ./studies), where a second call continues them, also with more --seeds than the first;
+Ctrl-C and --stop-before stop them. A study that is complete is copied to docs/studies/: its tables and one picture;
+--tables prints those of docs/results.md from there. Needs the arrays and photographs in ../shared/data.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from statistics import fmean
@@ -39,6 +39,7 @@ SHARED = ROOT.parent / "shared" / "data"
 DOCS = ROOT / "docs" / "studies"
 IMAGES = 20_000
 RATES = (1e-3, 3e-3, 1e-2)
+RATES_OF_CONVOLUTIONS = (3e-4, 1e-3, 3e-3)
 FIRST_SEED_OF_RATES = 100
 HIDDEN = ("relu", "leaky_relu", "prelu", "sigmoid", "tanh", "elu", "gelu", "linear", "selu", "silu", "mish")
 CODES = ("linear", "relu", "leaky_relu", "prelu", "sigmoid", "tanh", "elu", "silu")
@@ -56,7 +57,7 @@ TRAINING = {"batch_size": 64, "schedule": "cosine", "optimizer": "adam", "loss":
 class Study:
     """One study: its images, its rows, {name: section "model"}, and how it trains them.
 
-    `rate` is the learning rate of all rows; by default each has its own, which is looked for.
+    `rate` is the learning rate of all rows; by default each has its own, the best of `rates`.
     """
 
     data: str
@@ -64,6 +65,7 @@ class Study:
     seeds: int = 11
     epochs: int = 50
     rate: float | None = None
+    rates: Sequence[float] = RATES
     training: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -77,7 +79,7 @@ class Study:
         }
         study: dict[str, Any] = {"configs": rows, "seeds": self.seeds}
         if not rates:
-            study |= {"tune": {"training.learning_rate": list(RATES)}, "seeds": 3}
+            study |= {"tune": {"training.learning_rate": list(self.rates)}, "seeds": 3}
         return {
             "data": {"train": "images", **self.settings}, "study": study,
             "training": {"seed": 0 if rates else FIRST_SEED_OF_RATES},
@@ -105,7 +107,8 @@ def from_linear(data: str) -> Study:
 
 def convolutional(data: str, **more: Any) -> Study:
     """Return a study of the hidden layers of a convolutional network, before a linear code."""
-    return Study(data, {name: {**CONV, "activation": name} for name in CONVOLUTIONAL}, seeds=5, **more)
+    rows = {name: {**CONV, "activation": name} for name in CONVOLUTIONAL}
+    return Study(data, rows, seeds=5, rates=RATES_OF_CONVOLUTIONS, **more)
 
 
 STUDIES = {
@@ -214,11 +217,11 @@ def table(studies: Sequence[tuple[str, str]]) -> str:
 
 def rate_table(names: Sequence[str]) -> str:
     """Return what the searches of some published studies found: mean validation mse x 1000 of each row at each rate."""
-    columns = [searched(DOCS / name / "rates.csv") for name in names]
-    lines = [f"| | {' | '.join(f'{name} {rate:g}' for name in names for rate in RATES)} |"]
-    lines += [f"| --- {'| --- ' * len(RATES) * len(names)}|"]
-    for row in columns[0]:
-        cells = [_error(errors[row], rate) for errors in columns for rate in RATES]
+    columns = [(rate, searched(DOCS / name / "rates.csv")) for name in names for rate in STUDIES[name].rates]
+    titles = [f"{name} {rate:g}" for name in names for rate in STUDIES[name].rates]
+    lines = [f"| | {' | '.join(titles)} |", f"| --- {'| --- ' * len(titles)}|"]
+    for row in columns[0][1]:
+        cells = [_error(errors[row], rate) for rate, errors in columns]
         lines.append(f"| {row} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -252,20 +255,23 @@ def time_today(text: str) -> datetime:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=STUDIES)
+    parser.add_argument("--seeds", type=int, help="fewer than planned (11, or 5), for a first answer")
     parser.add_argument("--keep", type=Path, default=Path("studies"))
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--stop-before", type=time_today, metavar="HH:MM")
     parser.add_argument("--tables", action="store_true")
     options = parser.parse_args()
     if options.tables:
-        searches = [name for name in STUDIES if (DOCS / name / "rates.csv").is_file()]
-        print("\n\n".join([*map(table, filter(published, TABLES)), rate_table(searches)]))
+        for studies in filter(published, TABLES):
+            print(table(studies), end="\n\n")
+            if searches := [name for _, name in studies if (DOCS / name / "rates.csv").is_file()]:
+                print(rate_table(searches), end="\n\n")
         return
     folder = options.keep.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     for name in [options.only] if options.only else STUDIES:
         print(name, file=sys.stderr, flush=True)
-        study = STUDIES[name]
+        study = replace(STUDIES[name], seeds=options.seeds or STUDIES[name].seeds)
         if study.rate is None:
             compare(study, {}, f"{name}-rates", folder, options)
         rates = rates_of(study, folder / f"{name}-rates" / "results.csv")
