@@ -126,8 +126,8 @@ def check_export(keras_images: Images, onnx_images: Images, largest: float = 1.0
     if not difference <= limit:
         raise TrainingError(
             f"export: ONNX Runtime and Keras differ by {difference:.2g} on validation images, more than "
-            f"{limit:.2g}: the reconstructions are too large or not finite; "
-            f"try a bounded model.output_activation"
+            f"{limit:.2g}: the values in the network are too large or not finite; "
+            f"try a smaller training.learning_rate or a bounded model.output_activation"
         )
 
 
