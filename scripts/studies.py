@@ -118,8 +118,8 @@ STUDIES = {
     "fashion_mnist-code": code("fashion_mnist"),
     "mnist-from-linear": from_linear("mnist"),
     "fashion_mnist-from-linear": from_linear("fashion_mnist"),
-    "mnist-hidden-3": hidden("mnist", [256, 256, 256]),
-    "fashion_mnist-hidden-3": hidden("fashion_mnist", [256, 256, 256]),
+    "mnist-hidden-3": hidden("mnist", [256, 256, 256], epochs=30),
+    "fashion_mnist-hidden-3": hidden("fashion_mnist", [256, 256, 256], epochs=30),
     "photos-conv": convolutional("photos", epochs=60, training={"batch_size": 16}, settings={"size": [48, 48]}),
     "fashion_mnist-conv": convolutional("fashion_mnist", epochs=12),
 }
