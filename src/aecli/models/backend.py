@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from threading import get_ident
 from typing import Any
 
 # Keras and its backends import these when they are installed, for features not used here; they cost up to seconds.
@@ -15,14 +17,24 @@ _NOT_NEEDED = ("sklearn", "pandas", "PIL", "matplotlib", "IPython", "pydot")
 
 @contextmanager
 def without_extras() -> Iterator[None]:
-    """Make packages that are not needed look absent while the block imports something."""
-    absent = [name for name in _NOT_NEEDED if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
+    """Make packages that are not needed look absent while the block imports something, to its own thread alone."""
+    finder = _Absent()
+    sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
-        for name in absent:
-            sys.modules.pop(name, None)
+        sys.meta_path.remove(finder)
+
+
+class _Absent(MetaPathFinder):
+    """Finds no package that is not needed for the thread that makes it; others read pictures meanwhile."""
+
+    def __init__(self) -> None:
+        self._thread = get_ident()
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        if fullname in _NOT_NEEDED and get_ident() == self._thread:
+            raise ModuleNotFoundError(f"No module named '{fullname}'", name=fullname)
 
 
 @contextmanager
