@@ -72,6 +72,21 @@ def test_gradients_are_finite_for_black_images_flat_ones_copies_and_networks_ast
     assert np.abs(gradient).max() < 10
 
 
+@pytest.mark.parametrize("name", NEIGHBOURS)
+def test_threads_do_not_change_the_bits_of_gradients(name):
+    images, restored = pairs((48, 48, 3))
+
+    @tf.function(autograph=False)
+    def gradient(reconstructions):
+        with tf.GradientTape() as tape:
+            tape.watch(reconstructions)
+            loss = term(name).per_image(images, {"reconstructions": reconstructions})
+        return tape.gradient(loss, reconstructions)
+
+    given = tf.constant(restored)
+    assert len({gradient(given).numpy().tobytes() for _ in range(200)}) == 1
+
+
 def test_the_features_are_the_same_in_every_run():
     first, *_ = kernels(3)
     assert first.shape == (3, 3, 3, 16)

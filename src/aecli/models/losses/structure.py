@@ -22,9 +22,11 @@ def structure(weight: float) -> Term:
         total, difference = x + y, x - y
         maps = ops.stack([total, difference, ops.square(total), ops.square(difference)])
         mean, deviation, square, square_deviation = _filtered(maps)
+        variance = ops.maximum(square - ops.square(mean), 0.0)
+        variance_deviation = ops.maximum(square_deviation - ops.square(deviation), 0.0)
+        # Squared once more: what three others are made of gets their gradients summed in the order in which
+        # TensorFlow's threads are done with them, and so other bits from run to run.
         mean, deviation = ops.square(mean), ops.square(deviation)
-        variance = ops.maximum(square - mean, 0.0)
-        variance_deviation = ops.maximum(square_deviation - deviation, 0.0)
         similarity = (mean - deviation + 2 * C1) * (variance - variance_deviation + 2 * C2)
         similarity /= (mean + deviation + 2 * C1) * (variance + variance_deviation + 2 * C2)
         return 1 - ops.mean(similarity, axis=(1, 2, 3))
