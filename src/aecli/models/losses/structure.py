@@ -24,8 +24,8 @@ def structure(weight: float) -> Term:
         mean, deviation, square, square_deviation = _filtered(maps)
         variance = ops.maximum(square - ops.square(mean), 0.0)
         variance_deviation = ops.maximum(square_deviation - ops.square(deviation), 0.0)
-        # Squared once more: what three others are made of gets their gradients summed in the order in which
-        # TensorFlow's threads are done with them, and so other bits from run to run.
+        # Squared again, not shared: gradients of what three others are made of are summed in the order in which
+        # threads are done with them, which changes bits from run to run.
         mean, deviation = ops.square(mean), ops.square(deviation)
         similarity = (mean - deviation + 2 * C1) * (variance - variance_deviation + 2 * C2)
         similarity /= (mean + deviation + 2 * C1) * (variance + variance_deviation + 2 * C2)
