@@ -242,6 +242,8 @@ def _column(folder: Path) -> dict[str, str]:
 
 
 def _interval(mean: Mapping[str, float]) -> str:
+    if mean["estimate"] is None:  # no seed learned anything
+        return "learns nothing"
     estimate, low, high = (f"{1000 * mean[key]:.2f}" for key in ("estimate", "low", "high"))
     return f"{estimate} [{low}, {high}]" if low != high else estimate
 
