@@ -217,11 +217,11 @@ def table(studies: Sequence[tuple[str, str]]) -> str:
 
 def rate_table(names: Sequence[str]) -> str:
     """Return what the searches of some published studies found: mean validation mse x 1000 of each row at each rate."""
-    columns = [(rate, searched(DOCS / name / "rates.csv")) for name in names for rate in STUDIES[name].rates]
-    titles = [f"{name} {rate:g}" for name in names for rate in STUDIES[name].rates]
-    lines = [f"| | {' | '.join(titles)} |", f"| --- {'| --- ' * len(titles)}|"]
-    for row in columns[0][1]:
-        cells = [_error(errors[row], rate) for rate, errors in columns]
+    errors = {name: searched(DOCS / name / "rates.csv") for name in names}
+    columns = [(name, rate) for name in names for rate in STUDIES[name].rates]
+    lines = [f"| | {' | '.join(f'{name} {rate:g}' for name, rate in columns)} |", f"| --- {'| --- ' * len(columns)}|"]
+    for row in errors[names[0]]:
+        cells = [_error(errors[name][row], rate) for name, rate in columns]
         lines.append(f"| {row} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
